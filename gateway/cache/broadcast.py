@@ -1,10 +1,10 @@
-"""One reply for several: the response writer of a request whose reply others may have, too.
+"""One reply for several requests: the response writer of a request whose reply others may get, too.
 
-It stands between a Flow and its client's ResponseWriter. What the upstream's stream brings is kept from its beginning,
-and each reader goes through it at its own pace: a late one gets what was sent, and then the rest as it comes; a slow
-one holds up nobody, until it is so far behind that what waits for it takes more memory than is allowed, and then the
-upstream waits. The reader whose request it is may leave like any other: its Flow hears of that only when the last one
-has left.
+It stands between a Flow and its client's ResponseWriter. The upstream's stream is kept from its beginning, and each
+reader goes through it at its own pace. A late reader gets what was sent before, and then the rest as it comes. A slow
+reader delays nobody, until it is so far behind that what waits for it takes more memory than is allowed; then the
+upstream waits. The client whose request was sent may leave like any other: its Flow is told of that only when the last
+reader has left.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from gateway.http.response_writer import Writer, nothing
 from translate.conversation import Usage
 from translate.errors import ApiError
 
-PIECE_BYTES = 64 * 1024  # of what a late reader is written at once
+PIECE_BYTES = 64 * 1024  # the most that a late reader gets at once
 
 Reply = tuple[int, bytes, bytes]
 """A whole one: (status, header lines less those of timing, body)."""
 
 
 class Sharer(Interface):
-    """A Flow's Sharing (gateway/flow/sharing.py)."""
+    """The Sharing of a Flow (gateway/flow/sharing.py)."""
 
     @property
     def writer(self) -> Writer: ...
@@ -34,24 +34,24 @@ class Sharer(Interface):
     def request(self) -> ClientRequest: ...
 
     def source(self) -> Source | None:
-        """Of its reply, as soon as there is one."""
+        """Returns where its reply comes from, as soon as there is one."""
 
     def unframed(self) -> bytes | None:
-        """Its reply as its protocol has it, where the client gets it in another form."""
+        """Returns its reply in the form of its protocol, for a client that gets it in another form."""
 
     def shared(self, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
         """Another request for the same has this answer."""
 
     def shares_stream(self, source: Source) -> None:
-        """Its stream begins: what comes is written to its writer."""
+        """The shared stream begins. What comes is written to this request's writer."""
 
     def shared_ends(self, error: ApiError | None, *, aborted: bool) -> None:
-        """The writer has had the last byte of it."""
+        """The writer has had the last byte of the shared stream."""
 
 
 class Reader:
-    """Of a stream. nth: the part of it that comes next; at: bytes that it has had. full: its client is behind. joined:
-    the request that it is of, None = the one that was sent."""
+    """A reader of the stream. nth: the index of the part that comes next. at: how many bytes it has had. full: its
+    client is behind. joined: the request that joined, None = the reader is the client whose request was sent."""
 
     __slots__ = ("_broadcast", "_writer", "at", "done", "full", "joined", "nth", "started")
 
@@ -72,7 +72,7 @@ class Reader:
         self._broadcast.balance()
 
     def goes_on(self) -> None:
-        """As far as there is something, and its client takes it."""
+        """Writes parts as long as there are some and the client takes them."""
         broadcast = self._broadcast
         if not self.started:
             source = broadcast.source
@@ -109,9 +109,9 @@ class Reader:
 
 
 class Broadcast:
-    """key: what is asked. own: the writer of the request's own client. gone: that one has left. joinable: what was sent
-    is here from its beginning. size: bytes of the stream so far. most: how many of them may wait here. ended: no more
-    comes."""
+    """The shared reply. key: what is asked. own: the writer of the client whose request was sent. gone: that client has
+    left. joinable: the stream is still here from its beginning. size: bytes of the stream so far. most: how many of
+    them may wait here. ended: no more comes."""
 
     __slots__ = (
         "_flow", "_full", "_gone_parts", "_most", "_own_reader", "_parts", "_pings", "_readers", "_sent", "aborted",
@@ -123,7 +123,7 @@ class Broadcast:
         self._flow: Sharer | None = flow
         self._most = most
         self._pings = pings
-        self._gone_parts = 0  # how many are not kept any more
+        self._gone_parts = 0  # how many were dropped
         self._parts: list[bytes] = []
         self._full = False
         self._sent: Callable[[bool], None] | None = None
@@ -150,12 +150,12 @@ class Broadcast:
     # ----------------------------------------------------------------------------------------- who reads it
 
     def joins(self, flow: Sharer, question: Question) -> None:
-        """From the beginning on, as soon as it says so (`begins`)."""
+        """Adds a request, which reads from the beginning as soon as it says so (`begins`)."""
         question.place = reader = Reader(self, flow.writer, flow)
         self._readers.append(reader)
 
     def without(self, reader: Reader) -> None:
-        """It has left; with the last one there is no one left for whom the upstream works."""
+        """Removes a reader that has left. With the last one, nobody is left for whom the upstream works."""
         if reader in self._readers:
             self._readers.remove(reader)
         if not self._readers and not self.ended:
@@ -165,7 +165,8 @@ class Broadcast:
             self.balance()
 
     def piece(self, nth: int) -> tuple[bytes, int]:
-        """(what comes from that part on, how many parts these are): no more at once than a client may be behind."""
+        """Returns (what comes from that part on, how many parts these are), not more at once than a client may be
+        behind."""
         parts, at = self._parts, nth - self._gone_parts
         size, end = len(parts[at]), at + 1
         while end < len(parts) and size + len(parts[end]) <= PIECE_BYTES:
@@ -184,7 +185,7 @@ class Broadcast:
             self.own.when_sent(then)
 
     def balance(self) -> None:
-        """The upstream waits while nobody reads on, or where too much waits for the slowest."""
+        """Lets the upstream wait while nobody reads on, or while too much waits for the slowest reader."""
         full = bool(self._readers) and (
             all(reader.full for reader in self._readers)
             or self.size - min(reader.at for reader in self._readers) > self._most
@@ -197,7 +198,7 @@ class Broadcast:
                 self.on_drained()
 
     def _trim(self) -> None:
-        """What nobody needs any more, of a reply that is too large to be joined or kept."""
+        """Drops what nobody needs any more of a reply that is too large to be joined or kept."""
         if self.joinable or not self._readers:
             return
         needless = min(reader.nth for reader in self._readers) - self._gone_parts
@@ -205,7 +206,7 @@ class Broadcast:
         self._gone_parts += needless
 
     def outgrows(self) -> None:
-        """It takes too much memory to be kept from its beginning."""
+        """The reply takes too much memory to be kept from its beginning."""
         self.joinable = False
         self._trim()
 
@@ -235,7 +236,8 @@ class Broadcast:
     write_last = write
 
     def end(self) -> None:
-        """Its own client has the end at once; the others when it is known how it ended (settle)."""
+        """Ends the reply: for the client whose request was sent, at once; for the others, when it is known how it ended
+        (settle)."""
         self.ended = True
         self._own_reader.goes_on()
 
@@ -252,7 +254,7 @@ class Broadcast:
     def settle(
         self, source: Source | None, reply: Reply | None, error: ApiError | None, usage: Usage | None, usd: float | None
     ) -> None:
-        """All is said. Those who wait for a whole reply get it, and those who read a stream the rest of it."""
+        """All is written. Requests that wait for a whole reply get it, and readers of a stream get the rest."""
         self.ended = True
         streamed, self.source = self.source is not None, source
         self.error, self.usage, self.usd = error, usage, usd
@@ -270,7 +272,7 @@ class Broadcast:
                 joined.shared_ends(error, aborted=True)
 
     def body(self) -> bytes:
-        """All of the stream, less our signs of life."""
+        """Returns all of the stream, without the signs of life that the proxy has added."""
         return b"".join(part for part in self._parts if part not in self._pings)
 
     # --------------------------------------------------------------------------------------- its own client
@@ -321,7 +323,7 @@ class Broadcast:
             self._sent = then
 
     def over(self) -> None:
-        """The request is over; who still reads is not held up by that. Nothing is left in a circle."""
+        """The request is over, but its readers go on. Nothing is left in a reference cycle."""
         self.own.over()
         self._flow = None
         if self._own_reader in self._readers:

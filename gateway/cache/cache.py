@@ -1,12 +1,15 @@
 """The response cache, and the sharing of one upstream request by all who ask the same at the same time.
 
-A Flow asks three times. `looks_up`, when its client's limits and rules are known and before anything is taken for it:
-is this request for the cache, and is its answer kept? `asks`, when it would go on to an upstream: it gets the kept
-reply, or waits for that of another request, or goes, and then what it writes goes through a Broadcast. `answered`, when
-all is said. Where the settings name no model there is no Cache, and none of this is called.
+A Flow asks three times:
+- `looks_up`, when its client's limits and rules are known and before anything is taken for it: is this request for the
+  cache, and is its answer kept?
+- `asks`, when it would go on to an upstream: it gets the kept reply, or waits for that of another request, or goes;
+  then what it writes goes through a Broadcast.
+- `answered`, when all is written.
+If the settings name no model, there is no Cache, and none of this is called.
 
-An error is every joiner's: the request that was sent has tried all that there is to be tried, and a hundred more
-attempts would not help an upstream that is ill. Their clients retry, and share that one again.
+An error goes to everyone who has joined: the request that was sent has tried everything, and a hundred more attempts
+would not help an upstream that fails. Their clients retry, and share that request again.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ Steps = Generator[Awaitable[Any], Any, Question | None]
 
 
 class Rules(NamedTuple):
-    """Of a model: whether replies are kept, at any temperature, and whether they are shared while they come."""
+    """For a model: whether replies are kept, also at any temperature, and whether they are shared while they come."""
 
     keeps: bool = False
     always: bool = False
@@ -53,7 +56,7 @@ class Rules(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What was read off a request, for all that come in the same bytes."""
+    """What was read from a request, for all requests with the same bytes."""
 
     model: str
     streams: bool
@@ -63,7 +66,7 @@ class Seen(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What was not asked of an upstream."""
+    """What did not have to be asked of an upstream."""
 
     input: int = 0
     output: int = 0
@@ -76,8 +79,8 @@ _WHAT: dict[Outcome, bytes] = {
 
 
 class Cache:
-    """told: requests by outcome; saved: by "hit" and "coalesced". asking: replies that may be joined, by what is
-    asked."""
+    """The cache. told: requests by outcome. saved: by "hit" and "coalesced". asking: replies that may be joined, by
+    what is asked."""
 
     def __init__(
         self,
@@ -89,7 +92,7 @@ class Cache:
         headers: tuple[str, ...] = (),
     ) -> None:
         self.fleet = fleet
-        self._taking: dict[bytes, asyncio.Future[None]] = {}  # what somebody here asks the others for
+        self._taking: dict[bytes, asyncio.Future[None]] = {}  # what a request of this worker asks the others for
         self._price_of = price_of
         self._unix = unix
         self._seen: OrderedDict[bytes, Seen] = OrderedDict()
@@ -103,7 +106,8 @@ class Cache:
         return f"<Cache {self.entries!r}, {len(self.asking)} asked>"
 
     def adopt(self, settings: CacheSettings, headers: tuple[str, ...] = ()) -> None:
-        """Takes over changed settings. headers: names of those that some upstream gets by its settings."""
+        """Takes over changed settings. headers: the names of headers that some upstream gets because of its
+        settings."""
         self.settings = settings
         self._headers = headers
         self._rules: dict[str, Rules] = {}
@@ -117,14 +121,14 @@ class Cache:
     # ------------------------------------------------------------------------------------------- before it goes
 
     def as_sent(self, request: ClientRequest) -> keys.AsSent | None:
-        """What it may be known by before it is read. None = it is not for the cache, or so long that its model is to be
-        known first: most long ones are of models of which nothing is kept."""
+        """Returns how the request may be recognized before it is read. None = it is not for the cache, or it is so long
+        that its model must be known first: most long requests are for models of which nothing is kept."""
         if len(request.body) > MAX_UNREAD or request.front is not None or not _may_be_kept(request):
             return None
         return keys.as_sent(request, self._headers)
 
     def recognizes(self, request: ClientRequest, sent: keys.AsSent) -> bool:
-        """Whether the same bytes have been read before. Then they need not be read again."""
+        """Returns whether the same bytes have been read before, so that they need not be read again."""
         seen = self._seen.get(sent.raw)
         if seen is None:
             return False
@@ -132,7 +136,8 @@ class Cache:
         return True
 
     def looks_up(self, request: ClientRequest, routes: list[Route], sent: keys.AsSent | None) -> Steps:
-        """None = the cache has nothing to do with it. sent: what as_sent says of it. Raises ApiError."""
+        """Returns the request's question to the cache; None if the cache has nothing to do with it. sent: from as_sent.
+        Raises ApiError."""
         rules = self._rules.get(request.asked_model) or self._rules_of(request.asked_model)
         if not (rules.keeps or rules.coalesces) or request.front is not None:
             return None
@@ -152,7 +157,7 @@ class Cache:
         return question
 
     def _asks_others(self, request: ClientRequest, question: Question, wants: Directives) -> Generator[Awaitable[Any]]:
-        """Other workers and hosts. One request of this worker asks for all that are equal."""
+        """Asks other workers and hosts. One request of this worker asks for all that are equal."""
         key, came = question.key, self._unix()
         if question.stores:
             question.kept = self._good((yield self.fleet.find(key)), question, wants)
@@ -179,7 +184,7 @@ class Cache:
         return rules
 
     def _read(self, request: ClientRequest, rules: Rules, sent: keys.AsSent) -> tuple[Directives, bytes]:
-        """What its client says to the cache, and its key. Raises BadRequest."""
+        """Reads what the client says to the cache, and makes the key. Raises BadRequest."""
         seen = self._seen.get(sent.raw)
         if seen is not None:
             self._seen.move_to_end(sent.raw)
@@ -203,7 +208,7 @@ class Cache:
         return None if too_old else kept
 
     def sums(self) -> dict[str, float]:
-        """What it has done, in numbers that can be added to those of other workers."""
+        """Returns what the cache has done, in numbers that can be added to those of other workers."""
         sums: dict[str, float] = dict(self.told)  # type: ignore[arg-type]  # a Literal is a str
         for outcome, saved in self.saved.items():
             sums |= {f"{outcome}_tokens": saved.input + saved.output, f"{outcome}_usd": saved.usd}
@@ -212,8 +217,8 @@ class Cache:
     # -------------------------------------------------------------------------------------------- when it goes
 
     def asks(self, flow: Sharer, question: Question) -> Kept | Writer | None:
-        """What is kept; or what the reply goes through, since an upstream is to be asked; or None: another request has
-        been sent for the same, and its reply is coming."""
+        """Returns the kept reply; or what the reply is written through, if an upstream is to be asked; or None, if
+        another request was sent for the same and its reply is on its way."""
         kept, leader = question.kept, None
         if kept is None and question.key and question.shares:
             leader = self.asking.get(question.key)
@@ -245,7 +250,7 @@ class Cache:
     # -------------------------------------------------------------------------------------------- when it is over
 
     def answered(self, flow: Sharer, reply: Reply | None, error: ApiError | None, used: Usage | None) -> None:
-        """All is said. reply: a whole one. used: what the upstream says that it took."""
+        """All is written. reply: a whole one. used: the usage, as the upstream says it."""
         question, broadcast = flow.request.cached, flow.writer
         if question is None:
             return
@@ -272,7 +277,7 @@ class Cache:
         broadcast.settle(source, reply, error, used, usd)
 
     def _puts(self, flow: Sharer, key: bytes, made: Kept) -> Kept:
-        """If it is worth it. Returns it less what only its first client needed."""
+        """Keeps the reply, if it is worth it. Returns it without what only its first client needed."""
         request, said = flow.request, made.body
         if request.framed is not None and not request.task:
             said = flow.unframed() or b""
@@ -285,7 +290,7 @@ class Cache:
         return made
 
     def left(self, flow: Sharer) -> None:
-        """Its client has left, or has all."""
+        """The client has left, or has all of its reply."""
         question = flow.request.cached
         if isinstance(flow.writer, Broadcast):
             self._forget(flow.writer)
@@ -300,7 +305,7 @@ class Cache:
 
     @property
     def most_bytes(self) -> int:
-        """Of a reply that is kept."""
+        """The most bytes of a reply that is kept."""
         return self.settings.entry_kb << 10
 
     def _is_worth(self, request: ClientRequest, body: bytes, *, streamed: bool) -> bool:
@@ -323,7 +328,7 @@ _NO_WORD = Directives()
 
 
 def framed(form: Framed, said: bytes) -> bytes:
-    """A whole stream of the protocol's in another form, without the signs of life that it had on its way."""
+    """Returns a whole stream of the protocol in another form, without the signs of life that were in it."""
     framing = form.framing()
     return framing.feed(said) + framing.end()
 

@@ -1,9 +1,9 @@
-"""The part of the cache that workers and hosts have together: kept replies, and whose turn it is to ask.
+"""The part of the cache that workers and hosts share: kept replies, and whose turn it is to ask.
 
-A reply that one of them keeps is found by all. Of those that ask the same at the same time on several hosts, one takes
-a lease, asks, and puts its reply where the others look for it; they get it when it is complete, since a stream does not
-go from host to host. The lease ends by itself where its holder is killed; then another one asks. Where the store is
-away, each goes by what it knows itself.
+A reply that one of them keeps is found by all. If the same is asked at the same time on several hosts, one of them
+takes a lease, asks, and puts its reply where the others look for it. They get it when it is complete, since a stream
+does not go from host to host. If the holder of the lease is killed, the lease ends by itself, and another one asks.
+While the store is away, each worker knows only its own replies.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from translate.conversation import Usage
 
 log = logging.getLogger("gateway")
 
-LEASE_S = 5.0  # it ends so long after its holder is heard of no more
-LOOK_S = (0.02, 0.25)  # between two looks for the reply of another one: doubled, up to the second
-WAIT_S = 20.0  # after which one asks in spite of the lease
-HANDED_S = 10.0  # how long a reply that is not to be kept lies there for those who wait
+LEASE_S = 5.0  # a lease ends so long after its holder was last heard of
+LOOK_S = (0.02, 0.25)  # between two looks for another's reply: at first, and at most (it doubles)
+WAIT_S = 20.0  # after this wait, a request asks in spite of the lease
+HANDED_S = 10.0  # how long a reply that will not be kept is there for those who wait
 
 
 _COUNTED = ("input", "cache_read", "cache_write", "output", "reasoning")
 
 
 class Fleet:
-    """Its keys begin with "cache:"."""
+    """The shared part. Its keys begin with "cache:"."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -50,7 +50,7 @@ class Fleet:
     # ----------------------------------------------------------------------------------------------- replies
 
     async def find(self, key: bytes) -> Kept | None:
-        """A kept reply."""
+        """Returns a kept reply."""
         return await self._get(f"cache:kept:{key.hex()}")
 
     def keep(self, key: bytes, kept: Kept, seconds: float) -> None:
@@ -67,8 +67,8 @@ class Fleet:
     # ------------------------------------------------------------------------------------------------ leases
 
     async def turn(self, key: bytes, came: float, is_over: Callable[[], bool]) -> Kept | None:
-        """None: it is the asker's turn to ask; else the reply of another one. came: the asker's Unix time. is_over:
-        nobody wants it any more."""
+        """Returns None if it is the caller's turn to ask, else another one's reply. came: the Unix time at which the
+        request came. is_over: nobody wants the reply any more."""
         loop, store, lease = asyncio.get_running_loop(), self._shared.store, f"cache:lease:{key.hex()}"
         until, pause_s = loop.time() + WAIT_S, LOOK_S[0]
         try:
@@ -79,7 +79,7 @@ class Fleet:
                 pause_s = min(2 * pause_s, LOOK_S[1])
                 if (handed := await self._handed(key, came)) is not None:
                     return handed
-            if (handed := await self._handed(key, came)) is not None:  # just before the lease was free
+            if (handed := await self._handed(key, came)) is not None:  # it may have come just before the lease ended
                 self._later(store.delete(lease, self._own))
                 return handed
         except Away:
@@ -92,7 +92,7 @@ class Fleet:
         return None
 
     async def _handed(self, key: bytes, came: float) -> Kept | None:
-        """A reply that was made while one waited for it. An earlier one is none of its business."""
+        """Returns a reply that was made while the request waited for it. An earlier reply does not count."""
         found = await self._get(f"cache:handed:{key.hex()}")
         return found if found is not None and found.at >= came else None
 
@@ -109,7 +109,7 @@ class Fleet:
         return key in self._held
 
     def hands_over(self, key: bytes, kept: Kept | None) -> None:
-        """It has asked. kept: the reply, if it is one for the others."""
+        """The upstream has answered. kept: the reply, if it may go to the others."""
         timer = self._held.pop(key, None)
         if timer is None:
             return
@@ -120,7 +120,7 @@ class Fleet:
         self._later(store.delete(f"cache:lease:{key.hex()}", self._own))
 
     def _later(self, what: Awaitable[Any]) -> None:
-        """Nobody waits for it. A store that is away has been logged."""
+        """Lets something finish for which nobody waits. A store that is away has been logged."""
         doing = asyncio.ensure_future(what)
         self._writing.add(doing)
         doing.add_done_callback(self._done)
@@ -141,7 +141,7 @@ def packed(kept: Kept) -> bytes:
 
 
 def unpacked(said: bytes) -> Kept | None:
-    """None for what another version has written."""
+    """Returns the reply; None for what another version has written."""
     head, _, body = said.partition(b"\n")
     try:
         about = wire.loads(head)

@@ -1,7 +1,7 @@
-"""Whether a reply is worth keeping: complete, no error, no refusal, and with calls of tools only where that is allowed.
+"""Whether a reply is worth keeping: complete, no error, no refusal, and with tool calls only if that is allowed.
 
-It is read once, as a client of its protocol would read it. A reply that stopped at its bound of tokens is cut, too: a
-client that asks again may hope for more.
+It is read once, as a client of its protocol would read it. A reply that stopped at its limit of tokens counts as cut,
+too: a client that asks again may hope for more.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def is_worth_keeping(dialect: Dialect, task: str, body: bytes, *, streamed: bool
         else:
             events = dialect.explode(wire.loads(body), Policy())
     except (ValueError, TypeError, KeyError, AttributeError, ApiError):
-        return False  # it is not even a reply
+        return False  # it is no reply at all
     return _told(events, tool_calls)
 
 
@@ -43,12 +43,12 @@ def _told(events: list[Event], tool_calls: bool) -> bool:
 
 
 def _is_call(part: Any) -> bool:
-    """Of a tool that the provider runs: its answer is of the day."""
+    """Returns whether it is a call of a tool that the provider runs, whose answer changes from day to day."""
     return isinstance(part, Unknown) and str(part.raw.get("type", "")).endswith(_CALLS)
 
 
 def _relayed(body: bytes, streamed: bool) -> bool:
-    """Of an endpoint that has no translation."""
+    """Judges a reply of an endpoint without a translation."""
     if streamed:
         said = [line[5:].strip() for line in body.splitlines() if line.startswith(b"data:")]
         if not said or said[-1] != b"[DONE]":

@@ -1,10 +1,10 @@
-"""Which requests may be answered by another's reply, and the key under which that is found.
+"""Which requests may be answered with another's reply, and the key under which that is found.
 
-The key is a digest of all that changes an answer: the request in a canonical form (the order of fields and blanks
-between them change nothing, nor do fields that are not for the model), the protocol, the address, the query and those
-headers that an upstream gets and that are not about the caller; and whose it is, where replies are not shared among
-clients. Only requests with one right answer have a key, or those that the settings or the client count among them:
-what builds on a conversation that is kept elsewhere, or leaves a response behind that can be asked for, has none.
+The key is a digest of all that changes an answer: the request in a canonical form (the order of fields and blanks do
+not count, nor do fields that are not for the model), the protocol, the address, the query, and the headers that an
+upstream gets and that are not about the caller; and the client, if replies are not shared among clients. Only requests
+with one right answer have a key, and those that the settings or the client count among them. A request that builds on a
+conversation that is kept elsewhere, or that leaves a response behind that can be asked for, has none.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STATEFUL = ("previous_response_id", "conversation", "container", "thread", "bac
 
 
 class Directives(NamedTuple):
-    """Of the client's Cache-Control. max_age_s: how old a kept reply may be."""
+    """The client's Cache-Control. max_age_s: how old a kept reply may be."""
 
     no_cache: bool = False
     no_store: bool = False
@@ -48,7 +48,7 @@ class Directives(NamedTuple):
 
 
 def directives(said: str) -> Directives:
-    """What is no number, or not known, is left out."""
+    """Reads the header. What is not known, or is no number, is left out."""
     words = {name.strip().lower(): value.strip().strip('"') for name, _, value in
              (part.partition("=") for part in said.split(","))}  # fmt: skip
     age = words.get("max-age", "")
@@ -57,18 +57,18 @@ def directives(said: str) -> Directives:
 
 
 class AsSent(NamedTuple):
-    """A request as its bytes say it, before anybody has read them. told: what changes the answer, beside the body and
-    whose it is. raw: a digest of all that the cache looks at, by which equal requests are known again."""
+    """A request as its bytes show it, before anybody has read them. told: what changes the answer, except for the body
+    and the client. raw: a digest of all that the cache looks at, by which equal requests are recognized."""
 
     told: str
     raw: bytes
 
 
 def as_sent(request: ClientRequest, extra: tuple[str, ...]) -> AsSent:
-    """extra: names of further headers that upstreams get."""
+    """extra: names of more headers that upstreams get."""
     protocol, endpoint = request.protocol, request.endpoint
     path = f"{len(request.in_path)} {request.in_path}" if request.in_path else ""  # it may hold whatever follows
-    form = "" if request.framed is None else request.framed.content_type  # two of them may have one address
+    form = "" if request.framed is None else request.framed.content_type  # two forms may have one address
     told = [protocol, endpoint.path, form, path, _STREAMS[endpoint.streams], request.query]
     whose = ["", request.client]
     kinds = _kinds(protocol, extra)
@@ -87,8 +87,8 @@ def as_sent(request: ClientRequest, extra: tuple[str, ...]) -> AsSent:
 
 
 def told(request: ClientRequest, sent: AsSent, *, private: bool) -> bytes:
-    """All that changes the answer beside the body."""
-    # A client's own key may be what the upstream is asked with.
+    """Returns all that changes the answer besides the body."""
+    # The upstream may be asked with the client's own key.
     owner = owner_of(request.client, request.headers) if private or not request.client else ""
     said = (sent.told, request.asked_model, str(request.streams), owner, "", "")
     return "\n".join(said).encode("utf-8", "surrogatepass")
@@ -96,7 +96,7 @@ def told(request: ClientRequest, sent: AsSent, *, private: bool) -> bytes:
 
 _TOLD, _WHOSE = "it changes the answer", "it tells whose the request is, or what the cache is to do"
 _STREAMS = {True: "streams", False: "whole", None: ""}
-MAX_NAMES = 1_000  # of headers; a client may make up any
+MAX_NAMES = 1_000  # names of headers, of which a client may invent any
 _OF_THE_CACHE = frozenset(("cache-control", ALLOW.lower()))
 
 
@@ -116,7 +116,7 @@ def _kind(name: str, protocol: str, extra: tuple[str, ...]) -> str:
 
 
 def canonical(request: ClientRequest, told: bytes, *, at_any_temperature: bool, private: bool) -> bytes:
-    """The key, or b"" where the request has no one answer. Raises BadRequest."""
+    """Returns the key, or b"" if the request has no single answer. Raises BadRequest."""
     dialect, data = request.dialect, request.parsed()
     if _leaves_something(dialect, data) or not (at_any_temperature or _has_one_answer(request, data)):
         return b""
@@ -133,7 +133,8 @@ def canonical(request: ClientRequest, told: bytes, *, at_any_temperature: bool, 
 
 
 def _leaves_something(dialect: Dialect, data: dict[str, Any]) -> bool:
-    """It builds on what is kept elsewhere, or its reply is kept there, so that two replies must not be one."""
+    """Returns whether the request builds on what is kept elsewhere, or its reply is kept there, so that two requests
+    must not share one reply."""
     store = data.get("store")
     return bool(dialect.stores if store is None else store) or any(data.get(field) for field in _STATEFUL)
 
@@ -144,7 +145,7 @@ def _has_one_answer(request: ClientRequest, data: dict[str, Any]) -> bool:
     if _TEMPERATURE not in request.body:
         return False
     temperature = data.get("temperature")
-    if temperature is None and not request.task:  # its protocol has it elsewhere
+    if temperature is None and not request.task:  # this protocol has it in another place
         try:
             temperature = request.dialect.decode_request(data).sampling.temperature
         except ApiError:
@@ -153,8 +154,8 @@ def _has_one_answer(request: ClientRequest, data: dict[str, Any]) -> bool:
 
 
 def _is_plain(body: bytes) -> bool:
-    """No object says a field twice: of two readers one may take the first, and one the last, and an answer to the one
-    reading is none to the other."""
+    """Returns whether no object has a field twice. Of two readers one may take the first field and one the last, so an
+    answer to one reading is no answer to the other."""
     try:
         json.loads(body, object_pairs_hook=_once)
     except (ValueError, RecursionError):
@@ -170,5 +171,5 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def not_kept() -> ApiError:
-    """To a client that wants only what is kept."""
+    """Returns the error for a client that wants only a kept reply."""
     return ApiError("not_found", "no reply to this request is kept (Cache-Control: only-if-cached)", 504)

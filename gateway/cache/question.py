@@ -1,4 +1,4 @@
-"""What a request asks, as far as the cache is concerned, and what came of it."""
+"""What a request asks of the cache, and what came of it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Source(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A reply that may be given again, as the client has had it. at: Unix time when it was complete. usage: what it
-    took then; usd: what that cost, None = unknown."""
+    """A reply that may be given again, as a client has had it. at: the Unix time when it was complete. usage: what it
+    took then. usd: what that cost, None = unknown."""
 
     source: Source
     streamed: bool
@@ -36,28 +36,31 @@ class Kept(NamedTuple):
         return len(self.body) + OWN_BYTES
 
 
-OWN_BYTES = 1024  # about what an entry takes besides its body
+OWN_BYTES = 1024  # about the memory of an entry besides its body
 
 
 class Shared(Interface):
-    """The place of a request among those that have one reply together."""
+    """The place of a request among those that share one reply."""
 
     def begins(self) -> None:
-        """It is ready for what there is of the reply."""
+        """The request is ready for what there is of the reply."""
 
     def leaves(self) -> None:
-        """It needs no more of the reply."""
+        """The request needs no more of the reply."""
 
     def took(self) -> tuple[Source | None, Usage | None, float | None]:
-        """Of the reply: where it came from, and what it took, in tokens and in USD; None for what is not known."""
+        """Returns where the reply came from, and what it took in tokens and in USD; None for what is not known."""
 
 
 class Question:
-    """key: of all that changes the answer; b"" where the request is not for the cache. kept: the answer, where it is
-    known; is_shared: it was made just now, on another host. stores: its reply may be kept. shares: others that ask the
-    same at the same time may have its reply. place: of one that has another's reply. said: how it was answered. saved:
-    what the upstream would have taken for it, and in USD. source: where its answer came from, if not from an upstream
-    that was asked for it."""
+    """The question of one request.
+
+    key: of all that changes the answer; b"" if the request is not for the cache. kept: the answer, if it is known.
+    is_shared: the answer was made just now, on another host. stores: the reply may be kept. shares: others that ask the
+    same at the same time may get the reply. place: of a request that gets another's reply. said: how it was answered.
+    saved: what the upstream would have taken for it, and in USD. source: where the answer came from, if no upstream was
+    asked for it.
+    """
 
     __slots__ = (
         "is_shared", "key", "kept", "place", "routes", "said", "saved", "saved_usd", "shares", "source", "stores",
@@ -81,7 +84,7 @@ class Question:
 
     @property
     def costs_nothing(self) -> bool:
-        """No upstream was asked for it."""
+        """Whether no upstream was asked for this request."""
         return self.said in ("hit", "coalesced")
 
     def permits(self, source: Source) -> bool:

@@ -1,4 +1,4 @@
-"""The small requests of sources of keys: to token endpoints, and to the metadata services of machines at AWS."""
+"""The small requests of sources of keys: to token endpoints, and to AWS's metadata services."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_REPLY = 256 * 1024
 
 
 class Told(NamedTuple):
-    """status: 0 = there was no answer, and failure says why."""
+    """An answer. status: 0 = there was none, and failure says why."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -30,7 +30,8 @@ _DIRECT = Way(proxy="")
 
 
 def asker(client: UpstreamClient) -> Ask:
-    """A metadata service, which has no TLS, is on this machine or next to it: no proxy is on the way to it."""
+    """Returns the function that asks. A metadata service, which has no TLS, is on this machine or next to it, so it is
+    asked without a proxy."""
 
     async def ask(method: str, url: str, lines: Sequence[str], body: bytes | None, timeout_s: float) -> Told:
         sink = SmallReplySink(MAX_REPLY)

@@ -1,9 +1,9 @@
-"""The keys that requests to AWS are signed with: `api_key = aws:PLACE`.
+"""The keys with which requests to AWS are signed: `api_key = aws:PLACE`.
 
-Without a place, the usual ones in their usual order: a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK, keys in the
-environment, a profile of the shared files, a container's credentials where the environment names them. The metadata
-service of the machine is asked only where the settings say so (aws:instance): elsewhere the question would go to
-whoever has that address.
+Without a place, these are tried in the usual order: a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK, keys in the
+environment, a profile of the shared files, and a container's credentials if the environment names them. The metadata
+service of the machine is asked only if the settings say so (aws:instance): on other machines the question would go to
+anybody who has that address.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ CONTAINER_HOST = "http://169.254.170.2"
 INSTANCE_HOST = "http://169.254.169.254"
 _RELATIVE, _FULL = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 _TOKEN, _TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
-# Besides https, where a container's credentials may be: the machine itself, and the agents of ECS and EKS.
+# A container's credentials may come by https, or from these: the machine itself, and the agents of ECS and EKS.
 _PLAIN_HOSTS = ("127.0.0.1", "localhost", "::1", "169.254.170.2", "169.254.170.23", "fd00:ec2::23")
 
 
 class Chain:
-    """bearer: whether a Bedrock API key will do. timeout_s: of each question."""
+    """The places that are tried. bearer: whether a Bedrock API key is accepted. timeout_s: of each question."""
 
     def __init__(
         self, place: str, ask: Ask, timeout_s: float, *, bearer: bool, environ: Mapping[str, str] = os.environ

@@ -67,7 +67,7 @@ async def output(argv: Sequence[str], timeout_s: float) -> str:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-        # Its pipes too: what it has left behind may hold them, and what nobody reads is never at its end.
+        # Its pipes are closed, too: a child of it may still hold them, and then they would never end.
         process._transport.close()  # type: ignore[attr-defined]  # asyncio has no other way
         await process.wait()
     told = without_keys(said.decode("utf-8", "replace"))
@@ -95,7 +95,7 @@ async def _read(stream: asyncio.StreamReader) -> bytes:
 
 
 def read(out: str) -> Minted:
-    """The key in what a command has printed. Raises ValueError, with words that follow the name of the command."""
+    """Returns the key in what a command has printed. Raises ValueError whose words follow the name of the command."""
     text = out.strip()
     if text.startswith("{"):
         try:
@@ -112,7 +112,7 @@ def read(out: str) -> Minted:
 
 
 def of_json(said: Mapping[str, Any]) -> Minted:
-    """A key of AWS (credential_process), or a token in one of the usual fields. Raises ValueError."""
+    """Returns a key of AWS (credential_process), or a token from one of the usual fields. Raises ValueError."""
     inner = said.get("credential")
     if not any(name in said for name in _KEYS) and isinstance(inner, dict):  # gcloud config config-helper
         said = inner
@@ -125,7 +125,7 @@ def of_json(said: Mapping[str, Any]) -> Minted:
 
 
 def aws_keys(said: Mapping[str, Any]) -> AwsKeys | None:
-    """In the form that AWS has for them everywhere: AccessKeyId, SecretAccessKey, SessionToken or Token."""
+    """Returns keys in AWS's usual form: AccessKeyId, SecretAccessKey, SessionToken or Token."""
     found = [said.get("AccessKeyId"), said.get("SecretAccessKey")]
     session = said.get("SessionToken") or said.get("Token") or ""
     if not all(isinstance(text, str) and _KEY.fullmatch(text) for text in found) or not isinstance(session, str):
@@ -134,7 +134,7 @@ def aws_keys(said: Mapping[str, Any]) -> AwsKeys | None:
 
 
 def ends(said: Mapping[str, Any]) -> float | None:
-    """When a key ends, in seconds since 1970."""
+    """Returns when a key ends, in seconds since 1970."""
     span = said.get("expires_in", said.get("expiresIn"))
     if isinstance(span, int | float) and math.isfinite(span):
         return time.time() + span
@@ -143,8 +143,8 @@ def ends(said: Mapping[str, Any]) -> float | None:
 
 
 def _when(value: Any) -> float | None:
-    """Seconds since 1970 (or milliseconds), as a number or as digits, or a date; without a zone it is this machine's,
-    as az writes it."""
+    """Returns seconds since 1970 from a number or digits (also milliseconds), or from a date. A date without a zone is
+    in this machine's zone, as az writes it."""
     if isinstance(value, str) and not value.isdecimal():
         try:
             return datetime.fromisoformat(value.replace("Z", "+00:00")).astimezone(UTC).timestamp()
@@ -160,8 +160,8 @@ def _when(value: Any) -> float | None:
 
 
 def without_keys(text: str) -> str:
-    """The end of what a command has said, on one line. Nobody knows its secrets yet, so whatever looks like a key is
-    masked, but for addresses and paths of files."""
+    """Returns the end of what a command has said, on one line. Its secrets are not known yet, so everything that looks
+    like a key is masked, except for addresses and paths of files."""
 
     def masked(word: re.Match[str]) -> str:
         said = word[0]

@@ -1,8 +1,8 @@
-"""A key that expires: had once, kept, and had anew before it ends, or when the upstream refuses it.
+"""A key that expires. It is kept, and a new one is made before it ends, or when the upstream refuses it.
 
-A `Mint` has at most one run of its source at a time, off the event loop's way: whoever needs the key waits for the same
-run. Near the end of a key the next one is made in the background, so that no request waits. After a failure nobody
-asks again for a while, since a hundred requests a second must not start a hundred commands a second.
+A `Mint` runs its source at most once at a time, beside the event loop, and everybody who needs the key waits for the
+same run. Near the end of a key, the next one is made in the background, so that no request waits. After a failure
+nobody asks again for a while, since a hundred requests a second must not start a hundred commands a second.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from gateway.limits.retry_policy import Unasked
 
 log = logging.getLogger("gateway")
 
-RETRY_S = 10.0  # after a failure; and a key that is younger is not had anew because it was refused
-SHORTEST_S = 5.0  # a key is used for so long at the least
+RETRY_S = 10.0  # the pause after a failure; and a key that is younger than this is not made anew when it is refused
+SHORTEST_S = 5.0  # a key is used for at least so long
 EARLY = 0.25  # the part of a key's life in which the next one is made
 EARLIEST_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class AwsKeys:
-    """What requests to AWS are signed with."""
+    """The keys with which requests to AWS are signed."""
 
     access: str
     secret: str = field(repr=False)
@@ -34,8 +34,8 @@ class AwsKeys:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Minted:
-    """key: goes into the header of the key; "" where requests are signed with `aws` instead. expires: seconds since
-    1970, None = the source does not say."""
+    """A minted key. key: goes into the header of the key; "" if requests are signed with `aws` instead. expires:
+    seconds since 1970, None = the source does not say."""
 
     key: str = field(default="", repr=False)
     expires: float | None = None
@@ -50,7 +50,7 @@ class Minted:
 
 
 class NoKey(Exception):
-    """The source gave no key. Its text is for the log; public: what clients may read."""
+    """The source gave no key. The text is for the log; public: what clients may read."""
 
     def __init__(self, why: str, public: str) -> None:
         super().__init__(why)
@@ -58,8 +58,8 @@ class NoKey(Exception):
 
 
 class Mint:
-    """One key of one upstream. make: asks the source. ttl_s: how long a key is used that does not say when it ends.
-    on_new: is told every new key before it is used. said: the source, for the log."""
+    """Makes one key of one upstream. make: asks the source. ttl_s: how long a key is used if the source does not say
+    when it ends. on_new: is told every new key before it is used. said: the name of the source, for the log."""
 
     def __init__(
         self, upstream: str, said: str, make: Callable[[], Awaitable[Minted]], ttl_s: float,
@@ -82,7 +82,7 @@ class Mint:
         return f"<Mint of {self._upstream}: {self._said}, {'has' if self.minted else 'no'} key>"
 
     def is_ready(self) -> bool:
-        """Whether there is a key that is good now. Where it ends soon, the next one is on its way from here on."""
+        """Whether there is a key that is valid now. If it ends soon, this starts the making of the next one."""
         now = self._clock()
         if self.minted is None or now >= self._ends_at:
             return False
@@ -91,7 +91,7 @@ class Mint:
         return True
 
     async def have(self) -> Minted:
-        """The key, once there is one. Raises Unasked where there is none to be had."""
+        """Returns the key, once there is one. Raises Unasked if there is none to be had."""
         if not self.is_ready():
             if self._run is None:
                 left = self._failed_at + RETRY_S - self._clock()
@@ -106,9 +106,9 @@ class Mint:
         return self.minted
 
     def refused(self, minted: Minted | None) -> bool:
-        """The upstream does not take this key. Whether there is, or will be, another one to try."""
+        """The upstream has refused this key. Returns whether there is, or will be, another one to try."""
         if minted is not self.minted:
-            return True  # somebody else was told so before
+            return True  # another request met this before, so there is a new key
         if self._clock() - self._made_at < RETRY_S:
             return False
         self.minted = None
@@ -138,7 +138,7 @@ class Mint:
         self._made_at, self._ends_at = now, now + life
         self._renew_at = self._ends_at - min(life * EARLY, EARLIEST_S)
         self._failed_at = now - RETRY_S
-        if self._secrets != minted.secrets:  # most sources say the same for a while
+        if self._secrets != minted.secrets:  # most sources give the same key for a while
             self._secrets = minted.secrets
             self.on_new(minted)
             log.info("upstream '%s': a new key from %s, good for %.0f s", self._upstream, self._said, life)

@@ -1,8 +1,8 @@
-"""Signatures for AWS (SigV4), which libcurl makes; here is what it needs for one request.
+"""Signatures for AWS (SigV4): what libcurl, which makes them, needs for one request.
 
-libcurl signs every header that it is given. It is given the body's digest as a header, because it gets the body piece
-by piece, and the session's token as another one. A header that is there twice is one line, since not everybody on the
-way keeps two.
+libcurl signs every header that it is given. The body's digest is given to it as a header, because it gets the body
+piece by piece, and so is the session's token. A header that occurs twice becomes one line, since not every proxy on the
+way keeps both.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from gateway.credentials.minted import Minted
 from operate.settings.upstreams import Upstream
 from upstream.request import Signing
 
-# Others make their own of them; AWS's clients do not sign them either.
+# Proxies on the way replace these; AWS's own clients do not sign them either.
 _UNSIGNED = ("x-amzn-trace-id", "authorization", "x-api-key", "x-amz-date")
 
 
 def signed(
     upstream: Upstream, minted: Minted | None, lines: Sequence[str], body: bytes | None
 ) -> tuple[list[str], Signing | None]:
-    """The header lines of a request, and what its signature is made with; None where its key goes into a header."""
+    """Returns the header lines of a request, and what its signature is made with; None if its key goes into a
+    header."""
     if minted is None or minted.aws is None:
         return [*lines], None
     joined: dict[str, str] = {}

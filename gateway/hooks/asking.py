@@ -28,7 +28,7 @@ Count = collections.Counter[tuple[str, str, str]]
 
 
 class Asking:
-    """told: how often each hook gave which answer."""
+    """Asks hooks. told: how often each hook gave which answer."""
 
     def __init__(self, hooks: Sequence[tuple[Hook, Caller]], told: Count) -> None:
         self._hooks = hooks
@@ -38,8 +38,8 @@ class Asking:
         return f"<Asking {', '.join(hook.name for hook, _ in self._hooks)}>"
 
     def of(self, event: str, model: str) -> list[tuple[Hook, Caller]]:
-        """Those that are asked about the requests or replies of a model. A name may begin with its upstream's, which
-        leads nobody past a hook."""
+        """Returns the hooks that are asked about requests or replies of a model. A name may begin with the upstream's
+        name, which does not bypass a hook."""
         parts = model.split("/")
         names = ["/".join(parts[at:]) for at in range(min(len(parts), MOST_PARTS))]
         return [
@@ -49,7 +49,7 @@ class Asking:
         ]  # fmt: skip
 
     async def ask(self, hook: Hook, caller: Caller, event: Said, key: str) -> Said | None:
-        """The body that the hook has made of it; None where it leaves it as it is. Raises ApiError."""
+        """Returns the body that the hook has made; None if it leaves the body as it is. Raises ApiError."""
         kind = event["event"]
         try:
             said = await caller.ask(event)
@@ -71,7 +71,7 @@ _OUTCOMES = {"allow": "allowed", "change": "changed", "refuse": "refused"}
 
 
 def about(event: str, request: ClientRequest) -> Said:
-    """What a hook is told besides the body."""
+    """Returns what a hook is told besides the body."""
     return {
         "event": event,
         "request_id": request.key,

@@ -32,11 +32,11 @@ class Failed(Exception):
 
 class Caller(Interface):
     async def ask(self, event: Said) -> Said:
-        """Returns the hook's answer, {} where it says nothing. Raises Failed."""
+        """Returns the hook's answer, {} if it says nothing. Raises Failed."""
 
 
 class Url:
-    """A service: the event is the body of a POST, the answer is JSON, or empty."""
+    """A service: the event is the body of a POST, and the answer is JSON, or empty."""
 
     def __init__(self, hook: Hook, client: UpstreamClient, most_bytes: int) -> None:
         self._hook = hook
@@ -68,10 +68,10 @@ class Url:
 
 
 class Python:
-    """A file with the functions `request(event)` and `reply(event)`, either or both. They may be async; others run in
-    threads of the hook's own, so that they hold nobody up. A function that takes longer than its time goes on, but is
-    not waited for, also not when the proxy ends; while so many go on, no further one is begun. What a function gets is
-    a copy, which it may keep and change as it likes."""
+    """A file with the functions `request(event)` and `reply(event)`, one of them or both. They may be async; others run
+    in threads of the hook's own, so that they delay nobody. A function that takes longer than its time goes on, but
+    nobody waits for it, also not when the proxy ends; while too many go on, no further one is begun. A function gets a
+    copy, which it may keep and change."""
 
     def __init__(self, hook: Hook) -> None:
         """Raises Failed if the file cannot be loaded."""
@@ -98,7 +98,7 @@ class Python:
                     said = await _beside(lambda: _plain(function(_plain(event))), self._free.release)
         except TimeoutError:
             raise Failed(f"it took longer than {self._hook.timeout:g} s") from None
-        except Exception as why:  # a mistake in it is its own; its words may quote a prompt
+        except Exception as why:  # the error is the file's own, and its words may quote a prompt
             where = "".join(traceback.format_tb(why.__traceback__))
             log.error("[hook %s] failed with %s\n%s", self._hook.name, type(why).__name__, where)
             raise Failed(f"it failed with {type(why).__name__}") from None
@@ -120,12 +120,12 @@ def _loaded(path: Path) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A copy, which is JSON and nothing else. Raises TypeError, ValueError, OverflowError."""
+    """Returns a copy that is JSON and nothing else. Raises TypeError, ValueError, OverflowError."""
     return wire.loads(wire.dumps(value))
 
 
 async def _beside(call: Callable[[], Any], over: Callable[[], None]) -> Any:
-    """What the call gives in a thread that nobody waits for at the end of the process. over: called when it is done,
+    """Runs the call in a thread for which nobody waits at the end of the process. over: is called when it is done,
     however long that takes."""
     loop = asyncio.get_running_loop()
     given: asyncio.Future[Any] = loop.create_future()

@@ -1,8 +1,8 @@
-"""A response writer that holds a reply until the hooks have seen the whole of it.
+"""A response writer that holds a reply until the hooks have seen all of it.
 
-It stands between a Flow and the client's writer. What was written is read as one reply, also where it is a stream, and
+It stands between a Flow and the client's writer. What was written is read as one reply, even if it is a stream, and
 goes on as the hooks leave it: the same bytes, other ones, or an error. A hook whose section says `streams = after` does
-not hold a stream: it sees it when the client has it, and cannot change it.
+not hold a stream: it sees the stream when the client has it, and cannot change it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class HeldReply:
 
     def over(self) -> None:
         self._writer.over()
-        self._refused = _nobody  # else the two would keep each other alive
+        self._refused = _nobody  # otherwise the two would keep each other alive
         self.on_full = self.on_drained = self.on_left = nothing
 
     def whole(self, status: int, head: bytes, body: bytes) -> None:
@@ -164,7 +164,7 @@ class HeldReply:
         self._tell()
 
     def _refuse(self, error: ApiError) -> None:
-        error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames hold all of the request
+        error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames keep the request alive
         self._refused(error)
         words, key = self._request.dialect.errors, self._request.key
         status = words.status(error)
@@ -179,7 +179,7 @@ class HeldReply:
         self._parts.clear()
 
     async def _ask(self, asking: Sequence[tuple[Hook, Caller]], raw: bytes) -> Said | None:
-        """What the hooks have made of the reply, None for nothing. Raises ApiError."""
+        """Returns what the hooks have made of the reply, None if they changed nothing. Raises ApiError."""
         body: Said | None = None
         changed = False
         for hook, caller in asking:
@@ -192,7 +192,7 @@ class HeldReply:
         return body if changed else None
 
     def _read(self, raw: bytes) -> Said:
-        """The whole reply. Raises ApiError: nobody can say that one is harmless that cannot be read."""
+        """Returns the whole reply. Raises ApiError: if it cannot be read, nobody can say that it is harmless."""
         if self._size > self._most:
             raise ApiError("api", f"the reply has more than {self._most >> 20} MB, which no hook can see", 502)
         try:

@@ -1,7 +1,7 @@
 """Asks hooks about a request before it goes to an upstream, and about the reply before the client has it.
 
-Each hook of the settings may allow, refuse or change; the next one sees what the one before has made of it. Where there
-is no hook, none of this is made, and a request meets nothing of it.
+Each hook of the settings may allow, refuse or change; the next hook sees what the one before has made. If there is no
+hook, none of this is made, and it costs a request nothing.
 """
 
 from __future__ import annotations

@@ -24,16 +24,17 @@ from translate.errors import ApiError
 
 
 class Access:
-    """check(headers) -> the client's name. open: there is no [client], so that whoever reaches the port may come in,
-    and brings keys of its own if any. Holds digests of the keys, never the keys. redaction: is told the keys of
-    those who may come in. Those of others are used for nothing, and a stranger must not say what logs may hold."""
+    """Decides who may come in: check(headers) returns the client's name. open: there is no [client], so everybody who
+    reaches the port may come in, perhaps with keys of their own. This holds digests of the keys, never the keys.
+    redaction: is told the keys of those who may come in. The keys of strangers are used for nothing, and a stranger
+    must not decide what logs leave out."""
 
     def __init__(self, settings: Settings, redaction: Redaction, hops: Hops) -> None:
         self._hops = hops
         self.origins = Origins(settings)
         self._redaction = redaction
         self._clients = {digest_in_settings(key): client.name for client in settings.clients for key in client.key}
-        self.open = not self._clients  # whoever reaches the port may come in, and brings keys of its own if any
+        self.open = not self._clients  # everybody who reaches the port may come in, perhaps with keys of their own
         self._unknown = {client.name for client in settings.clients if len(client.plain_keys) < len(client.key)}
         self._last_days = {client.name: client.expires for client in settings.clients if client.expires is not None}
         self._admins = {client.name for client in settings.clients if client.admin}
@@ -43,8 +44,8 @@ class Access:
         return f"<Access {len(self._clients)} clients>"
 
     def check(self, headers: HTTPHeaders, for_admin: bool = False) -> str:
-        """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves). Who
-        came in with the same headers (Headers.facts) comes in again."""
+        """Returns the client's name, "" without clients. Raises ApiError (401, 403; 508 for a request that the proxy
+        itself has sent). For the same headers (Headers.facts) this is checked once."""
         facts: dict[object, Any] = getattr(headers, "facts", {})
         known: tuple[Access, bool, str, list[str]] | None = facts.get("access")
         if known is None or known[0] is not self or known[1] is not for_admin:
@@ -57,7 +58,7 @@ class Access:
         return name
 
     def _checked(self, headers: HTTPHeaders, *, for_admin: bool) -> tuple[str, list[str]]:
-        """The same, and the keys that came along and are not the client's own alone. Raises ApiError."""
+        """Returns the same, and the keys that came along and do not belong to the client alone. Raises ApiError."""
         if loop_guard.HEADER in headers:
             self._hops.check(headers)
         if is_of_another_page(headers) and not self.origins.allow(headers.get("Origin", ""), by_name=for_admin):
@@ -77,7 +78,7 @@ class Access:
         for key in brought:
             name = self._clients.get(digest(key))  # a digest tells nothing by how long its lookup takes
             if name is not None:
-                # The settings may hold only the hash of its own, and the other ones may be good elsewhere.
+                # The settings may have only the hash of its own key, and its other keys may be valid elsewhere.
                 others = len(brought) > 1 or name in self._unknown or not _FURTHER.isdisjoint(headers)
                 return name, _secrets_of(headers) if others else []
         if not brought:
@@ -98,7 +99,7 @@ class Access:
             raise ApiError("authentication", message)
 
     def check_admin(self, headers: HTTPHeaders, address: str) -> str:
-        """The same for what only an admin may see; without clients, only those on this machine. address: the other
+        """Does the same for what only an admin may see; without clients, only this machine may. address: the other
         side's."""
         name = self.check(headers, for_admin=True)
         if self.open:
@@ -123,7 +124,7 @@ def keys_of(headers: HTTPHeaders) -> list[str]:
 
 
 def _secrets_of(headers: HTTPHeaders) -> list[str]:
-    """The last words of all headers that clients put keys into, good here or not."""
+    """Returns the last words of all headers into which clients put keys, valid here or not."""
     names = _KEY_HEADERS.intersection(headers)
     return [words[-1] for name in names for line in headers.get_list(name) if (words := line.split())]
 

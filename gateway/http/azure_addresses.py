@@ -19,14 +19,14 @@ from translate import top_level, wire
 from translate.dialect import Endpoint, Unsealed
 
 ROOT = "/openai/"
-MAX_LENGTH = 8192  # characters of an address that is looked at
+MAX_LENGTH = 8192  # characters: a longer address is not looked at
 
 _DEPLOYED = re.compile(r"/openai/deployments/([^/]{1,2048})/(.+)")
 _VERSION = re.compile(r"(?:^|&)api-version=[^&]*")
 
 
 class Plain(NamedTuple):
-    """target: the address as OpenAI has it. deployment: the model's name where the address holds one, else ""."""
+    """target: the address as OpenAI has it. deployment: the model's name if the address has one, else ""."""
 
     target: str
     deployment: str = ""
@@ -47,13 +47,13 @@ def plain(target: str) -> Plain:
 
 @functools.cache
 def deployed(endpoint: Endpoint) -> Endpoint:
-    """Returns the endpoint where its address names the model."""
+    """Returns the endpoint for an address that names the model."""
     other = endpoint.other and endpoint.other._replace(endpoint=deployed(endpoint.other.endpoint))
     return dataclasses.replace(endpoint, unsealed=_named, other=other)
 
 
 def _named(body: bytes, model: str, streams: bool | None) -> Unsealed:
-    """A body that names this model already is passed on as it is."""
+    """Returns the body with this model. A body that names it already is passed on unchanged."""
     first = b'"model":' + wire.dumps(model)
     named, said = top_level.taken(body, ("model",), first)
     same = said.get("model") == wire.dumps(model)

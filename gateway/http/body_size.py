@@ -18,7 +18,8 @@ def too_large(limit: int, what: str = "") -> ApiError:
 
 
 def check_length(client: HTTPHeaders, limit: int) -> None:
-    """The same by the Content-Length, before any of the body is there. What is no number is Tornado's to refuse."""
+    """Does the same by the Content-Length, before any of the body is there. Tornado refuses a value that is no
+    number."""
     length = client.get("Content-Length", "")
     if length.isdecimal() and length.isascii():
         check_size(int(length[:20]), limit)

@@ -10,16 +10,16 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamBufferFullError, UnsatisfiableReadError
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-_ROOM = bytearray(65536)  # what is read comes here first, of all streams; Tornado takes and clears so much each time
-MOST_COPIED = 2048  # bytes that are copied twice sooner than by a view
+_ROOM = bytearray(65536)  # all streams read into this; Tornado would allocate and clear as much for each read
+MOST_COPIED = 2048  # bytes: for less, two copies are quicker than a view
 
 
 
 class ClientStream(IOStream):
-    """One that stays open where a line is too long, until the client has been told; that listens on while what has come
-    is looked at; and that sends what it is given without delay."""
+    """A client's stream. It stays open after a line that is too long, until the client has been told; it goes on
+    listening while a request is handled; and it sends without delay."""
 
-    let_pass = False  # whether an event was, in this request
+    let_pass = False  # whether an event was let pass in this request
     looks = True  # for the next head, before it waits for it
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -27,8 +27,8 @@ class ClientStream(IOStream):
         super().set_nodelay(True)
 
     def set_nodelay(self, value: bool) -> None:
-        """It is set for good. Tornado sets and unsets it several times a request, for nothing: whole replies are one
-        write each, and an event must not wait for the next."""
+        """Does nothing: it is set for good. Tornado sets and unsets it several times a request, for nothing: whole
+        replies are one write each, and an event must not wait for the next one."""
 
     def read_head(self, most: int) -> Awaitable[bytes]:
         """Reads up to the end of a head, at most so many bytes. Raises UnsatisfiableReadError, StreamClosedError."""
@@ -44,9 +44,9 @@ class ClientStream(IOStream):
         return future
 
     def _try_inline_read(self) -> None:
-        """Where the stream is listened to, it says when the next head is there. To look before that is worth it after a
-        streamed reply, which ends while others go on; whole ones leave in waves, and so do the next requests: those
-        that are taken together cost seven percent less."""
+        """Looks for the next head at once only after a streamed reply, which ends while others go on. Otherwise the
+        event loop tells when it is there: whole replies leave in waves, and so do the next requests, which cost seven
+        percent less if they are taken together."""
         is_heard = self._read_regex is not None and not self._read_buffer_size and (self._state or 0) & IOLoop.READ
         if is_heard and not self.looks:
             self._check_closed()
@@ -83,7 +83,7 @@ class ClientStream(IOStream):
             with memoryview(_ROOM) as room, room[:size] as piece:
                 self._read_buffer += piece
         self._read_buffer_size += size
-        if self._read_buffer_size > self.max_buffer_size:  # nobody reads so much, and all of it would be held
+        if self._read_buffer_size > self.max_buffer_size:  # nobody reads so much, so all of it would stay in memory
             full = StreamBufferFullError("the client sends more than is read")
             self.close(exc_info=full)
             raise full

@@ -35,7 +35,7 @@ log = logging.getLogger("proxy")
 
 DROPPING_S = 2.0
 PIECE = 65536
-AT_ONCE = 256 * 1024  # bytes of a body, before others have their turn
+AT_ONCE = 256 * 1024  # bytes of a body that are read before others have their turn
 
 
 class Told(Protocol):
@@ -86,7 +86,7 @@ class ClientConnection(HTTP1Connection):
             error = why.error
         except UnsatisfiableReadError:
             error = self._too_long()
-        if not self._write_finished:  # otherwise it has its last reply already
+        if not self._write_finished:  # otherwise the client has its last reply already
             told: Told = delegate  # type: ignore[assignment]  # the delegate is an Entrance
             told.malformed(error, *self._asked())
         await drop(self.stream, DROPPING_S)
@@ -155,7 +155,7 @@ class ClientConnection(HTTP1Connection):
             if not self._write_finished and (turn := delegate.data_received(piece)) is not None:
                 await turn
             at_once -= len(piece)
-            if at_once <= 0:  # what has come already would be read without a pause
+            if at_once <= 0:  # otherwise all that has come would be read without a pause
                 at_once = AT_ONCE
                 await asyncio.sleep(0)
 
@@ -186,8 +186,8 @@ class ClientConnection(HTTP1Connection):
 
 
 class Connection(HTTP1ServerConnection):
-    """A connection, with its requests one after the other. turned_away: not None where it has a reserved place, for one
-    request of an operator; it is called when the request is another one, which is refused."""
+    """A connection, with its requests one after the other. turned_away: set if the connection has a reserved place, for
+    one request of an operator; it is called when another request comes, which is refused."""
 
     turned_away: Callable[[], None] | None = None
 
@@ -199,7 +199,7 @@ class Connection(HTTP1ServerConnection):
                 conn.only_one = self.turned_away is not None
                 if not await conn.serve(delegate.start_request(self, conn)):
                     return
-                if self.stream._read_buffer_size:  # the next one is here already: let others have their turn
+                if self.stream._read_buffer_size:  # the next request is here already, but others have their turn first
                     await asyncio.sleep(0)
         except (StreamClosedError, asyncio.CancelledError):
             pass

@@ -1,10 +1,11 @@
-"""What a reverse proxy in front of this one tells of the client by headers: that it was there, the client's address,
-and our public one.
+"""What a reverse proxy in front of this one tells by headers: that it was there, the client's address, and the public
+address of this proxy.
 
-Whoever brings one of these headers need not tell the truth, so that no value of theirs opens anything. The client's
-address is believed of those that the settings trust, and is for bounds alone. The presence of these headers closes: a
-request that was forwarded does not come from this machine, whatever its address and its Host header say. None of them
-goes on to an upstream: they are about our clients, and services behind a CDN refuse those of their own kind.
+Anybody can send these headers with false values, so no value of them gives any right. The client's address is believed
+only from proxies that the settings trust, and it is used only for limits. The presence of such a header takes a right
+away: a request that was forwarded does not come from this machine, whatever its address and its Host header say. None
+of these headers goes to an upstream: they are about our clients, and services behind a CDN refuse those of their own
+kind.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from operate.settings.load import is_loopback
 
 MAX_NAMED = 20  # proxies in a row
 MAX_KNOWN = 4096  # addresses
-_OWN = ("127.0.0.1", "::1")  # most requests of this machine: they need no further look
+_OWN = ("127.0.0.1", "::1")  # most requests of this machine come from these, and need no further look
 PREFIX = "x-forwarded"
 NAMES = frozenset(
     ("forwarded", "via", "x-real-ip", "x-client-ip", "client-ip", "x-cluster-client-ip", "x-remote-ip", "x-remote-addr",
@@ -42,7 +43,7 @@ _URL = re.compile(rf"https?://{_HOST.pattern}(?:{_PATH.pattern})?")
 
 
 def told_by(headers: HTTPHeaders) -> str:
-    """The name of the first header that a reverse proxy has added; "" where none has."""
+    """Returns the name of the first header that a reverse proxy has added; "" if none has."""
     for name in headers:
         low = name.lower()
         if low in NAMES or low.startswith(PREFIX):
@@ -51,7 +52,7 @@ def told_by(headers: HTTPHeaders) -> str:
 
 
 class Clients:
-    """of(...) -> the address of who asks. trusted: networks of reverse proxies whose word counts."""
+    """of(...) returns the address of the client. trusted: networks of reverse proxies that are believed."""
 
     def __init__(self, trusted: Sequence[str]) -> None:
         self._networks = tuple(map(ipaddress.ip_network, trusted))
@@ -76,8 +77,8 @@ class Clients:
         return any(found in network for network in self._networks)
 
     def of(self, address: str, headers: HTTPHeaders) -> str:
-        """address: of the other side. Of a chain of proxies, the first one that is not trusted has the say: what it
-        forwards may be anybody's word."""
+        """address: of the other side. In a chain of proxies, the first one that is not trusted decides: what it
+        forwards may come from anybody."""
         if not self._networks or not self.trusts(address):
             return address
         for named in reversed(_named(headers)):
@@ -89,7 +90,7 @@ class Clients:
         return address
 
     def bounded(self, address: str, headers: HTTPHeaders) -> str:
-        """The same, "" for this machine and for a reverse proxy that is trusted, which are not bounded."""
+        """Returns the same; "" for this machine and for a reverse proxy that is trusted, which have no limit."""
         found = self.of(address, headers) if self._networks else address
         return "" if found in _OWN or self.is_unbounded(found) else found
 
@@ -99,12 +100,13 @@ class Clients:
 
 @functools.lru_cache(maxsize=MAX_KNOWN)
 def is_own(address: str) -> bool:
-    """Of this machine; so is the end of a socket that has no address."""
+    """Returns whether it is an address of this machine. The end of a Unix socket, which has no address, counts as
+    one."""
     return not address or is_loopback(address)
 
 
 def _named(headers: HTTPHeaders) -> list[str]:
-    """The addresses that the proxies on the way have added, the client's first."""
+    """Returns the addresses that the proxies on the way have added, the client's first."""
     if "X-Forwarded-For" in headers:
         return [_bare(each) for each in headers["X-Forwarded-For"].split(",")[-MAX_NAMED:]]
     pairs = (part.partition("=") for part in re.split("[,;]", headers.get("Forwarded", "")))
@@ -129,8 +131,9 @@ def _is_address(text: str) -> bool:
 
 
 def public_url(headers: HTTPHeaders, asked: str = "", own_scheme: str = "http") -> str:
-    """Where clients find this proxy, without a final slash. asked: where the browser that asks has found it, which
-    knows best; otherwise what the request and the reverse proxies before us say. own_scheme: of our own port."""
+    """Returns where clients find this proxy, without a final slash. asked: where the browser that asks has found it,
+    which is the best answer; otherwise the request and the reverse proxies in front decide. own_scheme: of our own
+    port."""
     if _URL.fullmatch(asked):
         return asked
     said = _forwarded(headers)
@@ -146,7 +149,7 @@ def public_url(headers: HTTPHeaders, asked: str = "", own_scheme: str = "http") 
 
 
 def _first(headers: HTTPHeaders, name: str) -> str:
-    """Takes the first value: of several proxies in a row, clients talk to the first."""
+    """Returns the first value: if there are several proxies in a row, clients talk to the first."""
     return str(headers.get(name, "")).partition(",")[0].strip()
 
 

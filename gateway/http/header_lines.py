@@ -1,9 +1,9 @@
 """Header lines of requests, most of which are the same again and again: each is read once.
 
 A client says who it is, what it takes and what it sends in the same words with every request, and Tornado spends six
-calls on each line: on the head of a usual request a tenth of all that it costs. What Tornado makes of a line is kept
-here. It reads all that is new, so that nothing passes that it would refuse. Of lines that may hold a key only a digest
-is kept: it tells that the line is good.
+calls on each line: for the head of a usual request, a tenth of its whole cost. So what Tornado makes of a line is kept
+here. Tornado still reads every new line, so that nothing passes that it would refuse. Of lines that may hold a key,
+only a digest is kept, which tells that the line is good.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ _good: dict[bytes, str] = {}  # the digest of a line -> the header's name
 
 
 class Headers(HTTPHeaders):
-    """Tornado's, but that a request is asked for twenty headers, most of which are not there: Mapping's get() makes two
-    calls and an exception of that. facts: what was made of these headers, by what has made it (`fact`); of a head that
-    comes again, it is there already (last_head.py). None of it may depend on Content-Length."""
+    """Tornado's headers, with a quicker get(): a request is asked for twenty headers, most of which are not there, and
+    Mapping's get() makes two calls and an exception for each. facts: what was made of these headers, by the function
+    that made it (`fact`); for a head that comes again, it is already there (last_head.py). No fact may depend on
+    Content-Length."""
 
     def __init__(self) -> None:
         self._as_list: dict[str, list[str]] = {}
@@ -56,14 +57,14 @@ class Headers(HTTPHeaders):
         self.facts = {}
 
     def add(self, name: str, value: str, *, _chars_are_bytes: bool = True) -> None:
-        if name in self:  # what is the same again shares the list
+        if name in self:  # the same headers share this list
             name = _normalize_header(name)
             self._as_list[name] = self._as_list[name].copy()
         super().add(name, value, _chars_are_bytes=_chars_are_bytes)
         self.facts = {}
 
     def again(self, length: str) -> Headers:
-        """The same for another request. length: its Content-Length, "" where there is none."""
+        """Returns the same headers for another request. length: its Content-Length, "" = none."""
         other = Headers()
         other._as_list, other._combined_cache = self._as_list.copy(), self._combined_cache.copy()
         if length:
@@ -73,8 +74,8 @@ class Headers(HTTPHeaders):
 
 
 def fact(headers: HTTPHeaders, make: Callable[[HTTPHeaders], Fact]) -> Fact:
-    """What `make` makes of the headers, made once for all requests with the same ones. make: a function that lives as
-    long as the process."""
+    """Returns what `make` makes of the headers. It is made once for all requests with the same headers. make: a
+    function that lives as long as the process."""
     facts = getattr(headers, "facts", None)
     if facts is None:
         return make(headers)
@@ -85,7 +86,7 @@ def fact(headers: HTTPHeaders, make: Callable[[HTTPHeaders], Fact]) -> Fact:
 
 
 def read(lines: list[str]) -> Headers:
-    """lines: without their ends; empty ones say nothing. Raises HTTPInputError."""
+    """Reads lines without their ends; empty ones are skipped. Raises HTTPInputError."""
     headers = Headers()
     values, combined = headers._as_list, headers._combined_cache
     for line in lines:

@@ -144,8 +144,8 @@ def line(name: str, value: str) -> bytes:
 
 
 def media(kind: str) -> bytes:
-    """The lines for the type of what passes unread: sound, pictures and data keep theirs. A type by which a browser
-    shows a page, or runs a script, is no more than bytes."""
+    """Returns the lines for the type of what passes unread: sound, pictures and data keep theirs. A type that a browser
+    would show as a page, or run as a script, becomes plain bytes."""
     return line("Content-Type", kind if _HARMLESS.match(kind) else "application/octet-stream") + SHIELD
 
 

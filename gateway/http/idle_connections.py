@@ -1,8 +1,8 @@
-"""Connections that wait for a request: how long they may, and which of them makes room for a newcomer.
+"""Connections that wait for a request: how long they may wait, and which of them makes room for a new one.
 
-They stand in the order in which they began to wait, so that one timer for all of them does, and a request costs an
-entry and its removal. A connection whose request comes slowly waits still, until its head is there; those that have
-begun one, or a TLS handshake, are looked at once a second, and have less time.
+They stand in the order in which they began to wait, so that one timer serves all of them, and a request costs one entry
+and its removal. A connection whose request comes slowly still waits, until its head is there. Connections that have
+begun a request, or a TLS handshake, are looked at once a second, and have less time.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from gateway.http.rate_limited_warning import Seldom
 from gateway.limits.per_address import holder
 
 EVERY_S = 1.0
-CLOSED_AT_ONCE = 32  # a few milliseconds' work, so that a thousand which came together hold nobody up
+CLOSED_AT_ONCE = 32  # which takes a few milliseconds, so that a thousand together delay nobody
 BETWEEN_S = 0.01
-LOOKED_AT = 256  # of those that wait the longest; a newcomer must not cost more than its own request
+LOOKED_AT = 256  # of the longest waiting ones, so that a new connection costs no more than its request
 _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nx-should-retry: false\r\n"
     b"Connection: close\r\nContent-Length: %d\r\n\r\n%b"
@@ -55,11 +55,11 @@ class Connection(Protocol):
 
 
 class Idle:
-    """waits() and ends() for each request, forget() when the connection is closed."""
+    """Call waits() and ends() for each request, and forget() when the connection is closed."""
 
     def __init__(self) -> None:
         self._since: dict[Connection, float] = {}
-        self._begun: dict[Connection, float] = {}  # of these, those whose head is coming
+        self._begun: dict[Connection, float] = {}  # those of them whose head is coming
         self._patience_s = self._head_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._slow = Seldom(log, "%s sent no whole head of a request in time ([limits] header_seconds)")
@@ -68,8 +68,8 @@ class Idle:
         return f"<Idle {len(self._since)} connections>"
 
     def adopt(self, patience_s: float, head_s: float) -> None:
-        """patience_s: without a request. head_s: from the first byte of one to the end of its head. The new bounds hold
-        for connections that wait already, too."""
+        """patience_s: the time without a request. head_s: from the first byte of a request to the end of its head. New
+        limits also hold for connections that wait already."""
         self._patience_s, self._head_s = patience_s, min(head_s, patience_s)
         if self._timer is not None:
             self._timer.cancel()
@@ -81,7 +81,7 @@ class Idle:
             self._look()
 
     def ends(self, connection: Connection) -> None:
-        """The connection waits no longer: the head of a request is there, or it is closed."""
+        """The connection no longer waits: the head of a request is there, or it is closed."""
         self._since.pop(connection, None)
         if self._begun:
             self._begun.pop(connection, None)
@@ -105,8 +105,8 @@ class Idle:
             self._timer = asyncio.get_running_loop().call_later(every, self._look)
 
     def _close(self, connection: Connection, told: bool) -> None:
-        """told: it has begun to send, and gets to know why. All of that has been read, so that a close does not take
-        the answer back."""
+        """Closes a connection. told: it has begun to send, and is told why. All that it sent has been read, so that the
+        close does not take the answer back."""
         self.ends(connection)
         if told and connection.stream._read_buffer_size and not connection.stream.closed():
             body = _BODY % self._head_s
@@ -119,8 +119,8 @@ class Idle:
         return len(self._since)
 
     def make_room(self, reserved: bool = False) -> bool:
-        """Closes the one that has waited the longest, of the address with the most of them; of reserved places, or of
-        the others. False: none waits, or all have just begun to send."""
+        """Closes the connection that has waited the longest, of the address with the most of them; among the reserved
+        places, or among the others. Returns False if none waits, or all have just begun to send."""
         waiting = itertools.islice(self._since, LOOKED_AT)
         longest = [each for each in waiting if (each.turned_away is not None) is reserved]
         of = collections.Counter(holder(connection.context.remote_ip) for connection in longest)

@@ -30,7 +30,7 @@ from upstream.request import Body, Request
 
 
 async def leased(failover: Failover, clock: Clock, ports: Ports) -> Lease:
-    """What an attempt takes, as soon as it can be had. Raises ApiError."""
+    """Returns what an attempt takes, as soon as it can be had. Raises ApiError."""
     while True:
         answered: asyncio.Future[ApiError | Wait | None] = asyncio.get_running_loop().create_future()
 
@@ -61,13 +61,13 @@ async def leased(failover: Failover, clock: Clock, ports: Ports) -> Lease:
 
 
 class Attempt:
-    """coming: what comes back."""
+    """One attempt. coming: the reply."""
 
     def __init__(
         self, ports: Ports, request: ClientRequest, clock: Clock, intake: Intake, reply: Reply, lease: Lease,
         asked: Asked | None,
     ) -> None:  # fmt: skip
-        """asked: of a request with files."""
+        """asked: for a request about files, what it asks; else None."""
         self._ports = ports
         self._request = request
         self._clock = clock
@@ -81,7 +81,8 @@ class Attempt:
         return f"<Attempt {self._lease!r} {self.coming!r}>"
 
     async def run(self, method: str, failover: Failover, *, fresh: bool) -> Outcome | None:
-        """None = its reply has gone to the client. fresh: on a new connection. Raises ApiError."""
+        """Sends the request, and waits for the end of the reply. Returns None if the reply has gone to the client, else
+        how the attempt failed. fresh: on a new connection. Raises ApiError."""
         ports, request, lease, coming = self._ports, self._request, self._lease, self.coming
         verdict: Verdict = "unjudged"
         span: Span | None = None
@@ -122,7 +123,7 @@ class Attempt:
             lease.release(verdict, ports.now(), worked=200 <= coming.status < 300)
 
     def _asking(self, method: str, route: Route) -> Request:
-        """Raises ApiError."""
+        """Makes the upstream request. Raises ApiError."""
         ports, request, upstream = self._ports, self._request, route.upstream
         endpoint = self._asked.endpoint if self._asked is not None else request.task
         url = upstream.settings.url(endpoint, route.model, route.protocol)
@@ -139,7 +140,7 @@ class Attempt:
         return Request(method, url, lines, body, upstream.whole_timeouts, upstream.way, signing=signing)
 
     async def _whole(self, route: Route) -> None:
-        """A reply that was gathered. Raises ApiError."""
+        """Sends a gathered reply to the client. Raises ApiError."""
         body = self.coming.body()
         if self._asked is not None:
             files.note(self._request, self._asked, self._ports, route, body)
@@ -148,7 +149,8 @@ class Attempt:
         self._reply.whole(route, self.coming, body)
 
     def _outcome(self, route: Route) -> Outcome | None:
-        """None = it was answered. Raises ApiError for what cannot be an answer, or once a part of it has gone out."""
+        """Returns how the attempt ended, None if it was answered. Raises ApiError if the reply cannot be an answer, or
+        if it broke off after a part of it had gone to the client."""
         coming, name = self.coming, route.upstream.name
         failure, status = coming.failure, coming.status
         if failure is not None:

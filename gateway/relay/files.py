@@ -1,8 +1,8 @@
-"""The paths of files, /v1/files: which upstream has them, and whose a file is.
+"""The paths of files, /v1/files: which upstream has them, and to which client a file belongs.
 
 No model says where such a request goes. It goes to the one upstream that has files, or to the one that the header
-X-Proxy-Upstream names. All clients share an upstream's keys, so that a file is its client's only by what is noted here:
-where there are several clients, none can find, list or delete the files of another.
+X-Proxy-Upstream names. All clients share an upstream's keys, so a file belongs to a client only because that is noted
+here: if there are several clients, none can find, list or delete the files of another.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _METHODS = {"": ("POST", "GET"), "id": ("GET", "DELETE"), "content": ("GET",)}
 
 
 class Asked(NamedTuple):
-    """id: of a file, "" = all of them or a new one. part: "/content" or ""."""
+    """What a request asks about. id: of a file, "" = all of them or a new one. part: "/content" or ""."""
 
     method: str
     id: str
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 
 
 def asked(method: str, path: str) -> Asked | None:
-    """Returns None for other paths. Raises ApiError (405) for another method."""
+    """Returns what a request asks about; None for other paths. Raises ApiError (405) for another method."""
     found = _PATH.fullmatch(path)
     if found is None:
         return None
@@ -52,7 +52,7 @@ def asked(method: str, path: str) -> Asked | None:
 
 
 async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
-    """Where it goes. Raises ApiError."""
+    """Returns where the request goes. Raises ApiError."""
     rules = ports.rules_of(request.client) if ports.rules_of is not None else None
     able = {upstream.name: upstream for upstream in _having(request.dialect, ports)}
     having = {name: upstream for name, upstream in able.items() if rules is None or rules.allow(name)}
@@ -79,13 +79,13 @@ async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
 
 
 def any_for(dialect: Dialect, ports: Ports) -> bool:
-    """Whether an upstream has files for clients of this protocol."""
+    """Returns whether an upstream has files for clients of this protocol."""
     return any(True for _ in _having(dialect, ports))
 
 
 def _having(dialect: Dialect, ports: Ports) -> Iterable[LiveUpstream]:
-    """The upstreams with files: those that the settings name, else those that speak the client's API."""
-    own = dialect.http.auth  # protocols of one provider have the same
+    """Returns the upstreams with files: those that the settings name, else those that speak the client's API."""
+    own = dialect.http.auth  # the protocols of one provider have the same header
     speak = {each.name for each in dialects.every() if each.endpoint("files") is not None and each.http.auth == own}
     able = [upstream for upstream in ports.router.upstreams.values()
             if speak.intersection(upstream.settings.protocol) and not ports.router.is_demo(upstream.name)]  # fmt: skip
@@ -94,7 +94,7 @@ def _having(dialect: Dialect, ports: Ports) -> Iterable[LiveUpstream]:
 
 
 async def _place(request: ClientRequest, asked: Asked, ports: Ports) -> Place | None:
-    """Where a file is. Raises ApiError (404) for one of another client."""
+    """Returns where a file is. Raises ApiError (404) for a file of another client."""
     memory, owner = ports.response_store, owner_of(request.client, request.headers)
     await _learn(ports, owner, [asked.id])
     place = memory.noted(asked.id)
@@ -104,13 +104,13 @@ async def _place(request: ClientRequest, asked: Asked, ports: Ports) -> Place | 
 
 
 async def _learn(ports: Ports, owner: str, ids: list[str]) -> None:
-    """What other workers and the disk know of these files is known here, too."""
+    """Learns what other workers and the disk know of these files."""
     if lacking := store_sync.unknown(ports.worker_rpc, ports.response_store, [owner], ids):
         await store_sync.fetch(ports.worker_rpc, ports.response_store, owner, lacking)
 
 
 def note(request: ClientRequest, asked: Asked, ports: Ports, route: Route, body: bytes) -> None:
-    """Notes whose a new file is. body: the upstream's reply."""
+    """Notes to which client a new file belongs. body: the upstream's reply."""
     try:
         said = wire.loads(body)
     except ValueError:
@@ -121,7 +121,8 @@ def note(request: ClientRequest, asked: Asked, ports: Ports, route: Route, body:
 
 
 async def of_owner(request: ClientRequest, ports: Ports, body: bytes) -> bytes:
-    """A list of files less those that are not known to be this client's. Where there is one client, all are."""
+    """Returns a list of files without those that are not known to be this client's. If there is only one client, all
+    are its."""
     if not ports.response_store.shared:
         return body
     try:
@@ -138,6 +139,6 @@ async def of_owner(request: ClientRequest, ports: Ports, body: bytes) -> bytes:
 
 
 def dialect_of(headers: Mapping[str, str]) -> Dialect:
-    """The protocol of a client that asks for files: there are two of it."""
+    """Returns the protocol of a client that asks for files; two protocols have them."""
     found = dialects.asking(headers)
     return found if found.endpoint("files") is not None else dialects.of("chat")

@@ -1,8 +1,8 @@
 """Reads a form (multipart/form-data) as it comes, for the one field that the proxy needs: the model.
 
-The file beside it is never held. All of the form is looked at, since another server might believe a second field of the
-same name, and a client could ask for a model that it may not use. So the form is read strictly: what two readers could
-see differently is refused.
+The file in it is never held. All of the form is read, because another server might use a second field of the same name,
+and so a client could ask for a model that it may not use. The form is read strictly: what two readers could understand
+differently is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PARAMETER = re.compile(rb"""\s*;\s*([\w-]+\*?)=(?:"((?:[^"\\\r\n]|\\.)*)"|([^\s
 
 
 def boundary_of(content_type: str) -> bytes:
-    """The boundary that a Content-Type names. Raises BadRequest."""
+    """Returns the boundary that a Content-Type names. Raises BadRequest."""
     found = re.findall(r';\s*boundary=(?:"([^"]*)"|([^\s;"]+))', content_type, re.I)
     names: list[str] = [quoted or plain for quoted, plain in found]
     if len(names) != 1 or not _BOUNDARY.fullmatch(names[0]):
@@ -28,7 +28,8 @@ def boundary_of(content_type: str) -> bytes:
 
 
 class Form:
-    """model: its name, None until it is there. span: where the name stands in the body, (begin, end)."""
+    """A form that is read as it comes. model: its name, None until it is there. span: where the name stands in the
+    body, (begin, end)."""
 
     def __init__(self, boundary: bytes) -> None:
         self.model: str | None = None
@@ -37,7 +38,7 @@ class Form:
         self._held = bytearray(b"\r\n")  # as if a line ended before the first delimiter
         self._at = -2  # where the held bytes begin in the body
         self._step = self._in_part
-        self._searched = 0  # bytes of the held ones
+        self._searched = 0  # how many of the held bytes
         self._begins = -1  # where the value of the field begins
         self.ended = False
 
@@ -47,7 +48,7 @@ class Form:
     def feed(self, chunk: bytes) -> None:
         """Raises BadRequest."""
         if self.ended:
-            return  # what follows the last delimiter means nothing
+            return  # what follows the last delimiter has no meaning
         self._held += chunk
         while self._step():
             pass
@@ -58,7 +59,7 @@ class Form:
         self._searched = 0
 
     def _found(self, what: bytes) -> int:
-        """Where it stands, -1 = not yet. What was searched is not searched again."""
+        """Returns where the text stands, -1 = not yet. What was searched is not searched again."""
         at = self._held.find(what, self._searched)
         if at < 0:
             self._searched = max(0, len(self._held) - len(what) + 1)
@@ -67,7 +68,7 @@ class Form:
     # ------------------------------------------------------ steps: each returns whether there may be another one
 
     def _in_part(self) -> bool:
-        """The value of a part, up to the delimiter."""
+        """Reads the value of a part, up to the delimiter."""
         at = self._found(self._delimiter)
         if self._begins >= 0 and (at if at >= 0 else len(self._held) - len(self._delimiter)) > MOST_NAME:
             raise BadRequest(f"model: its name is longer than {MOST_NAME} bytes", "model")
@@ -105,7 +106,7 @@ class Form:
         return True
 
     def _in_head(self) -> bool:
-        """The headers of a part; the line end before them is still held."""
+        """Reads the headers of a part; the line end before them is still held."""
         at = self._found(b"\r\n\r\n")
         if (at if at >= 0 else len(self._held)) > MOST_HEAD:
             raise BadRequest(f"the headers of a part of the form are longer than {MOST_HEAD} bytes")
@@ -122,7 +123,7 @@ class Form:
 
 
 def _name(head: bytes) -> bytes:
-    """The name of a part's field. Raises BadRequest."""
+    """Returns the name of a part's field. Raises BadRequest."""
     lines = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-disposition")]
     kind, _, said = lines[0].partition(b":")[2].partition(b";") if len(lines) == 1 else (b"", b"", b"")
     said = b";" + said

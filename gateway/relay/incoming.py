@@ -1,7 +1,7 @@
 """What comes back for a relayed request: libcurl's sink for one attempt.
 
-An error is gathered. So is JSON, since it tells what was used, and may be large only by pictures. Everything else,
-such as speech, events or the contents of a file, goes to the client as it comes, as fast as the client reads.
+An error is gathered. JSON is gathered, too, because it tells the usage; it is large only if it has pictures. Everything
+else, such as speech, events or the contents of a file, goes to the client as it comes, as fast as the client reads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from translate.responses.dialect import RESPONSES
 from upstream.exchange import Exchange
 from upstream.failure import Failure
 
-TAIL_BYTES = 16 * 1024  # of a stream of events: the last one may say what was used
+TAIL_BYTES = 16 * 1024  # of a stream of events, whose last event may tell the usage
 _READER = usage.UsageReader(
     lambda event, before: RESPONSES.usage.of_object(event.get("usage"), before) if event.get("usage") else before,
     RESPONSES.usage.of_object,
@@ -26,11 +26,11 @@ _READER = usage.UsageReader(
 
 
 class Coming:
-    """status, headers: of the reply. streams: its body goes to the client as it comes. failure: why it is not whole.
-    cut: of an error, or of JSON, there is more than is gathered. ttfb_ms: 0.0 = no head has come."""
+    """The reply. status, headers: of its head. streams: its body goes to the client as it comes. failure: why it is not
+    whole. cut: there is more of an error, or of JSON, than was gathered. ttfb_ms: 0.0 = no head has come."""
 
     def __init__(self, ports: Ports, lease: Lease, began: float, *, raw: bool) -> None:
-        """raw: JSON is not gathered, either."""
+        """raw: pass JSON on, too, without gathering it."""
         self.status = 0
         self.headers: list[tuple[str, str]] = []
         self.streams = False
@@ -40,7 +40,7 @@ class Coming:
         self.exchange: Exchange | None = None
         self.head = asyncio.Event()
         self.over = asyncio.Event()
-        self.writer: Writer | None = None  # once its head has gone to the client
+        self.writer: Writer | None = None  # set once the head has gone to the client
         self._ports = ports
         self._lease = lease
         self._began = began
@@ -58,7 +58,7 @@ class Coming:
 
     @property
     def is_page(self) -> bool:
-        """It is one for people, such as a login's: no model answers with one."""
+        """Whether it is a page for people, such as a login. No model answers with one."""
         return not self._raw and "text/html" in self.kind.lower()
 
     def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
@@ -87,14 +87,14 @@ class Coming:
             self.over.set()
 
     def on_end(self, failure: Failure | None) -> None:
-        if failure is not None and self.status >= 400:  # its status says more than how its words have broken off
+        if failure is not None and self.status >= 400:  # the status says more than the failure that cut its body
             self.cut, failure = True, None
         self.failure = failure
         self.head.set()
         self.over.set()
 
     def goes_to(self, writer: Writer) -> None:
-        """What has come, and what will come, goes to the client."""
+        """Sends to the client what has come, and what will come."""
         self.writer = writer
         if self.exchange is not None:
             writer.on_full, writer.on_drained = self.exchange.pause, self.exchange.resume
@@ -110,16 +110,16 @@ class Coming:
 
     @property
     def has_events(self) -> bool:
-        """A stream of them has begun, perhaps without one yet."""
+        """Whether a stream of events has begun, perhaps without an event yet."""
         return self.streams and "event-stream" in self.kind
 
     def body(self) -> bytes:
-        """All that was gathered, less the upstream's own secrets."""
+        """Returns all that was gathered, without the upstream's own secrets."""
         whole, secrets = b"".join(self._parts), self._lease.route.upstream.secrets
         return secrets.clean_reply(whole) if self.status < 300 else self._ports.masked(secrets.clean(whole))
 
     def used(self, body: bytes) -> Usage | None:
-        """body: what was gathered."""
+        """Returns the usage. body: what was gathered."""
         if self._tail:
             return usage.in_stream(_READER, self._tail)
         return usage.in_body(_READER, body)

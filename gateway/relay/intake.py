@@ -14,13 +14,13 @@ from gateway.relay.upload import AHEAD_BYTES, KEPT_BYTES, Reading, Upload
 from translate.errors import ApiError, BadRequest
 from upstream.request import Body
 
-SLOWEST = 16 * 1024  # bytes a second, that an upload has to have beyond body_timeout
-_JSON_TOO = ("audio/speech", "images/")  # what may be asked for by JSON
+SLOWEST = 16 * 1024  # bytes: for each so many that have come, an upload may take a second more
+_JSON_TOO = ("audio/speech", "images/")  # these may be asked for by JSON as well
 
 
 class Intake:
-    """read: all of the body is here. upload: None = it is JSON, or there is none. broke: is told why nothing more of it
-    can be taken."""
+    """The body of one request. read: all of it is here. upload: None = it is JSON, or there is none. broke: is told why
+    nothing more of it can be taken."""
 
     def __init__(
         self, ports: Ports, request: ClientRequest, most_bytes: int, broke: Callable[[ApiError], None]
@@ -32,15 +32,15 @@ class Intake:
         self._most = most_bytes
         self._broke = broke
         self._form: Form | None = None
-        self._known = False  # the model, and all before it is kept
-        self._news = asyncio.Event()  # something of the body has come, or all of it
-        self._blocked_s = 0.0  # how long the upstream took nothing
+        self._known = False  # whether the model is known; all before it is kept
+        self._news = asyncio.Event()  # more of the body has come, or its end
+        self._blocked_s = 0.0  # for how long the upstream did not take anything
 
     def __repr__(self) -> str:
         return f"<Intake {self.upload or self._request!r}>"
 
     def begins(self, path: str, *, names_model: bool) -> None:
-        """The head is here. names_model: the form has a field that says where it goes. Raises ApiError."""
+        """Takes the head. names_model: the form has a field that says where it goes. Raises ApiError."""
         headers, task = self._request.headers, self._request.task
         kind = headers.get("Content-Type", "")
         if kind.partition(";")[0].strip().lower() != "multipart/form-data":
@@ -59,7 +59,7 @@ class Intake:
             self._form = Form(boundary)
 
     def comes(self, chunk: bytes) -> Awaitable[None] | None:
-        """What is given back is awaited before more is read from the client."""
+        """Takes a piece of the body. What it returns is awaited before more is read from the client."""
         if self.upload is None:
             self._request.comes(chunk)
             return None
@@ -85,13 +85,13 @@ class Intake:
         self._news.set()
 
     def close(self) -> None:
-        """Nobody wants it any more."""
+        """Nobody wants the body any more."""
         self._broke = _nobody
         if self.upload is not None:
             self.upload.close()
 
     def too_slow(self, began: float) -> ApiError | None:
-        """Why the client is waited for no longer. began: when its request did."""
+        """Returns why the client is no longer waited for. began: when its request began."""
         if self.read:
             return None
         size, patience = self._request.size, self._ports.body_timeout_s
@@ -100,7 +100,7 @@ class Intake:
         return upstream_request.too_slow(patience, f": {size} bytes came")
 
     async def until_the_model(self) -> None:
-        """Returns when it is known which model is asked for. Raises ApiError."""
+        """Returns once the model is known. Raises ApiError."""
         form, request = self._form, self._request
         while not self.read and not self._known:
             self._news.clear()
@@ -117,11 +117,11 @@ class Intake:
 
     @property
     def replayable(self) -> bool:
-        """Whether another attempt can have all of it."""
+        """Whether another attempt can get all of the body."""
         return self.upload is None or self.upload.replayable
 
     def onward(self, model: str, lines: list[str]) -> tuple[bytes | Body, list[str]]:
-        """The body for an upstream that calls the model so, and the header lines that go with it."""
+        """Returns the body for an upstream that calls the model by this name, and the header lines that go with it."""
         request, upload = self._request, self.upload
         if upload is None:
             return request.body_for(model), lines

@@ -1,10 +1,10 @@
 """The walk of one relayed request: its head, the model that it names, an upstream, the reply, the record.
 
 Files, audio and images are no JSON, or too large to hold. A Relay is Tornado's delegate for such a request, and a task
-that takes it through: intake.py has what the client sends, attempt.py what an upstream is asked, incoming.py what comes
-back, and reply.py what the client gets of it. What an attempt takes, what comes after one that failed and what is told
-of it are those of every request (gateway/flow/failover.py, lease.py); only the bodies pass through as they come. If the
-client leaves, the task is cancelled, and with it whatever is on its way.
+that takes it through. intake.py has what the client sends, attempt.py what an upstream is asked, incoming.py what comes
+back, and reply.py what the client gets. What an attempt takes, and what comes after a failed one, is decided as for
+every request (gateway/flow/failover.py, lease.py); only the bodies pass through as they come. If the client leaves, the
+task is cancelled, and with it whatever is on its way.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ log = logging.getLogger("gateway")
 
 
 def asked(method: str, target: str, headers: HTTPHeaders) -> tuple[Dialect, Endpoint] | None:
-    """The endpoint of a path that is relayed; None for every other path."""
+    """Returns the endpoint of a path that is relayed; None for every other path."""
     path = target.partition("?")[0]
     if not path.startswith("/v1/") or method == "OPTIONS":
         return None
@@ -58,12 +58,12 @@ def asked(method: str, target: str, headers: HTTPHeaders) -> tuple[Dialect, Endp
 
 
 class Relay(HTTPMessageDelegate):
-    """writer, request: as of every request in flight."""
+    """One relayed request. writer, request: as of every request in flight."""
 
     def __init__(
         self, service: Service, conn: HTTP1Connection, dialect: Dialect, endpoint: Endpoint, model: str = ""
     ) -> None:
-        """model: where the address names it, whatever the body says."""
+        """model: the model's name, if the address has it; then the name in the body does not count."""
         self._ports = ports = service.ports
         self._service = service
         key = ports.next_key()
@@ -75,7 +75,7 @@ class Relay(HTTPMessageDelegate):
         self.request.address = str(getattr(conn.context, "remote_ip", ""))
         self._failover = Failover(ports, self.request)
         self._path = self._method = ""
-        self._asked: Asked | None = None  # of a request with files
+        self._asked: Asked | None = None  # for a request about files
         most = service.settings.limits.upload_mb << 20
         self._intake = Intake(ports, self.request, most, self._end)
         self._reply = Reply(ports, self.request, self._clock, self._failover, self._intake, self.writer)
@@ -90,7 +90,7 @@ class Relay(HTTPMessageDelegate):
 
     @property
     def streaming(self) -> bool:
-        """The reply has begun."""
+        """Whether the reply has begun."""
         return self._reply.streaming
 
     # --------------------------------------------------------------------------------- what the client sends
@@ -119,7 +119,7 @@ class Relay(HTTPMessageDelegate):
         self._task.add_done_callback(self._walked)
 
     def _begins(self) -> None:
-        """Raises ApiError."""
+        """Takes the head. Raises ApiError."""
         is_files = self.request.task == "files"
         if is_files:
             self._asked = files.asked(self._method, self._path)
@@ -147,7 +147,7 @@ class Relay(HTTPMessageDelegate):
         self._intake.close()
 
     def _end(self, error: ApiError) -> None:
-        """It ends with this error, whatever it is at."""
+        """Ends the request with this error, whatever it is doing."""
         if self._ends is None and self._task is not None and not self._task.done():
             self._ends = error
             self.writer.last()
@@ -157,8 +157,8 @@ class Relay(HTTPMessageDelegate):
         self.stop(ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1))
 
     def stop(self, why: ApiError) -> None:
-        """It ends here, by the proxy's own will. A client that is slow to take the end of its reply is cut off by an
-        operator, and by nobody else."""
+        """Ends the request by the proxy's own will. A client that is slow to take the end of its reply is cut off only
+        if an operator has cancelled the request."""
         if self._task is not None and not self._task.done():
             self._aborted = True
             self._end(why)
@@ -191,7 +191,7 @@ class Relay(HTTPMessageDelegate):
     def _walked(self, task: asyncio.Task[None]) -> None:
         """The task is over, perhaps before it began."""
         error = self._ends if task.cancelled() else task.exception()
-        if isinstance(error, ApiError):  # its frames hold all of the request
+        if isinstance(error, ApiError):  # its frames keep the request alive
             error.__traceback__ = error.__context__ = error.__cause__ = None
             self._fail(error)
         elif error is not None:
@@ -205,7 +205,7 @@ class Relay(HTTPMessageDelegate):
             self.writer.when_sent(lambda all_of_it: self._over(left=not all_of_it))
 
     async def _routes(self) -> list[Route]:
-        """Where it may go: at least one. Raises ApiError."""
+        """Returns where the request may go: at least one route. Raises ApiError."""
         request, ports = self.request, self._ports
         if ports.budgets is not None:
             spent = ports.budgets.ask(request.client, ports.unix())
@@ -230,10 +230,10 @@ class Relay(HTTPMessageDelegate):
         return request_facts.facts(self.request.headers, {}, 0, self.request.asked_model)
 
     async def _ask(self, routes: list[Route]) -> None:
-        """Raises ApiError."""
+        """Makes attempts until one is answered. Raises ApiError."""
         failover = self._failover
         failover.begin(routes)
-        fresh = False  # on a new connection
+        fresh = False  # whether the next attempt needs a new connection
         while True:
             try:
                 lease = await leased(failover, self._clock, self._ports)
@@ -264,14 +264,14 @@ class Relay(HTTPMessageDelegate):
             return
 
     def _own_key(self, route: Route) -> bool:
-        """Whether the upstream is asked with the client's own key."""
+        """Returns whether the upstream is asked with the client's own key."""
         takes = route.upstream.settings.forward_client_key and self._ports.access.open
         return takes and bool(keys_of(self.request.headers))
 
     # --------------------------------------------------------------------------------------- and its end
 
     def _fail(self, error: ApiError) -> None:
-        """It ends here: refused, or broken off."""
+        """Ends the request here: refused, or broken off."""
         if self.streaming:
             self._reply.breaks_off(error)
             self._aborted = True
@@ -282,7 +282,7 @@ class Relay(HTTPMessageDelegate):
         self._reply.refuse(error, self._route.upstream.name if self._route and self._failover.attempts else "")
 
     def _reckoned(self, *, left: bool) -> Usage | None:
-        """What a reply took whose upstream has not told it, or not yet. None = nothing is known."""
+        """Estimates the usage of a reply whose upstream has not told it, or not yet. None = nothing is known."""
         request, coming, written = self.request, self._coming, self.writer.written
         if coming is None or not 200 <= self._reply.status < 300 or request.task == "files":
             return None
@@ -293,7 +293,7 @@ class Relay(HTTPMessageDelegate):
         return None
 
     def _over(self, left: bool = False) -> None:
-        """Nothing of it is left but the record."""
+        """Leaves nothing of the request but its record."""
         ports, request, clock, failover, reply = self._ports, self.request, self._clock, self._failover, self._reply
         ports.in_flight.ends(self)
         clock.done = ports.now()

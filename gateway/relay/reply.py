@@ -1,4 +1,4 @@
-"""What the client of a relayed request gets: a reply as it comes, one that was gathered, or an error."""
+"""What the client of a relayed request gets: a reply as it comes, a gathered reply, or an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from translate.errors import ApiError
 
 
 class Reply:
-    """status, error: that the client got. streaming: the reply has begun, and more of it comes."""
+    """The reply. status, error: what the client got. streaming: the reply has begun, and more of it comes."""
 
     def __init__(
         self, ports: Ports, request: ClientRequest, clock: Clock, failover: Failover, intake: Intake, writer: Writer
@@ -38,7 +38,7 @@ class Reply:
         return f"<Reply {self.status}{' streaming' * self.streaming}>"
 
     def used(self, coming: Coming | None) -> Usage | None:
-        """What is paid for, in the end."""
+        """Returns the usage that counts in the end."""
         if coming is not None and self.streaming:
             return coming.used(b"")
         return self._used
@@ -46,7 +46,7 @@ class Reply:
     # ---------------------------------------------------------------------------------------- an upstream's
 
     def _head(self, route: Route, coming: Coming) -> bytes:
-        """Its header lines, less its type."""
+        """Returns the header lines of the reply, except for its type."""
         bounds = charges.left(self._request, self._ports)
         theirs = header_rules.back(coming.headers, True, route.upstream.settings.reply_headers, bounds)
         own = header_rules.of_reply(coming.headers, self._request.key, route.upstream.name, [])
@@ -55,7 +55,7 @@ class Reply:
         return self._ports.masked(theirs) + own + timing + header_rules.lines(bounds)
 
     def start(self, route: Route, coming: Coming) -> None:
-        """A reply that goes to the client as it comes."""
+        """Begins a reply that goes to the client as it comes."""
         self._clock.given(False)
         kind = header_rules.EVENT_STREAM
         if "event-stream" not in coming.kind.lower():
@@ -67,18 +67,18 @@ class Reply:
         coming.goes_to(self._writer)
 
     def end(self) -> None:
-        """All of it has come."""
+        """Ends it: all of it has come."""
         self._writer.end()
 
     def whole(self, route: Route, coming: Coming, body: bytes) -> None:
-        """A reply that was gathered."""
+        """Writes a reply that was gathered."""
         self._used = coming.used(body)
         self.status = coming.status
         self._clock.given(True)
         self._writer.whole(coming.status, header_rules.JSON_HEAD + self._head(route, coming), body)
 
     def pass_error(self, route: Route, coming: Coming, outcome: Outcome) -> None:
-        """The upstream's own error, such as it is."""
+        """Writes the upstream's own error, unchanged if possible."""
         words = self._request.dialect.errors
         self.error = outcome.error
         self._clock.given(True)
@@ -96,7 +96,7 @@ class Reply:
     # ------------------------------------------------------------------------------------------- the proxy's
 
     def refuse(self, error: ApiError, upstream: str) -> None:
-        """upstream: that was asked, "" for none."""
+        """Writes an error of the proxy. upstream: the one that was asked, "" = none."""
         words, key = self._request.dialect.errors, self._request.key
         self.error, self.status = error, words.status(error)
         head = header_rules.JSON_HEAD + header_rules.of_refusal(self.status, key, upstream, error.retry_after)
@@ -106,11 +106,11 @@ class Reply:
         self._writer.whole(self.status, head, self._ports.masked(words.body(error, key)))
 
     def breaks_off(self, error: ApiError) -> None:
-        """The connection is closed, so that the client sees that the reply is not complete."""
+        """Closes the connection, so that the client sees that the reply is not complete."""
         self.error = error
         self._writer.abort()
 
     def forget(self) -> None:
-        """The frames of an error hold all of the request."""
+        """Drops the frames of an error, which keep the request alive."""
         if self.error is not None:
             self.error.__traceback__ = self.error.__context__ = self.error.__cause__ = None

@@ -1,8 +1,8 @@
-"""A body on its way from a client to an upstream: held as little as may be.
+"""A body on its way from a client to an upstream, of which as little as possible is held.
 
-Until it is known where it goes, what comes is kept, beyond a megabyte in a temporary file. From then on it passes
-through: when the upstream takes nothing, nothing more is read from the client. A body of up to a megabyte is kept to
-its end, so that another upstream can be asked when one fails.
+Until it is known where the body goes, what comes is kept; beyond a megabyte, in a temporary file. From then on it
+passes through: while the upstream takes nothing, nothing more is read from the client. A body of up to a megabyte is
+kept to its end, so that another upstream can be asked when one fails.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import IO, cast
 
 from translate.errors import ApiError
 
-KEPT_BYTES = 1 << 20  # of the beginning, in memory
-AHEAD_BYTES = 256 * 1024  # that a client may be ahead of the upstream
+KEPT_BYTES = 1 << 20  # of the beginning, which are kept in memory
+AHEAD_BYTES = 256 * 1024  # by which a client may be ahead of the upstream
 
 
 class Upload:
-    """size: bytes that have come. length: of the whole body, -1 = unknown. begun: an upstream reads it. on_more: is
-    called when a reader that had nothing to read may go on."""
+    """A body. size: bytes that have come. length: of the whole body, -1 = unknown. begun: an upstream reads it.
+    on_more: is called when a reader that had nothing to read may go on."""
 
     def __init__(self, length: int, most_bytes: int) -> None:
         self.length = length
@@ -30,22 +30,22 @@ class Upload:
         self.closed = False
         self.on_more: Callable[[], None] = _nothing
         self._most = most_bytes
-        import tempfile  # few requests are uploads
+        import tempfile  # only here, as few requests are uploads
 
         self._kept = cast(IO[bytes], tempfile.SpooledTemporaryFile(KEPT_BYTES))  # noqa: SIM115  # until close()
         self._kept_size = 0
-        self._ahead: deque[bytes] = deque()  # what follows the kept bytes
+        self._ahead: deque[bytes] = deque()  # the bytes after the kept ones
         self._ahead_size = 0
-        self._lost = False  # something of what followed was read, and is not kept
+        self._lost = False  # bytes after the kept ones were read, and are gone
         self._room = asyncio.Event()
-        self._writing = False  # another thread has the kept bytes
+        self._writing = False  # a thread is writing the kept bytes
 
     def __repr__(self) -> str:
         return f"<Upload {self.size} of {self.length} bytes, {self._ahead_size} ahead>"
 
     @property
     def replayable(self) -> bool:
-        """Whether it can be read from its beginning."""
+        """Whether the body can be read from its beginning."""
         return not self._lost
 
     def check(self, size: int) -> None:
@@ -54,7 +54,7 @@ class Upload:
             raise ApiError("too_large", f"an upload over {self._most >> 20} MB ([limits] upload_mb)")
 
     async def comes(self, chunk: bytes) -> None:
-        """Returns when more may come. Raises ApiError."""
+        """Takes a piece. Returns when more may come. Raises ApiError."""
         self.size += len(chunk)
         self.check(self.size)
         if self.closed:
@@ -74,7 +74,7 @@ class Upload:
         try:
             if self._kept_size + len(chunk) <= KEPT_BYTES:
                 self._append(chunk)
-            else:  # it is a file on a disk now, or becomes one
+            else:  # it is on a disk now, or will be
                 self._writing = True
                 await asyncio.get_running_loop().run_in_executor(None, self._append, chunk)
         except OSError as why:
@@ -91,18 +91,18 @@ class Upload:
         self._kept.write(chunk)
 
     def ends(self) -> None:
-        """All of it is here."""
+        """Takes the end of the body."""
         self.complete = True
         self.length = self.size
         self.on_more()
 
     def close(self) -> None:
-        """Nobody reads it any more; what still comes is dropped."""
+        """Nobody reads the body any more; what still comes is dropped."""
         self.closed = True
         self.on_more = _nothing
         self._ahead.clear()
         self._room.set()
-        if not self._writing:  # else `_keep` does it
+        if not self._writing:  # otherwise `_keep` does it
             self._kept.close()
 
     # ------------------------------------------------------------------------------------------ for a reader
@@ -114,7 +114,7 @@ class Upload:
         return self._kept.read(most)
 
     def ahead(self, most: int) -> bytes:
-        """Of what follows the kept bytes; they are gone then."""
+        """Returns bytes after the kept ones, and drops them."""
         if not self._ahead:
             return b""
         self._lost = True
@@ -129,13 +129,13 @@ class Upload:
 
 
 class Reading:
-    """One reading of an upload, with other bytes in place of a span of it that is kept (upstream.request.Body)."""
+    """One reading of an upload, in which a span of the kept bytes is replaced (upstream.request.Body)."""
 
     def __init__(self, upload: Upload, span: tuple[int, int] = (0, 0), instead: bytes = b"") -> None:
         self._upload = upload
         self._span = span
         self._instead = instead
-        self._at = 0  # in the upload
+        self._at = 0  # the place in the upload
         self.is_read = False
         more = len(instead) - (span[1] - span[0])
         self.size = upload.length + more if upload.length >= 0 else -1

@@ -1,9 +1,9 @@
 """Gossip: what one worker has learned, the others know within a second, by a feed of the shared store.
 
 A Topic is a small map that each worker has: keys of upstreams that rest, open breakers, learned quirks. Twice a second
-a worker hears what has changed in the feed, and tells what has changed in its own maps since. No request waits for it,
-and nothing that learns knows of it. What a worker has heard it does not tell again, unless the store has begun anew:
-then everybody tells all.
+a worker reads what has changed in the feed, and writes what has changed in its own maps. No request waits for this, and
+the parts that learn know nothing of it. A worker does not repeat what it has heard, unless the store has begun anew:
+then everybody tells everything.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ log = logging.getLogger("gateway")
 
 EVERY_S = 0.5
 FEED = "gossip"
-MOVED_S, MOVED_SHARE = 3.0, 0.1  # by how much more an entry must hold to be told again
-TAKEN_BACK_S = 60.0  # so long it is told that an entry is gone
-MAX_TOLD = 500  # entries of one round
+MOVED_S, MOVED_SHARE = 3.0, 0.1  # an entry is told again only if it holds for so much longer than was told
+TAKEN_BACK_S = 60.0  # for how long it is told that an entry is gone
+MAX_TOLD = 500  # entries in one round
 
 
 class Entry(NamedTuple):
-    """left_s: how long it holds."""
+    """An entry of a topic. left_s: for how long it holds."""
 
     value: bytes
     left_s: float
@@ -80,13 +80,13 @@ class Members:
 
 
 class Gossip:
-    """rounds: it goes on in them; after the first a new worker knows what the others know. members: the first of its
-    topics."""
+    """One worker's part of the gossip. rounds: run it; after the first round, a new worker knows what the others know.
+    members: the first of the topics."""
 
     def __init__(
         self, shared: Shared, me: str, topics: Sequence[Topic], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """me: this worker, for the others."""
+        """me: the name of this worker for the others."""
         self._shared = shared
         self.members = Members(shared, me, clock)
         self._topics = {topic.name: topic for topic in (self.members, *topics)}
@@ -101,14 +101,14 @@ class Gossip:
         return f"<Gossip {self._version}: {len(self._known)} entries>"
 
     async def _leave(self) -> None:
-        """Tells a last time, that it leaves among other things."""
+        """Tells the others a last time, also that this worker leaves."""
         self.members.leaves = True
         await self._round()
 
     async def _round(self) -> None:
         if self._shared.away:
             for topic in self._topics.values():
-                topic.entries()  # what has expired goes
+                topic.entries()  # drops what has expired
             return
         try:
             version, changes = await self._shared.store.news(FEED, self._version)
@@ -119,7 +119,7 @@ class Gossip:
                 try:
                     self._hear(change)
                 except (ValueError, TypeError, KeyError, IndexError, AttributeError) as why:
-                    # A proxy of another release may say it otherwise; what it says else still counts.
+                    # A proxy of another release may write this entry in another way; its other entries still count.
                     log.warning("what another proxy knows is not understood: %s: %r", change.key[:100], why)
             await self._tell_news()
         except Away as why:
@@ -140,7 +140,7 @@ class Gossip:
             self._known.pop((name, key), None)
 
     async def _tell_news(self) -> None:
-        """What is known here and not there."""
+        """Writes what this worker knows and the feed does not have."""
         now = self._clock()
         news: dict[tuple[str, str], Entry] = {}
         current = {(name, key): entry for name, topic in self._topics.items() for key, entry in topic.entries().items()}

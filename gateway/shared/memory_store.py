@@ -1,7 +1,7 @@
-"""The shared store of a single worker: dicts in its memory, bounded in number and bytes.
+"""The shared store of a single worker: dicts in its memory, limited in number and bytes.
 
-What has expired is dropped when it is asked for, and, a little at a time, with every new entry. Where there is too
-much, the eldest entries go first.
+Expired entries are dropped when they are asked for and, a few at a time, with every new entry. If there are too many,
+the oldest ones are dropped first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 MAX_ENTRIES = 100_000  # of each kind
 MAX_BYTES = 256 << 20  # of all values
-SWEPT = 2  # expired entries that go with each new one
+SWEPT = 2  # so many expired entries are dropped with each new one
 
 
 class MemoryStore:
@@ -124,7 +124,7 @@ class MemoryStore:
         level = self._levels.get(cell.key)
         if level is None:
             level = Level(*(each + now for each in cell.level))
-            if level.full > now:  # remembered whether or not it is charged now
+            if level.full > now:  # the level is remembered, charged or not
                 self._levels[cell.key] = level
         return level
 

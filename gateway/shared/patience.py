@@ -1,7 +1,7 @@
-"""Whoever asks a shared store waits for so long, and no longer.
+"""Limits how long a caller waits for a shared store.
 
-Answers come in the order of the questions. One timer looks after all that wait, since one for each would cost as much
-as the question. While the oldest question is overdue, `is_late` says so, and nobody need ask more.
+Answers come in the order of the questions. One timer serves all that wait, since a timer for each would cost as much as
+the question. While the oldest question is overdue, `is_late` says so, and nobody need ask more.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ Otherwise = Callable[[Away], Any] | None
 
 
 class Patience:
-    """seconds: how long each waits. on_silence: nothing has been answered for LOST_S."""
+    """The questions that wait. seconds: how long each one waits. on_silence: is called if nothing was answered for
+    LOST_S."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, on_silence: Callable[[], None]) -> None:
         self._loop = loop
         self._seconds = seconds
-        self._late = 0  # how many of the first have been told that nothing has come
+        self._late = 0  # how many of the first ones were told that no answer came in time
         self._on_silence = on_silence
         self._waiting: collections.deque[tuple[asyncio.Future[Any], Read, Otherwise, float]] = collections.deque()
         self._heard_at = 0.0
@@ -47,13 +48,13 @@ class Patience:
         return not self._waiting
 
     def waits(self, answer: asyncio.Future[Any], read: Read, otherwise: Otherwise = None) -> None:
-        """read: makes the answer of what comes."""
+        """Adds a question. read: makes the result of what comes."""
         self._waiting.append((answer, read, otherwise, self._loop.time()))
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._look)
 
     def heard(self) -> tuple[asyncio.Future[Any], Read, Otherwise] | None:
-        """Whose answer comes next; None = nobody has asked."""
+        """Returns the question whose answer comes next; None = nobody has asked."""
         if not self._waiting:
             return None
         self._heard_at = self._loop.time()
@@ -94,4 +95,4 @@ def fail(answer: asyncio.Future[Any], why: Away, otherwise: Otherwise = None) ->
         answer.set_result(otherwise(why))
     else:
         answer.set_exception(why)
-        answer.exception()  # whoever does not wait for it need not be told
+        answer.exception()  # otherwise asyncio would complain if nobody waits for it

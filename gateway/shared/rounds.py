@@ -1,6 +1,6 @@
 """What a worker does again and again while it shares a store: gossip, and the leases of slots.
 
-An error of one round is logged, and the next one is made. While nobody else shares the store, there are none.
+An error in one round is logged, and the next round follows. While nobody else shares the store, there are no rounds.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ Step = Callable[[], Awaitable[object]]
 
 
 class Rounds:
-    """start() and stop() need a running loop. make: one round. pause: what is waited for between two. last: what is
-    done in the end. failed: what an error of a round means, for the log."""
+    """Call start() and stop() on a running loop. make: makes one round. pause: waits between two rounds. last: is
+    called at the end. failed: what an error in a round means, for the log."""
 
     def __init__(self, shared: Shared, make: Step, pause: Step, last: Step, failed: str) -> None:
         self._shared = shared

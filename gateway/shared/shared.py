@@ -1,7 +1,7 @@
-"""The shared store of this process, and how it fares: which of the three it is, whether it is away, and since when.
+"""The shared store of this process: which of the three it is, whether it is away, and since when.
 
-As long as it is away, requests go on with what their worker knows itself. That is counted, logged once for each outage,
-and shown; the store comes back by itself.
+While it is away, requests go on with what their worker knows. That is counted, logged once for each outage, and shown;
+the store comes back by itself.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ class Server(Interface):
 
 
 class Shared:
-    """store: for whoever shares something. several: other processes share it. away: why it cannot be used, "" = it
-    can. members: how many workers share it, as far as is known. fallbacks: decisions that were made without it."""
+    """The store and its state. store: for the parts that share something. several: other processes share it. away: why
+    it cannot be used, "" = it can. members: how many workers share it, as far as is known. fallbacks: how many
+    decisions were made without it."""
 
     def __init__(
         self, url: str, prefix: str, file: Path | None, patience_s: float = PATIENCE_S,

@@ -1,8 +1,9 @@
 """Requests and tokens a minute that several workers count together: a Limiter whose numbers are in the shared store.
 
-A worker keeps a copy of what the store said last. While the store is away it decides by that copy, and counts each
-request as many times as there are workers: so all of them together let through about what the bound says. When the
-store is back it hears of what has gone through meanwhile; one that has lost its memory hears also what it had said.
+A worker keeps a copy of what the store said last. While the store is away, it decides by that copy, and counts each
+request as many times as there are workers: so all workers together let through about what the limit says. When the
+store is back, it is told what has gone through meanwhile; a store that has lost its memory is also told what it had
+said.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from gateway.shared.store import Away, Cell, Late, Taken
 NOTHING = 0.0, 0.0
 NO_LEVEL = Level()
 LEASE_S = 0.5
-LEASED_PART = 20  # a lease is no more than such a part of what is left, of each worker's share
+LEASED_PART = 20  # a lease takes at most this part of a worker's share of what is left
 MOST_LEASED = 16  # requests
-SOON_S = 0.05  # corrections wait for the next question, and for so long
+SOON_S = 0.05  # corrections wait for the next question, but no longer than this
 
 
 class SharedQuota:
-    """name: of the client or upstream whose quota it is, such as "client:alice". copy: what is known here."""
+    """The quota of a client or an upstream. name: such as "client:alice". copy: what is known here."""
 
     def __init__(self, shared: Shared, name: str, copy: Quota) -> None:
         self.copy = copy
@@ -35,14 +36,14 @@ class SharedQuota:
         self._name = name
         rows = (("requests", copy.requests, 0), ("tokens", copy.tokens, 1))
         self._buckets = [(f"quota:{name}:{unit}", each, at) for unit, each, at in rows if each is not None]
-        self._said: tuple[Level, ...] = ()  # by the store, on this worker's clock
-        self._leased: list[float] = []  # requests and tokens that are charged, and for whoever comes next
+        self._said: tuple[Level, ...] = ()  # what the store has said, on this worker's clock
+        self._leased: list[float] = []  # requests and tokens that were charged ahead, for later requests
         self._is_leasing = False
         self._lease_timer: asyncio.TimerHandle | None = None
         self._asked_at = -math.inf
-        self._told_in = -1  # after how many outages the store has spoken last
-        self._owed = 0.0, 0.0  # corrections that the store has not heard of: requests and tokens
-        self._gone = 0.0, 0.0  # what has gone through here while the store was away
+        self._told_in = -1  # the number of outages when the store last answered
+        self._owed = 0.0, 0.0  # corrections that the store was not told yet: requests and tokens
+        self._gone = 0.0, 0.0  # what went through here while the store was away
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -111,12 +112,13 @@ class SharedQuota:
     # ------------------------------------------------------------------------------- leased for later requests
 
     def _to_lease(self, tokens: int, now: float) -> tuple[float, float]:
-        """Requests and tokens to lease with this one: far from the bound, so that the next ones need not ask."""
+        """Returns how many requests and tokens to lease with this one. Far from the limit, the next requests then need
+        not ask."""
         if self._told_in != self._shared.outages or self._is_leasing:
             return NOTHING
         parts = {at: bucket.left(now) / (LEASED_PART * self._shared.members) for _, bucket, at in self._buckets}
         count = min(MOST_LEASED, parts.get(0, math.inf), parts[1] / max(1, tokens) if 1 in parts else math.inf)
-        if now - self._asked_at > LEASE_S or count < 2:  # rare ones would only give it back
+        if now - self._asked_at > LEASE_S or count < 2:  # if requests are rare, they would only give it back
             count = 0
         self._asked_at = now
         return (float(int(count)), float(int(count) * tokens)) if count else NOTHING
@@ -145,7 +147,7 @@ class SharedQuota:
     # ------------------------------------------------------------------------------------------- inside
 
     def _alone(self, tokens: int, now: float) -> float:
-        """The store is away."""
+        """Decides without the store, which is away."""
         shared = self._shared
         shared.fallbacks += 1
         wait_s = self.copy.take(tokens * shared.members, now, shared.members)
@@ -154,7 +156,7 @@ class SharedQuota:
         return wait_s
 
     def _before(self, arrives: asyncio.Future[float], tokens: int, now: float) -> float:
-        """The store is late: its answer is not waited for, and put right when it comes."""
+        """Decides before the late answer of the store, and corrects the decision when the answer comes."""
         shared = self._shared
         shared.fallbacks += 1
         wait_s = self.copy.take(tokens * shared.members, now, shared.members)
@@ -187,7 +189,7 @@ class SharedQuota:
             self._timer = loop.call_later(SOON_S, lambda: self._tell(loop.time()))
 
     def _tell(self, now: float) -> None:
-        """The store hears of what is owed."""
+        """Tells the store what is owed."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

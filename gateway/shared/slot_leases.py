@@ -1,10 +1,11 @@
 """How many requests at once an upstream gets from all workers together: [upstream NAME] max_concurrent.
 
-To ask the store for each slot would cost a request a round trip more. So a worker leases some at a time: what it has
-in use, what waits, and a few to spare, and never more than the others leave. It asks again a few times a second, and
-at once where somebody waits. Where others lack slots it gives its spare ones back but for one; with fewer slots than
-workers that one as well, as soon as it is free, so that they take turns. A lease that is not renewed expires, and so
-the slots of a worker that died are free. While the store is away each worker has its part.
+To ask the store for each slot would cost each request one more round trip. So a worker leases several at a time: what
+it has in use, what waits, and a few to spare, but never more than the others leave. It asks again a few times a second,
+and at once if a request waits. If other workers lack slots, it gives back its spare ones except for one; if there are
+fewer slots than workers, it gives back that one as well, as soon as it is free, so that the workers take turns. A lease
+that is not renewed expires, so that the slots of a dead worker become free. While the store is away, each worker has
+its share.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Away(ConnectionError):
 
 
 class Late(Away):
-    """It did not answer in time. arrives: what it says later, or Away."""
+    """The store did not answer in time. arrives: what it says later, or Away."""
 
     def __init__(self, arrives: asyncio.Future[Any]) -> None:
         super().__init__("the store did not answer in time")
@@ -40,9 +40,10 @@ class Late(Away):
 
 
 class Cell(NamedTuple):
-    """What is asked of one bound. per_minute: what it lets through. units: of this request. pause_s: see gcra.py.
-    level: what the asker knows of it, in seconds from now; a store that has no memory of the bound, such as after it
-    began anew, goes on from there. more: units for later requests, charged too if all cells have them."""
+    """What is asked of one limit. per_minute: what it lets through. units: for this request. pause_s: see gcra.py.
+    level: what the asker knows of it, in seconds from now; a store that does not know the limit, for instance
+    because it began anew, goes on from there. more: units for later requests, which are charged, too, if all cells
+    have them."""
 
     key: str
     per_minute: float
@@ -53,8 +54,8 @@ class Cell(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """wait_s: 0.0 = all cells are charged; else none is. levels: of each cell, in seconds from now. leased: they are
-    charged what was asked for beyond the request, too."""
+    """The answer. wait_s: 0.0 = all cells are charged; otherwise none is. levels: of each cell, in seconds from now.
+    leased: the units for later requests are charged, too."""
 
     wait_s: float
     levels: tuple[Level, ...]
@@ -66,7 +67,7 @@ def then_taken(taken: Taken) -> Any:
 
 
 class Change(NamedTuple):
-    """An entry of a feed. left_s: how long it holds."""
+    """An entry of a feed. left_s: for how long it holds."""
 
     key: str
     value: bytes
@@ -74,15 +75,16 @@ class Change(NamedTuple):
 
 
 class News(NamedTuple):
-    """version: of the feed, for the next question. One that is lower than the asked one tells that the store began
-    anew: then the changes are all that it has."""
+    """What is new in a feed. version: to be used in the next question. If it is lower than the one that was asked with,
+    the store began anew: then the changes are all that it has."""
 
     version: int
     changes: list[Change]
 
 
 class Slots(NamedTuple):
-    """granted: how many the holder has now. lacking: how many the others want and have not got."""
+    """The answer about slots. granted: how many the holder has now. lacking: how many the others want and have not
+    got."""
 
     granted: int
     lacking: int
