@@ -1,9 +1,9 @@
-"""Small requests for embeddings that come within a few milliseconds go upstream as one, and are told apart again.
+"""Small requests for embeddings that come within a few milliseconds go upstream as one, and the reply is split again.
 
-Only what is alike goes together: one client, one model, the same fields and headers; and only inputs of one kind,
-texts or tokens. The one request takes the way of every other one; what it took is shared out by the size of what each
-brought, so that the sum is what the upstream said. Where the upstream finds fault with it, each goes alone, since the
-fault may be one's own; any other error is everybody's.
+Only equal requests go together: of one client, for one model, with the same fields and headers, and only inputs of one
+kind, texts or tokens. The one request is handled like any other. Its usage is shared out by the size of what each
+request brought, so that the sum is what the upstream said. If the upstream finds a fault in the request, each one goes
+alone, since the fault may be in only one of them; any other error goes to all.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ TASK = "embeddings"
 
 
 class Member(Interface):
-    """A Flow's Sharing (gateway/flow/sharing.py)."""
+    """The Sharing of a Flow (gateway/flow/sharing.py)."""
 
     @property
     def request(self) -> ClientRequest: ...
 
     def gathered(self, body: bytes, source: Source, used: Usage | None, attempts: int) -> None:
-        """Its part of the reply. attempts: that it stands for."""
+        """The part of this request in the reply. attempts: how many attempts this part stands for."""
 
     def gathered_fails(self, error: ApiError) -> None: ...
 
     def unshared(self, routes: list[Route] | None = None) -> None:
-        """It goes alone."""
+        """This request goes alone."""
 
 
 class Part(NamedTuple):
-    """size: bytes of its inputs."""
+    """One member's part. size: bytes of its inputs."""
 
     member: Member
     routes: list[Route]
@@ -66,7 +66,7 @@ class Part(NamedTuple):
 
 
 class Group:
-    """What goes together. fields: of all of them, less the input."""
+    """Requests that go together. fields: what all of them have, except for the input."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self.fields = fields
@@ -76,8 +76,8 @@ class Group:
 
 
 class Embeddings:
-    """ports: what a request of ours is made with, as the settings are now. told: requests that went with others, and
-    the upstream requests that these became."""
+    """Puts requests together. ports: returns the present Ports for a request of the proxy. told: requests that went
+    with others, and the upstream requests that these became."""
 
     def __init__(self, ports: Callable[[], Ports]) -> None:
         self._ports = ports
@@ -90,7 +90,7 @@ class Embeddings:
         return f"<Embeddings {len(self._groups)} groups wait>"
 
     def takes(self, member: Member, routes: list[Route]) -> bool:
-        """Whether it goes with others, as it does when no others come: it only waits for them. Raises BadRequest."""
+        """Returns whether the request waits for others. If none come, it goes alone. Raises BadRequest."""
         request = member.request
         if request.task != TASK or len(request.body) > MAX_BODY_BYTES or request.streams:
             return False
@@ -112,7 +112,7 @@ class Embeddings:
             group.timer = asyncio.get_running_loop().call_later(self.wait_s, self._goes, key)
         group.parts.append(Part(member, routes, inputs, sum(len(wire.dumps(each)) for each in inputs)))
         group.inputs += len(inputs)
-        if group.inputs >= self.most:  # not before its Flow knows that it waits
+        if group.inputs >= self.most:  # in a later turn, when its Flow knows that it waits
             asyncio.get_running_loop().call_soon(self._goes, key)
         return True
 
@@ -135,7 +135,7 @@ class Together(Unconnected):
     """One request for several; it is the Front of its Flow."""
 
     def __init__(self, ports: Ports, group: Group) -> None:
-        # Its members have been looked at by hooks, charged to quotas and budgets, and are told of one by one.
+        # Hooks have seen its members; quotas and budgets were charged for them; and each has a record of its own.
         self._ports = dataclasses.replace(
             ports, observer=Silent(), quota_of=lambda client: None, budgets=None, hooks=None, traces=None, tags=None,
             cache=None, gather=None, joins=None,
@@ -197,7 +197,7 @@ class Together(Unconnected):
 
 
 class Silent:
-    """Nobody is told of a request that stands for others."""
+    """Tells observers nothing: a request that stands for others has no record."""
 
     def sent(self, info: Info, body: bytes) -> None:
         return None
@@ -207,7 +207,7 @@ class Silent:
 
 
 def _inputs(said: Any) -> tuple[bytes, list[Any]] | None:
-    """(kind, inputs) of the field: a text, tokens, or a list of one of them. None for what is none of these."""
+    """Returns (kind, inputs) of the field: a text, tokens, or a list of one of them. None for anything else."""
     if isinstance(said, str) and said:
         return b"text", [said]
     if not isinstance(said, list) or not said:
@@ -222,8 +222,8 @@ def _inputs(said: Any) -> tuple[bytes, list[Any]] | None:
 
 
 def split(body: bytes, parts: Sequence[tuple[int, int]]) -> list[tuple[bytes, Usage | None]] | None:
-    """The reply of each. parts: (inputs, size) of each. None where it does not have just one embedding for each
-    input."""
+    """Returns the reply of each. parts: (inputs, size) of each. None if the reply does not have exactly one embedding
+    for each input."""
     try:
         said = wire.loads(body)
         rows = {row["index"]: row for row in said["data"]}
@@ -248,7 +248,7 @@ def split(body: bytes, parts: Sequence[tuple[int, int]]) -> list[tuple[bytes, Us
 
 
 def shared_out(whole: int, sizes: Sequence[int]) -> list[int]:
-    """The whole in parts as large as the sizes say; their sum is the whole."""
+    """Returns the whole in parts that are as large as the sizes say; their sum is the whole."""
     total = sum(sizes) or 1
     parts = [whole * size // total for size in sizes]
     by_rest = sorted(range(len(sizes)), key=lambda nth: -(whole * sizes[nth] % total))

@@ -1,8 +1,9 @@
-"""The requests about batches, and about files where no upstream has any: read whole, answered by the one who has it.
+"""The requests about batches, and about files if no upstream has any: read whole, and answered by whoever has the
+batch.
 
-A batch that the proxy runs itself has an id that tells so; every other one is an upstream's (passed.py). A Call is
-Tornado's delegate for such a request: its body may be large, so that it counts against the memory of all bodies, and
-comes only from those who may come in.
+A batch that the proxy runs itself has an id that shows it; every other batch is an upstream's (passed.py). A Call is
+Tornado's delegate for such a request. Its body may be large, so it counts in the memory of all bodies, and it is taken
+only from clients that may come in.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from translate.messages.dialect import MESSAGES
 log = logging.getLogger("gateway")
 
 _CHAT = dialects.of("chat")
-SLOWEST = 16 * 1024  # bytes a second, that a body has to have beyond body_timeout
+SLOWEST = 16 * 1024  # bytes: for each so many that have come, a body may take a second more
 
 
 def asked(service: Service, method: str, target: str, headers: HTTPHeaders) -> Dialect | None:
@@ -59,7 +60,7 @@ def asked(service: Service, method: str, target: str, headers: HTTPHeaders) -> D
 
 
 class Call(HTTPMessageDelegate):
-    """request, writer, streaming: as of every request in flight."""
+    """One request. request, writer, streaming: as of every request in flight."""
 
     def __init__(self, service: Service, conn: HTTP1Connection, dialect: Dialect) -> None:
         ports = service.ports
@@ -122,7 +123,7 @@ class Call(HTTPMessageDelegate):
         self.stop(ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1))
 
     def stop(self, why: ApiError) -> None:
-        """It ends here, by the proxy's own will."""
+        """Ends the request by the proxy's own will."""
         if self._task is not None and not self._task.done():
             self._ends = why
             self._task.cancel()

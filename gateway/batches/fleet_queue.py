@@ -1,9 +1,10 @@
-"""The queue of a fleet: batches and their files are in the shared store's server, for all hosts alike.
+"""The queue of a fleet: batches and their files are in the server of the shared store, for all hosts.
 
-Any worker claims requests, for a lease that it renews; those of one that is not heard of are claimed by others.
-An answer goes out to the server in the turn of the loop in which it came. All workers together have as many requests on
-their way as [batches] concurrent says, each its part. Nothing outlives its batch by more than [batches] keep_days.
-What is kept is as durable as the server: one that writes nothing to disk forgets batches when it is restarted.
+Any worker claims requests, for a lease that it renews; if a worker is no longer heard of, others claim its requests. An
+answer is sent to the server in the turn of the loop in which it came. All workers together have as many requests on
+their way as [batches] concurrent says, and each worker has a part of these. Nothing outlives its batch by more than
+[batches] keep_days. What is kept is as durable as the server: one that writes nothing to disk forgets batches when it
+restarts.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ log = logging.getLogger("proxy")
 T = TypeVar("T")
 
 LEASE_S = 10.0
-WORKER_S = 5.0  # so long after its last claim a worker has a part
-CONNECT_S = 1.0  # the longest that one waits for the connection
-PATIENCE_S = 5.0  # and for an answer
-PIECE_ROWS, PIECE_BYTES = 500, 4 << 20  # of one command
+WORKER_S = 5.0  # for so long after its last claim a worker has a part
+CONNECT_S = 1.0  # the longest wait for the connection
+PATIENCE_S = 5.0  # the longest wait for an answer
+PIECE_ROWS, PIECE_BYTES = 500, 4 << 20  # the most in one command
 READ_ROWS = 50  # whose results may be large
-HALF_S = 3600.0  # after which a batch that nobody has written to its end is gone
+HALF_S = 3600.0  # a batch that was not written to its end is dropped after this
 
 
 class FleetQueue:
-    """keep_s: how long ended batches and files are kept. tells: whether tend() tells how they fare."""
+    """The queue. keep_s: how long ended batches and files are kept. tells: whether tend() reports on the batches."""
 
     def __init__(
         self, store: RedisStore, keep_s: float, *, tells: bool = True, lease_s: float = LEASE_S,

@@ -1,4 +1,4 @@
-"""What stands in the place of a client's connection where a request has no client of its own."""
+"""Stands in for a client's connection, for a request that has no client of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.http.response_writer import nothing
 
 
 class Answered(NamedTuple):
-    """status: 0 = there is none. retry_after_s: as the reply said."""
+    """The answer. status: 0 = there is none. retry_after_s: as the reply said."""
 
     status: int
     body: bytes

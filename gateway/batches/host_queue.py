@@ -1,7 +1,7 @@
 """The queue of one host: a SQLite file (operate/batch_store.py), and a thread that reads and writes it.
 
-Of the processes that share the file the one that has its lock runs the requests. What it has claimed is in its memory
-alone: a process that is killed has the lock no longer, and the next one claims what has no result.
+Of the processes that share the file, the one that has its lock runs the requests. What it has claimed is only in its
+memory: if it is killed, it loses the lock, and the next process claims all requests without a result.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ log = logging.getLogger("proxy")
 T = TypeVar("T")
 
 CLEAN_EVERY_S = 3600.0
-QUIET_S = 10.0  # without a failure, after which the file is good again
+QUIET_S = 10.0  # after so long without a failure, the file counts as good again
 
 
 class HostQueue:
-    """unix: the present time. trouble: why the file cannot be used at the moment."""
+    """The queue. unix: returns the present time. trouble: why the file cannot be used at the moment."""
 
     def __init__(self, file: Path, unix: Callable[[], float] = time.time) -> None:
         self.file = file
@@ -66,7 +66,7 @@ class HostQueue:
         return f"<HostQueue {self.file}>"
 
     async def _do(self, what: Callable[..., T], *args: object) -> T:
-        """Runs a method of the store. Raises ApiError (503) where the file is no good."""
+        """Runs a method of the store. Raises ApiError (503) if the file cannot be used."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "batches")
         try:
@@ -78,8 +78,8 @@ class HostQueue:
         return done
 
     def _tell(self, trouble: str) -> None:
-        """Once when it begins, and once when it is over: the file is looked at every second. On a full disk it can be
-        read all the same, so that it is over only when nothing has failed for a while."""
+        """Reports when trouble begins, and when it is over, although the file is looked at every second. A full disk
+        can still be read, so that trouble is over only after nothing has failed for a while."""
         now = self._unix()
         if trouble:
             self._failed = now
@@ -139,7 +139,7 @@ class HostQueue:
         return work
 
     def _may_run(self) -> bool:
-        """A process that is killed has the lock no longer."""
+        """Returns whether this process has the lock. A process that is killed loses it."""
         if self._lock is None:
             if not self._store.exists:
                 return False
@@ -153,7 +153,7 @@ class HostQueue:
         return self._store.exists
 
     async def _refill(self, most: int) -> bool:
-        """A few requests of each batch, so that a small one need not wait for a large one."""
+        """Takes a few requests of each batch, so that a small batch need not wait for a large one."""
         for id in list(self._batches):
             after = self._seen.get(id, -1)
             if after >= self._batches[id].total:
@@ -167,8 +167,8 @@ class HostQueue:
         return None  # the lock says it
 
     def answered(self, work: Work, outcome: Outcome, result: bytes) -> Awaitable[bool]:
-        """At once, if the file is free. A thread would be some milliseconds later, and whoever kills the process in
-        these has paid for the answer and not got it."""
+        """Writes a result, at once if the file is free. A thread would be some milliseconds later, and if the process
+        were killed in these, the answer would be paid for and lost."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         try:
             done.set_result(self._quick.answered(work.batch, work.nth, outcome, result))
@@ -225,7 +225,7 @@ class HostQueue:
         await self._do(self._store.give_up, batch.id, claimed, outcome)
 
     async def leave(self) -> None:
-        return None  # the lock is the others' when the process ends
+        return None  # others get the lock when this process ends
 
     # --------------------------------------------------------------------------------------------- files
 

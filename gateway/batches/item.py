@@ -1,7 +1,7 @@
-"""One request of a batch as a client of its own: it takes the way of every request, and nobody waits at a connection.
+"""One request of a batch as a client of its own: it is handled like every request, but nobody waits at a connection.
 
-So it has the limits, the rules, the failover, the translation and the record of any other request of its client. What
-it is answered is gathered here.
+So it has the limits, the rules, the failover, the translation and the record of any other request of its client. Its
+answer is gathered here.
 """
 
 from __future__ import annotations

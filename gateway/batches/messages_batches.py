@@ -28,12 +28,12 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def read(path: str) -> tuple[str, str] | None:
-    """(id, part) of a path; None for other paths."""
+    """Returns (id, part) of a path; None for other paths."""
     return common.id_and_part(_PATH, path)
 
 
 def is_ours(id: str) -> bool:
-    """Whether the proxy has given it."""
+    """Returns whether the proxy has given this id."""
     return common.is_ours(id, ID)
 
 
@@ -64,7 +64,7 @@ async def _create(asked: Asked, id: str) -> Said:
 
 
 def requests_of(body: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """(custom_id, params) of each. Raises BadRequest."""
+    """Returns (custom_id, params) of each request. Raises BadRequest."""
     said = common.loads(body)
     rows = said.get("requests") if isinstance(said, dict) else None
     if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_REQUESTS:

@@ -1,7 +1,7 @@
 """OpenAI's batches: /v1/batches, whose requests are the lines of a file, and the files that are needed for them.
 
-Files are those that no upstream takes, since none has any: what is uploaded for a batch, and the lines of results. The
-latter are not written twice: such a file is what the batch has.
+If an upstream has files, the proxy keeps none. Otherwise it keeps files that are uploaded for a batch, and serves the
+results as a file, whose lines come from the batch itself and are not stored twice.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _WHY = {EXPIRED: ("batch_expired", "This request could not be executed before th
 
 
 def read(path: str) -> tuple[str, str] | None:
-    """(id, part) of a path; None for other paths."""
+    """Returns (id, part) of a path; None for other paths."""
     return common.id_and_part(_PATH, path)
 
 
 def is_ours(id: str) -> bool:
-    """Whether the proxy has given it."""
+    """Returns whether the proxy has given this id."""
     return common.is_ours(id, ID) or common.is_ours(id, FILE_ID) or common.is_ours(id, FILE_ID + ID)
 
 
@@ -86,7 +86,7 @@ async def _create(asked: Asked, id: str) -> Said:
 
 
 def requests_of(content: bytes, endpoint: str) -> list[tuple[str, bytes]]:
-    """(custom_id, the line's body) of each line. Raises BadRequest."""
+    """Returns (custom_id, the line's body) of each line. Raises BadRequest."""
     found: dict[str, bytes] = {}
     for nth, line in enumerate(content.splitlines(), 1):
         if not line.strip():

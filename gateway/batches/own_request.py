@@ -1,4 +1,4 @@
-"""A request that the proxy itself brings in: it takes the way of every other one, and no connection waits for it."""
+"""A request that the proxy itself makes: it is handled like every other one, and no connection waits for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from translate.dialect import Dialect, Endpoint
 
 
 class Call(NamedTuple):
-    """What it asks. query: without its question mark, "" for none."""
+    """What it asks. query: without its question mark, "" = none."""
 
     dialect: Dialect
     endpoint: Endpoint
@@ -24,7 +24,7 @@ class Call(NamedTuple):
 
 
 class Unconnected:
-    """The part of its Front that is the same for all: nothing is special about what it asks."""
+    """The part of the Front that all such requests share: they have nothing special."""
 
     is_here = True
 
@@ -39,13 +39,13 @@ class Unconnected:
 
 
 def flow_of(ports: Ports, call: Call, front: Front) -> Flow:
-    """Its Flow, which does nothing before `send`."""
+    """Returns its Flow, which does nothing before `send`."""
     nowhere: Any = Nowhere()
     return Flow(ports, nowhere, call.dialect, call.endpoint, front=front)
 
 
 def send(flow: Flow, call: Call) -> None:
-    """All of the request comes in at once. The answer may be there before this returns."""
+    """Gives all of the request to its Flow at once. The answer may be there before this returns."""
     target = f"{call.endpoint.path}?{call.query}" if call.query else call.endpoint.path
     flow.headers_received(RequestStartLine("POST", target, "HTTP/1.1"), call.headers)
     flow.data_received(call.body)

@@ -1,7 +1,7 @@
 """Batches that an upstream runs: made there if all of their requests may go there, and asked for there afterwards.
 
-All clients share an upstream's keys, so that a batch is its client's only by what is noted here, as with files and
-responses. Models' names become those of the upstream, and the address of results that of this proxy.
+All clients share an upstream's keys, so a batch belongs to a client only because that is noted here, as with files and
+responses. Names of models become those of the upstream, and the address of results that of this proxy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from translate.messages.dialect import MESSAGES
 
 
 async def created(service: Service, request: ClientRequest, asked: Asked) -> Said | None:
-    """None where the proxy is to run it itself. Raises ApiError."""
+    """Makes the batch at an upstream. Returns None if the proxy must run it itself. Raises ApiError."""
     counted = is_counted(service, request.client)
     if request.dialect is MESSAGES:
         found = None if counted else _of_messages(service, request, asked)
@@ -45,8 +45,8 @@ async def created(service: Service, request: ClientRequest, asked: Asked) -> Sai
 
 
 def is_counted(service: Service, client: str) -> bool:
-    """Whether each request has to be looked at: by hooks, or since the client's tokens or money are bounded. What an
-    upstream runs as a batch is in none of the sums."""
+    """Returns whether each request must be looked at: by hooks, or because the client's tokens or money are limited.
+    What an upstream runs as a batch is in none of the sums."""
     if service.settings.hooks:
         return True
     found = next((each for each in service.settings.clients if each.name == client), None)
@@ -54,7 +54,8 @@ def is_counted(service: Service, client: str) -> bool:
 
 
 def _may_send_unread(service: Service, client: str, upstream: str, *, counted: bool) -> None:
-    """Nobody here reads the file of such a batch: its lines may name any model of the upstream. Raises ApiError."""
+    """Raises ApiError if the client may not send a file that nobody here reads: its lines may name any model of the
+    upstream."""
     if service.settings.hooks:
         raise ApiError(
             "permission",
@@ -71,7 +72,7 @@ def _may_send_unread(service: Service, client: str, upstream: str, *, counted: b
 
 
 async def about(service: Service, request: ClientRequest, asked: Asked, id: str) -> Said:
-    """A batch that an upstream has. Raises ApiError (404) for one of another client."""
+    """Answers a request about an upstream's batch. Raises ApiError (404) for a batch of another client."""
     place = await noted(service, id)
     if (place is None and service.response_store.shared) or (place is not None and place.owner != asked.owner):
         raise ApiError("not_found", f"no batch '{id}' of this client is known")
@@ -90,7 +91,7 @@ async def about(service: Service, request: ClientRequest, asked: Asked, id: str)
 
 
 def _note_results(service: Service, asked: Asked, upstream: LiveUpstream, key: int, said: Said) -> None:
-    """The files that a batch has made are its client's."""
+    """Notes that the files that a batch has made belong to its client."""
     if said.status < 300:
         for name in ("output_file_id", "error_file_id"):
             if isinstance(id := object_of(said.body).get(name), str) and service.response_store.noted(id) is None:
@@ -102,7 +103,7 @@ def has_batches(upstream: LiveUpstream, protocol: str) -> bool:
 
 
 def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tuple[LiveUpstream, bytes] | None:
-    """The one upstream to which all requests of the batch may go, and the batch in its words."""
+    """Returns the one upstream to which all requests of the batch may go, and the batch in its words."""
     if not any(has_batches(upstream, MESSAGES.name) for upstream in service.router.upstreams.values()):
         return None
     requests = messages_batches.requests_of(asked.body)
@@ -126,7 +127,7 @@ def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tupl
 
 
 async def _file_place(service: Service, request: ClientRequest, asked: Asked) -> Place | None:
-    """Where the file of a batch's requests is, if an upstream has it. Raises ApiError (404)."""
+    """Returns where the file with a batch's requests is, if an upstream has it. Raises ApiError (404)."""
     file_id = str(object_of(asked.body).get("input_file_id"))
     if openai_batches.is_ours(file_id):
         return None

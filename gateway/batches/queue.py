@@ -1,8 +1,8 @@
 """Where batches and their files are, and who works on which of their requests.
 
 There is one interface and two queues behind it: a SQLite file of one host (host_queue.py), and the shared store of a
-fleet (fleet_queue.py). A batch is there once all of its requests are; a request has one result at most; and what a
-process had claimed that was killed is claimed by another one. All methods raise ApiError where it cannot be used.
+fleet (fleet_queue.py). A batch is there once all of its requests are; a request has at most one result; and what a
+killed process had claimed is claimed by another one. All methods raise ApiError if the queue cannot be used.
 """
 
 from __future__ import annotations
@@ -44,25 +44,27 @@ class Queue(Protocol):
     # --------------------------------------------------------------------------------- for who runs them
 
     async def claim(self, running: int, most: int) -> Work | None:
-        """A request without a result that nobody else has, of the batches by turns; it is the caller's until it is
-        answered or postponed, or the process is gone. running: how many the caller has. most: how many all have."""
+        """Returns a request without a result that nobody else has; the batches take turns. It belongs to the caller
+        until it is answered or postponed, or the process is gone. running: how many the caller has. most: how many all
+        may have."""
 
     async def keep(self, works: Sequence[Work]) -> None:
         """The caller still runs these. It says so every KEEP_S seconds."""
 
     def answered(self, work: Work, outcome: Outcome, result: bytes) -> Awaitable[bool]:
-        """It is on its way to where it stays when this returns, and there when the answer comes: whether it is the
-        first result of the request."""
+        """Stores a result. When this returns, the result is on its way; when the answer comes, it is stored. The answer
+        says whether it is the first result of the request."""
 
     async def postpone(self, work: Work, wait_s: float) -> None:
-        """It is for anybody again, after so long. If its batch was given up meanwhile, that is its result."""
+        """Lets anybody claim the request again, after so long. If its batch was given up meanwhile, that is its
+        result."""
 
     async def tend(self, keep_s: float) -> list[Progress]:
-        """Ends batches that are over, forgets those that ended longer ago, and files, and tells how the others fare:
-        [] where somebody else tells that."""
+        """Ends batches that are over, forgets those that ended longer ago, and files. Returns how the others fare; []
+        if somebody else reports that."""
 
     async def leave(self) -> None:
-        """The caller claims nothing more: its part is the others'."""
+        """The caller claims nothing more: others get its part."""
 
     # --------------------------------------------------------------------------------------------- files
 

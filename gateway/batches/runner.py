@@ -1,8 +1,8 @@
 """Runs the requests of batches: a few at a time, none while other requests wait, and each until it has its result.
 
-What it holds is only what is on its way: the rest is in the queue, from which another process goes on. Refusals that
-say "not now" (429, 503, 529) are no results; the request is sent again later, with an Idempotency-Key that stays the
-same, as long as its batch has not expired.
+It holds only what is on its way; the rest is in the queue, from which another process can go on. Refusals that say "not
+now" (429, 503, 529) are no results: the request is sent again later, with the same Idempotency-Key, as long as its
+batch has not expired.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from translate.errors import ApiError
 log = logging.getLogger("proxy")
 
 LOOK_S = 1.0  # between two looks for batches that others have made, or cancelled
-YIELD_S = 0.05  # after which it is seen whether others still wait
-AGAIN_S = (1.0, 60.0)  # the wait before a request is sent again: doubled each time, up to the second
+YIELD_S = 0.05  # after this it is checked whether others still wait
+AGAIN_S = (1.0, 60.0)  # the wait before a request is sent again: at first, and at most (it doubles)
 NOT_NOW = (429, 503, 529)
 DAY_S = 86400.0
 MOST_KNOWN = 100  # batches whose fields are remembered
@@ -37,7 +37,7 @@ Key = tuple[str, int]
 
 
 class Runner:
-    """start() and stop() need a running loop."""
+    """Call start() and stop() on a running loop."""
 
     def __init__(self, service: Service, desk: Desk, unix: Callable[[], float] = time.time) -> None:
         self._service = service
@@ -58,16 +58,16 @@ class Runner:
         self._task = asyncio.ensure_future(self._run())
 
     def drain(self) -> None:
-        """Nothing more is begun."""
+        """Begins nothing more."""
         self._stopping = True
 
     async def stop(self) -> None:
-        """What has been answered is written; what has not is for others, or for the next start."""
+        """Writes what has been answered; the rest is for others, or for the next start."""
         self.drain()
         self._is_over = True
         self._desk.news.set()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=LOOK_S)  # what it claims at this moment, it gives back
+            await asyncio.wait([self._task], timeout=LOOK_S)  # a request that it claims at this moment is given back
             self._task.cancel()
         if self._saving:
             await asyncio.wait(self._saving)
@@ -142,7 +142,7 @@ class Runner:
         return found
 
     def _over(self, batch: Batch, work: Work, said: Answered) -> None:
-        """It has its answer, or none."""
+        """The request has its answer, or none."""
         queue, _ = self._running[work.batch, work.nth]
         if said.status == 200 or not (self._stopping or self._is_for_later(batch, said)):
             outcome, result = FORMS[batch.form].result(work, said)
@@ -164,7 +164,7 @@ class Runner:
     async def _save(
         self, queue: Queue, work: Work, outcome: Outcome, result: bytes, sent: Awaitable[bool]
     ) -> None:  # fmt: skip
-        """It stays among those that run until its result is where it stays."""
+        """Counts the request as running until its result is stored."""
         while True:
             try:
                 is_first = await sent
@@ -193,5 +193,5 @@ class Runner:
     def _ended(self, work: Work) -> None:
         self._running.pop((work.batch, work.nth), None)
         if not self._running:
-            self._looked = 0.0  # it may have been the last
+            self._looked = 0.0  # it may have been the last request of its batch
         self._desk.news.set()

@@ -1,9 +1,9 @@
-"""How much JSON a body may hold before it is parsed: its values cost memory and time many times their bytes.
+"""How much JSON a body may hold, which is checked before it is parsed: its values cost many times its bytes in memory.
 
-60 MB of `{}` are twenty million objects: gigabytes, and a parse that stops everybody for seconds. So values are counted
-before: the commas and opening brackets outside of strings. Most bodies are too short to hold too many; in others all
-commas and brackets are counted, those of texts too, which is quick; and only where these are too many, each string is
-told apart, piece by piece, until the bound is reached.
+60 MB of `{}` are twenty million objects: gigabytes, and a parse that stops everything for seconds. So values are
+counted before: the commas and opening brackets outside of strings. Most bodies are too short to hold too many. In
+others, all commas and brackets are counted, also those in texts, which is quick. Only if these are too many, strings
+are told apart, piece by piece, until the limit is reached.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def check(body: bytes, most: int = MAX_VALUES) -> None:
 
 
 def _has_few_marks(body: bytes, most: int) -> bool:
-    """Stops where they are too many: of 60 MB of `{}` a hundredth tells."""
+    """Returns whether there are few marks. It stops when there are too many: for 60 MB of `{}`, after a hundredth."""
     marks = 0
     for start in range(0, len(body), LOOKED):
         marks += sum(body.count(mark, start, start + LOOKED) for mark in (b",", b"[", b"{"))
@@ -44,7 +44,7 @@ def _has_at_most(body: bytes, most: int) -> bool:
     while start < len(body):
         piece = body[start : start + PIECE]
         if (len(piece) - len(piece.rstrip(b"\\"))) % 2 and len(piece) > 1:
-            piece = piece[:-1]  # it begins an escape, which stays whole
+            piece = piece[:-1]  # it begins an escape, which must stay whole
         start += len(piece)
         if b"\\" in piece:
             piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")

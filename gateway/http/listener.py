@@ -1,8 +1,9 @@
-"""Where clients' connections come in: Tornado's server, with bounds that it does not have.
+"""Where clients' connections come in: Tornado's server, with limits that it does not have.
 
-How many there are at once, how long one may take nothing of what waits for it, and who gets a new one where several
-workers listen on the same socket. Without a [client] no other machine gets any: what the settings say of the address
-does not hold for a socket that systemd has opened. What comes in on them goes through endpoints.py.
+These are: how many connections there are at once, how long a client may leave what waits for it unread, and which
+worker gets a new one if several listen on the same socket. Without a [client], other machines get no connection: a
+socket that systemd has opened may have another address than the settings. Requests on connections go through
+endpoints.py.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ from operate.settings.load import Settings
 
 log = logging.getLogger("proxy")
 
-READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a head and what is read at once
-RESERVED = 32  # places beyond max_connections, for one request each: operators get their pages, others hear a 503
+READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a head and one read
+RESERVED = 32  # places beyond max_connections, for one request each: operators get their pages, others a 503
 OTHER_FILES = 64 + RESERVED  # files besides connections: logs, listening sockets, the loop's own
-UNSENT_BYTES = 128 * 1024  # that the kernel takes for a client, beyond what is on its way
-MOST_TOLD = 32  # at once, that there is no place
+UNSENT_BYTES = 128 * 1024  # that the kernel may hold for a client, besides what is on its way
+MOST_TOLD = 32  # how many are told at once that there is no place
 TELLING_S = 1.0
 _BODY = b'{"type":"error","error":{"type":"%b","code":"%b","param":null,"message":"%b"}}'
 _HEAD = (
@@ -71,7 +72,7 @@ _HERE = "127.0.0.1", 0
 _MAPPED = "::ffff:"
 """Before an IPv4 address, where a socket serves IPv6 and IPv4: ours do not, those of systemd do (ListenStream=8082)."""
 
-MOST_AT_ONCE = 8  # connections taken in one turn of the loop: a few milliseconds' work
+MOST_AT_ONCE = 8  # connections that are taken in one turn of the loop, which takes a few milliseconds
 WAITING_AT = 24  # in Linux' struct tcp_info: tcpi_unacked, of a listening socket those that wait to be accepted
 
 
@@ -83,13 +84,13 @@ class Addressed(Protocol):
 
 
 class Server(HTTPServer):
-    """Tornado's, with a bound on connections, and on how long a client may take nothing of what waits for it. refused:
-    connections that were turned away, by why."""
+    """Tornado's server with two limits: on connections, and on how long a client may leave what waits for it unread.
+    refused: how many connections were turned away, by the reason."""
 
     max_connections = 2000
-    websockets: Collection[Addressed] = ()  # they have left the connections that Tornado counts
+    websockets: Collection[Addressed] = ()  # Tornado does not count them as connections
     write_timeout_ms = 75_000
-    workers = 1  # that accept from the same sockets
+    workers = 1  # how many accept from the same sockets
     idle: Idle
     clients = Clients(())
     _of_address: PerAddress
@@ -97,13 +98,13 @@ class Server(HTTPServer):
     _stranger = Seldom(log, "connection from %s refused: without a [client] section only this machine is served")
     _full = Seldom(log, "connection from %s refused: %d are open, and none is idle ([server] max_connections)")
     refused: dict[str, int]
-    serves_others = False  # than this machine: there are clients, who have keys
-    _reserved: set[object]  # those beyond the bound
-    _told: set[asyncio.Future[None]]  # who hears that there is no place
-    _gone: asyncio.Event | None = None  # set when the last connection closes, once we are stopping
+    serves_others = False  # whether other machines are served: there are clients with keys
+    _reserved: set[object]  # connections in reserved places
+    _told: set[asyncio.Future[None]]  # those who are being told that there is no place
+    _gone: asyncio.Event | None = None  # set when the last connection closes, while the server stops
 
     def adopt(self, settings: Settings) -> None:
-        """Takes over the settings' bounds. The one of idle connections holds for open ones too."""
+        """Takes over the limits of the settings. The one for idle connections also holds for open ones."""
         self.max_connections = connections_that_fit(settings)
         self.write_timeout_ms = int(settings.server.idle_timeout * 1000)
         self.workers = settings.server.workers
@@ -115,8 +116,8 @@ class Server(HTTPServer):
         self.idle.adopt(settings.server.idle_timeout, settings.limits.header_seconds)
 
     def _context(self, settings: Settings) -> ssl.SSLContext | None:
-        """For connections that begin from now on. Where the files have changed since they were read and are not sound
-        any more, it is the one before."""
+        """Returns the context for new connections. If the files have changed since they were read and are not valid any
+        more, it is the old one."""
         chosen = settings.server
         if not chosen.tls_cert:
             return None
@@ -138,12 +139,12 @@ class Server(HTTPServer):
             return
         try:
             self.handle_stream(stream, address)
-        except BaseException:  # a fault of ours: the client must not wait for what nobody serves
+        except BaseException:  # our fault, but the client must not wait for nothing
             stream.close()
             raise
 
     def _secured(self, accepted: socket.socket, context: ssl.SSLContext) -> TlsStream | None:
-        """None where the client has left meanwhile."""
+        """Returns the stream with TLS; None if the client has left meanwhile."""
         try:
             secured = context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
         except OSError:
@@ -167,11 +168,11 @@ class Server(HTTPServer):
             self._is_full(address[0])
             self._turn_away(stream, _FULL)
             return
-        # The kernel sees whether the other side takes anything; what Tornado has for writing knows no time.
+        # The kernel knows whether the other side takes anything; Tornado has no timeout for writing.
         if stream.socket.family != socket.AF_UNIX:
             stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
         context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
-        context.remote_ip = address[0]  # Tornado has another word for a Unix socket's
+        context.remote_ip = address[0]  # for a Unix socket Tornado has another value
         client = connection.Connection(stream, self.conn_params, context)
         if reserved:
             client.turned_away = functools.partial(self._is_full, address[0])
@@ -200,7 +201,7 @@ class Server(HTTPServer):
         return self._of_address.is_full(address, sockets)
 
     def _turn_away(self, stream: IOStream, why: bytes) -> None:
-        """Says so in words, as long as few are being told: each of them takes a file too."""
+        """Refuses a connection in words, as long as few are being told: each of them takes a file, too."""
         if len(self._told) >= MOST_TOLD:
             stream.close()
             return
@@ -219,8 +220,9 @@ class Server(HTTPServer):
             loop.add_handler(each, self._ready, IOLoop.READ)
 
     def _ready(self, listening: socket.socket, events: int) -> None:
-        """One where one waits, so that whoever has the least to do takes the most. Where more wait, no worker is idle,
-        and a turn may be long (hundreds of streams): then one in each turn would let newcomers wait for seconds."""
+        """Takes one connection if one waits, so that the worker with the least to do takes the most. If more wait, no
+        worker is idle, and a turn may be long (hundreds of streams): with one connection in each turn, new ones would
+        wait for seconds."""
         for _ in range(self._share(_waiting(listening))):
             if not self._accept(listening):
                 return
@@ -229,7 +231,7 @@ class Server(HTTPServer):
         return min(MOST_AT_ONCE, max(1, -(-waiting // self.workers)))
 
     def _accept(self, listening: socket.socket) -> bool:
-        """Returns False where nobody waits."""
+        """Accepts a connection. Returns False if none waits."""
         try:
             accepted, address = listening.accept()
             if listening.family == socket.AF_UNIX:
@@ -242,7 +244,7 @@ class Server(HTTPServer):
         return True
 
     def stop(self) -> None:
-        """Accepts no more; those who have connected already are not turned away."""
+        """Accepts no more. Clients that have connected already are not turned away."""
         for each in self._sockets.values() if not self._stopped else ():
             with contextlib.suppress(OSError):  # no files left: then they are, after all
                 while self._accept(each):

@@ -1,6 +1,6 @@
-"""A key that a client says in its query string, as Google's API lets it: moved to the header where keys belong.
+"""A key that a client sends in its query string, as Google's API allows: it is moved to the header where keys belong.
 
-So it is checked like any other, and neither goes on to an upstream nor into a log with the rest of the query.
+So it is checked like any other key, and goes neither to an upstream nor into a log with the rest of the query.
 """
 
 from __future__ import annotations

@@ -80,8 +80,8 @@ class ResponseWriter:
         self._conn = conn
         self._stream: IOStream = conn.stream
         self._chunked = True
-        self._head = b""  # of a stream, until there is something to write after it
-        self._together = False  # what is written leaves with the end, which comes at once
+        self._head = b""  # the head of a stream, until there is something to write after it
+        self._together = False  # what is written is sent with the end, which comes at once
         self._waiting = 0
         self._full = False
         self._lost = False  # the end of the reply met a client that had left
@@ -132,7 +132,7 @@ class ResponseWriter:
         head += self.more
         if self._chunked:
             kind = b"Transfer-Encoding: chunked\r\n" + self._connection_line()
-        else:  # no chunks there: the end of the connection is the end of the body
+        else:  # without chunks, the end of the connection is the end of the body
             self._conn._disconnect_on_finish = True
             kind = b"Connection: close\r\n"
         self._head = _status_line(status) + head + kind + b"\r\n"
@@ -159,7 +159,7 @@ class ResponseWriter:
             self._waiting = 0
 
     def write_last(self, data: bytes) -> None:
-        """The same where end() follows at once: both are one write then, and the client wakes up once."""
+        """Writes the last part; end() follows at once. Both become one write, and the client wakes up once."""
         self._together = True
         self.write(data)
 
@@ -184,12 +184,12 @@ class ResponseWriter:
         self.on_left()
 
     def hang_up(self) -> None:
-        """The client has closed its side: so do we."""
+        """Closes the connection, because the client has closed its side."""
         self.leaves()
         self.abort()
 
     def over(self) -> None:
-        """The request is over: nobody is told any more, and nothing is kept alive by this."""
+        """The request is over: nobody is told any more, and this keeps nothing alive."""
         self._conn.set_close_callback(None)
         self.on_full = self.on_drained = self.on_left = nothing
 

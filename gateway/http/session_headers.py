@@ -14,9 +14,9 @@ _ANY = frozenset((*_NAMES, _AGENT))
 
 
 class Session(NamedTuple):
-    """name: what names the conversation. claude_code: the session of Claude Code, whole, since what is made of it goes
-    upstream. agent: the sub-agent of Claude Code that asks; parent_agent: the one that has called it. Each is "" where
-    no header says it."""
+    """The session. name: names the conversation. claude_code: the session of Claude Code, unshortened, because what is
+    made of it goes upstream. agent: the sub-agent of Claude Code that asks. parent_agent: the agent that has called it.
+    Each is "" if no header says it."""
 
     name: str = ""
     claude_code: str = ""

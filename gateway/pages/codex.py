@@ -16,12 +16,13 @@ log = logging.getLogger("gateway")
 
 
 async def page(models: Sequence[Model], file: str) -> bytes:
-    """file: of [server] codex_instructions, "" = the proxy's own words."""
+    """Returns the entries. file: of [server] codex_instructions, "" = the proxy's own words."""
     return wire.dumps(catalogue.page(models, await asyncio.to_thread(_instructions, file) if file else INSTRUCTIONS))
 
 
 def _instructions(file: str) -> str:
-    """It was there when the settings were read. It is read anew each time: who writes a prompt tries it often."""
+    """Reads the file, which was there when the settings were read. It is read each time, since somebody who writes a
+    prompt tries it often."""
     try:
         said = Path(file).read_text("utf-8")
     except (OSError, UnicodeError) as why:

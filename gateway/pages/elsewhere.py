@@ -1,4 +1,4 @@
-"""Requests of browsers before the real one, and all that is not served, which hears what is."""
+"""Questions of browsers before a request, and everything that is not served, which is told what is."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""What a cloud does not take of a request to Anthropic's own API: left out and reported, or sent under another name.
+"""What a cloud does not take of a request to Anthropic's own API: it is left out and reported, or sent under another
+name.
 
 Claude Code and the SDKs send fields and betas that are newer than the clouds, which answer 400 to them. A `Bridge` is
-one cloud's table. Betas that it does not list are left out, for their list at a cloud is a closed one; fields that it
-does not list pass, and what is refused all the same is learned from the refusal. Only the members that must change do:
-the bytes of `system` and `messages` stay, and those of `tools` where nothing in them is left out.
+one cloud's table. Betas that it does not list are left out, because a cloud accepts only the betas on its list. Fields
+that it does not list pass; what is refused all the same is learned from the refusal. Only the members that must change
+do so: the bytes of `system` and `messages` stay, and so do those of `tools` if nothing in them is left out.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ FIRST_PARTY = (
 BETAS = "anthropic_beta"
 _TOOLS = b'"tools"'
 _IN_TOOLS, _IN_MARKS, _THINKING, _ADAPTS = "tools", "cache_control", "thinking", "adaptive"
-LEAST_BUDGET, USUAL_BUDGET = 1024, 16_000  # tokens of thinking, where the model does not choose them itself
+LEAST_BUDGET, USUAL_BUDGET = 1024, 16_000  # tokens of thinking, if the model does not choose them itself
 _REFUSED = re.compile(r"(?:^|[\s(`'\"])((?:[a-z_]+|\d+)(?:\.(?:[a-z_]+|\d+)){0,12}): Extra inputs are not permitted")
 _ADAPTIVE = re.compile(r"thinking\.type: Input tag '?adaptive'? found|adaptive thinking is not supported", re.I)
 _NEVER = frozenset(("model", "messages", "max_tokens", "system", "tools", "stream", "anthropic_version", "tool_choice"))
 
 
 def refused(message: str) -> list[str]:
-    """What a refusal says that the cloud does not take: a top-level field, "tools.FIELD", "cache_control.FIELD", or
-    BETAS for all of them where it does not say which."""
+    """Returns what a refusal says that the cloud does not take: a top-level field, "tools.FIELD",
+    "cache_control.FIELD", or BETAS for all of them if it does not say which."""
     found = [BETAS] if "invalid beta flag" in message else []
     if _ADAPTIVE.search(message):
         found.append(f"{_THINKING}.adaptive")
@@ -49,9 +50,9 @@ def refused(message: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """betas: those that the cloud takes -> its own name; None = it takes all. fields: top-level fields that it does not
-    take. tool_fields: members of tools. cache_fields: members of a cache_control. adaptive: the model may choose how
-    much it thinks; else it gets a budget."""
+    """One cloud's table. betas: those that the cloud takes -> its own name; None = it takes all. fields: top-level
+    fields that it does not take. tool_fields: members of tools. cache_fields: members of a cache_control. adaptive: the
+    model may choose how much it thinks; otherwise it gets a budget."""
 
     betas: Mapping[str, str] | None = None
     fields: tuple[str, ...] = ()
@@ -60,7 +61,7 @@ class Bridge:
     adaptive: bool = True
 
     def also(self, names: Iterable[str]) -> Bridge:
-        """The same for a cloud that takes still less. names: as `refused` gives them."""
+        """Returns the table for a cloud that takes still less. names: as `refused` returns them."""
         fields, tools, marks, betas = list(self.fields), list(self.tool_fields), list(self.cache_fields), self.betas
         adaptive = self.adaptive
         for name in names:
@@ -79,7 +80,7 @@ class Bridge:
         )  # fmt: skip
 
     def takes(self, betas: list[str]) -> tuple[list[str], list[str]]:
-        """(those that go, those that are left out)."""
+        """Returns (those that are sent, those that are left out)."""
         if self.betas is None:
             return betas, []
         taken = [self.betas[beta] for beta in betas if beta in self.betas]
@@ -91,7 +92,7 @@ class Bridge:
         return (*self.tool_fields, *self.cache_fields, *(() if self.adaptive else (_ADAPTS,)))
 
     def crossed(self, body: bytes, seen: Container[str]) -> tuple[bytes, list[str]]:
-        """The body as the cloud takes it, and what was left out of it. seen: which of `fields` and `inner` it has."""
+        """Returns the body as the cloud takes it, and what was left out. seen: which of `fields` and `inner` it has."""
         left: list[str] = []
         if fields := [name for name in self.fields if name in seen]:
             body, gone = _without(body, fields)
@@ -111,7 +112,7 @@ class Bridge:
 
 
 def _without(body: bytes, names: list[str]) -> tuple[bytes, list[str]]:
-    """The body less its top-level members of these names, whatever their values are."""
+    """Returns the body without its top-level members of these names, whatever their values are."""
     try:
         text = body.decode("utf-8")
         found = top_level.members(text)
@@ -125,7 +126,8 @@ def _without(body: bytes, names: list[str]) -> tuple[bytes, list[str]]:
 
 
 def _in_tools(body: bytes, names: list[str]) -> tuple[bytes, list[str]]:
-    """The same of the members of each tool. The bytes of the others change only where one of them is left out."""
+    """Does the same with the members of each tool. The bytes of the other tools change only if something is left out of
+    one."""
     try:
         text = body.decode("utf-8")
         span = next(((start, end) for name, start, end in top_level.members(text) if name == "tools"), None)
@@ -147,8 +149,8 @@ def _in_tools(body: bytes, names: list[str]) -> tuple[bytes, list[str]]:
 
 
 def _with_budget(body: bytes) -> tuple[bytes, list[str]]:
-    """Thinking that the model would measure itself gets a budget below max_tokens, or goes where there is no place for
-    one."""
+    """Gives thinking, whose amount the model would choose itself, a budget below max_tokens; or removes it if there is
+    no room for one."""
     try:
         text = body.decode("utf-8")
         spans = {name: (start, end) for name, start, end in top_level.members(text)}

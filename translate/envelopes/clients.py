@@ -1,7 +1,7 @@
 """Clients that put Messages into the envelope of a cloud, as Claude Code does with CLAUDE_CODE_USE_BEDROCK or _VERTEX.
 
-Their addresses are further ones of Messages: what stands in the address and around the body is put where Messages has
-it, and from there on the request is one of Messages. Replies go back in the cloud's frames, and errors in its words.
+Their addresses are more addresses of Messages. What stands in the address and around the body is put where Messages has
+it, and from then on the request is one of Messages. Replies go back in the cloud's frames, and errors in its words.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _STATUSES = {
 
 
 def unsealed(body: bytes, model: str, streams: bool | None) -> Unsealed:
-    """A body of Messages, and the headers that stood in it. Every byte of the other members stays."""
+    """Returns a body of Messages, and the headers that stood in it. Every byte of the other members stays."""
     first = b'"model":' + wire.dumps(model) if model else b""
     if streams and model:
         first += b',"stream":true'
@@ -96,7 +96,7 @@ def _header(said: str, name: str) -> str:
 
 
 def _counted(body: bytes, model: str, streams: bool | None) -> Unsealed:
-    """Bedrock wraps the request of a count once more."""
+    """Bedrock wraps the request of a count once more; this unwraps it."""
     try:
         inner = wire.loads(body)["input"]["invokeModel"]["body"]
         return unsealed(b64decode(inner, validate=True), model, None)
@@ -137,7 +137,7 @@ class Frames:
 
     def feed(self, events: bytes) -> bytes:
         found = _DATA.findall(events)
-        if events.find(b'"error"') < 0:  # nearly always
+        if events.find(b'"error"') < 0:  # nearly always so
             return b"".join(map(_chunk, found))
         return b"".join([_exception(data) if _ERROR.match(data) else _chunk(data) for data in found])
 
@@ -149,7 +149,7 @@ class Frames:
 
 
 class Events:
-    """Those of Messages, as they are."""
+    """The events of Messages, unchanged."""
 
     __slots__ = ()
 
@@ -168,7 +168,8 @@ def bedrock_error(error: ApiError, request_id: str = "") -> bytes:
 
 
 def vertex_error(error: ApiError, request_id: str = "") -> bytes:
-    """An error of the model's is said as Messages says it, one of Google's own in another form; this is both."""
+    """Returns an error that can be read in two ways: as Messages writes errors of the model, and as Google writes its
+    own."""
     row = KINDS[error.kind]
     said = {"type": row[1], "code": error.status, "message": error.message,
             "status": _STATUSES.get(error.kind, "INTERNAL")}  # fmt: skip

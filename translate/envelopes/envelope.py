@@ -1,8 +1,8 @@
-"""What an `Envelope` is: how Messages is wrapped for an upstream that has them under another path, in another frame.
+"""An `Envelope`: how Messages is wrapped for an upstream that has it under another path and in other frames.
 
 The dialect does not change: its translators, its events and its words are the same. What is outside of them differs,
-and stands in one row for each envelope: the address, which members of the body stand elsewhere, where betas and the
-version go, how the bytes of a stream are framed, and what the cloud does not take (bridge.py).
+and is in one row for each envelope: the address, which members of the body stand elsewhere, where betas and the version
+go, how the bytes of a stream are framed, and what the cloud does not take (bridge.py).
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Unframing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """name: in settings. path(task, model, streams, location): below the base URL, "" where the cloud has none for the
-    task. version: what the body says where the client says no newer one. left: members of the body that the address
-    says. betas_inside: they are a member of the body, not a header. unframing: of streams, None for server-sent events.
-    count, counted: what is done to the body of a count, and of its answer."""
+    """One way of wrapping. name: in settings. path(task, model, streams, location): below the base URL, "" if the cloud
+    has none for the task. version: what the body says if the client asks for no newer one. left: members of the body
+    that the address has. betas_inside: they are a member of the body, not a header. unframing: of streams, None for
+    server-sent events. count, counted: what is done to the body of a count, and to its answer."""
 
     name: str
     dialect: Dialect
@@ -54,15 +54,15 @@ class Envelope:
         return f"<Envelope {self.name}>"
 
     def taken(self, task: str) -> tuple[str, ...]:
-        """The members of a body that do not stay where they are."""
+        """Returns the members of a body that do not stay where they are."""
         return (*self.left.get(task, ()), "anthropic_version", BETAS)
 
     def sealed(
         self, body: bytes, task: str, version: str, betas: list[str],
         members: Members | None = None, where: Seen | None = None,
     ) -> bytes:  # fmt: skip
-        """A body of Messages as the cloud takes it. version: the client's, "" = it says none. members, where: what is
-        known of the body, by compact_json or by top_level.seen()."""
+        """Returns a body of Messages as the cloud takes it. version: the client's, "" = it says none. members, where:
+        what is already known of the body, from compact_json or from top_level.seen()."""
         first = b'"anthropic_version":"' + wire.inside(self.said_version(version)) + b'"'
         if betas and self.betas_inside:
             first += b',"anthropic_beta":' + wire.dumps(betas)
@@ -73,7 +73,7 @@ class Envelope:
         return self.count(sealed) if task else sealed
 
     def said_version(self, version: str) -> str:
-        """Clouds have a word of their own for the version of 2023, which all clients but the newest say."""
+        """Returns the cloud's own word for the version of 2023, which all clients but the newest ask for."""
         return version if version > NEWEST_RENAMED else self.version
 
 

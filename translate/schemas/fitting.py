@@ -1,8 +1,8 @@
-"""A schema as one dialect takes it: what it has no room for goes into the description, and is named.
+"""Fits a schema to one dialect: what the dialect has no room for goes into the description, and is named.
 
-`fitted` goes over the schema a few times, each time in one walk, and gives back the same object where all of it may
-stay. `obstacle` says why a strict dialect cannot have the schema at all: then it would allow less, or something else,
-than its author meant, and the caller sends it another way.
+`fitted` goes over the schema a few times, in one walk each, and returns the same object if all of it may stay.
+`obstacle` says why a strict dialect cannot have the schema at all: it would allow less, or something else, than its
+author meant. The caller then sends it in another way.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class _Piece:
     def fitted(self, schema: Any, level: int) -> Schema:
         dialect, is_root = self._dialect, schema is self._root
         if not isinstance(schema, dict):
-            plain: Schema = schema  # false, where a schema may stand
+            plain: Schema = schema  # "false" in the place of a schema
             return plain
         if dialect.strict:
             self._count(schema, level)
@@ -178,7 +178,7 @@ class _Piece:
         return schema
 
     def _untupled(self, schema: Schema, notes: Schema) -> Schema:
-        """Returns a list whose members differ as one of anything that they are."""
+        """Returns a list with a schema for each member as a list of any of these schemas."""
         pieces = notes["prefixItems"]
         rest = schema.get("items")
         pieces = [*pieces, rest] if isinstance(rest, dict) and rest not in ({}, {"not": {}}) else list(pieces)
@@ -186,7 +186,8 @@ class _Piece:
         return schema | {"items": unique[0] if len(unique) == 1 else {"anyOf": unique}}
 
     def _for_rules(self, schema: Schema, notes: Schema) -> Schema:
-        """What is of any type says so; a tuple stands alone; what a reference stands for is nothing beside it."""
+        """Writes out what is implicit, for dialects with rules: any type gets all types by name, a tuple has no other
+        items, and a reference has no neighbours."""
         if "prefixItems" in schema and schema.get("items") in ({}, {"not": {}}):
             schema = {key: value for key, value in schema.items() if key != "items"}
         if schema.keys() & {"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf", "properties", "items",
@@ -195,7 +196,7 @@ class _Piece:
         return {"type": list(TYPES)} | schema if schema or notes else schema
 
     def _typed(self, schema: Schema) -> Schema:
-        """Returns oneOf as the choice that it is, and the type in words where other keywords show it."""
+        """Returns oneOf as a choice, and names the type if other keywords show it."""
         if "oneOf" in schema and "anyOf" not in schema:
             schema = {("anyOf" if key == "oneOf" else key): value for key, value in schema.items()}
         if schema.keys() & {"type", "$ref", "anyOf", "enum", "const"}:

@@ -1,10 +1,11 @@
-"""JSON schemas for servers that read only a part of JSON Schema: Gemini's, which answers 400 to a keyword too much.
+"""JSON schemas for servers that read only a part of JSON Schema, such as Gemini, which answers 400 to an unknown
+keyword.
 
-Names of properties are the tool's own and never touched, not even where one is called "default" or "$ref". What is cut
-only constrains: a value that the whole schema allows, the smaller one allows too; the description keeps what it said.
-References are put in place; where a schema refers to itself, or grows beyond all measure by it, any object will do.
-Vertex AI demands more than the reference says: a type of each piece, nothing beside anyOf, no keyword of another type.
-Source: ai.google.dev, API reference "Schema".
+Names of properties belong to the tool and are never changed, not even if one is called "default" or "$ref". Only
+constraints are cut: a value that the whole schema allows is also allowed by the smaller one, and the description keeps
+what was cut. References are put in place; if a schema refers to itself, or grows too large by its references, any
+object is allowed there. Vertex AI demands more than the reference says: a type of each piece, nothing beside anyOf, no
+keyword of another type. Source: ai.google.dev, API reference "Schema".
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _KEPT = frozenset({
 _FORMATS = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
 
 
-# These say nothing about a value, or are said in another way.
+# These say nothing about a value, or are written in another way.
 _UNTOLD = frozenset({
     "$schema", "$id", "$anchor", "$comment", "$defs", "definitions", "$ref", "allOf", "oneOf", "const", "default",
     "examples", "example", "deprecated", "readOnly", "writeOnly",
@@ -65,7 +66,7 @@ class _Cleaner:
     def cleaned(self, schema: Any, path: tuple[str, ...]) -> Schema:
         self._pieces += 1
         if not isinstance(schema, dict) or self._pieces > MAX_PIECES or len(path) > MAX_DEPTH:
-            return {"type": "object"}  # true and false are schemas too
+            return {"type": "object"}  # true and false are schemas, too
         schema, path = self._resolved(schema, (*path, ""))
         options, is_nullable = _options(schema)
         if options:
@@ -95,13 +96,13 @@ class _Cleaner:
         if needed:
             out["required"] = needed
         items = out.pop("items", None)
-        if differ := _list(schema.get("prefixItems")):  # one of anything that they are
+        if differ := _list(schema.get("prefixItems")):  # any of the members' schemas
             out["items"] = self.cleaned(differ[0] if len(differ) == 1 else {"anyOf": differ}, path)
         elif items is not None:
             out["items"] = self.cleaned(items[0] if isinstance(items, list) and items else items, path)
         elif out.get("type") == "array":
-            out["items"] = {"type": "string"}  # Gemini wants it to be there
-        kind = out["type"]  # Gemini takes no keyword of another one
+            out["items"] = {"type": "string"}  # Gemini demands it
+        kind = out["type"]  # Gemini refuses keywords of another type
         out = {key: value for key, value in out.items() if key not in _OF_TYPE or kind in _OF_TYPE[key]}
         told = {key: value for key, value in schema.items() if key in gone or key in HINTS}
         return noted(out, {key: value for key, value in told.items() if _says_something(key, value)})

@@ -1,7 +1,7 @@
-"""Property names that a target refuses: others stand for them in the schema, and in what the model and the history say.
+"""Replaces property names that a target refuses, in the schema, in what the model writes, and in the history.
 
-A name that takes another's place carries a hash of it, so that no two meet, and so that one flat table maps them back,
-wherever in the arguments they stand.
+The new name carries a hash of the old one, so that no two are equal, and one flat table maps them back, wherever they
+stand in the arguments.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _in_schema(piece: Any, sent: dict[str, str]) -> Any:
 
 
 def _told(name: str, piece: Any, sent: dict[str, str]) -> Any:
-    """The property says what it is called where it comes from."""
+    """Adds the original name to the property's description."""
     if name not in sent or not isinstance(piece, dict):
         return piece
     about = piece.get("description")

@@ -1,4 +1,5 @@
-"""References within a schema, for dialects that let one stand only by itself, or not at all in a circle."""
+"""Resolves references within a schema, for dialects that allow only a reference without neighbours, or no circular
+one."""
 
 from __future__ import annotations
 
@@ -6,17 +7,18 @@ from typing import Any
 
 from translate.schemas.places import Schema, changed, dict_in, found_at, list_in, pieces
 
-MAX_PLACED = 2_000  # pieces that are put in a reference's place: they can unfold into more than any memory holds
+MAX_PLACED = 2_000  # replaced references: without a limit, they could unfold into more than any memory holds
 
 
 def closed_over(schema: Schema) -> Schema:
-    """Returns the schema with allOf merged and each reference alone: what stands beside one is put together with what
-    it stands for. Definitions are in $defs."""
+    """Returns the schema with allOf merged and without neighbours of references: what stands beside a reference is
+    merged with what it refers to. Definitions are in $defs."""
     return _Placing(_under_defs(schema)).placed()
 
 
 def _under_defs(schema: Schema) -> Schema:
-    """Draft 7's name for them, changed everywhere; nested ones stay where they are, and references to them."""
+    """Changes "definitions", the name of draft 7, to "$defs" everywhere. Nested definitions stay where they are, and so
+    do references to them."""
     if "definitions" not in schema:
         return schema
     old = dict_in(schema, "definitions")
@@ -51,7 +53,7 @@ class _Placing:
     def _each(self, piece: Any, path: tuple[str, ...]) -> Any:
         if not isinstance(piece, dict):
             return piece
-        self._placed += bool(path)  # what stands in a reference's place is walked once more
+        self._placed += bool(path)  # what replaces a reference is walked again
         piece, path = self._alone(piece, path)
         return changed(piece, lambda inner: self._each(inner, path))
 
@@ -101,8 +103,8 @@ def _merged(part: Schema, piece: Schema) -> Schema:
 
 
 def is_recursive(root: Schema) -> bool:
-    """Tells whether a reference leads back to where it stands. Each one is looked at once; those that lead nowhere are
-    taken away until none is left, or only circles are."""
+    """Tells whether a reference leads back to itself. Each reference is looked at once. Those that lead nowhere are
+    removed, until none is left, or only circles are."""
     leads: dict[str, list[str]] = {}
     waiting = _refs(root)
     while waiting:
@@ -125,5 +127,5 @@ def is_recursive(root: Schema) -> bool:
 
 
 def _refs(schema: Schema) -> list[str]:
-    """The references in a piece; definitions within it count for those that refer to them."""
+    """Returns the references in a piece. Definitions within it count only for pieces that refer to them."""
     return [ref for piece in pieces(schema, definitions=False) if isinstance(ref := piece.get("$ref"), str)]

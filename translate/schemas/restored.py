@@ -1,8 +1,8 @@
-"""What the model writes by a schema that was made to fit, as the client's own schema has it, while it comes.
+"""Turns what the model writes by a fitted schema into what the client's own schema asks for, while it comes.
 
-Names of properties are mapped back, and what was wrapped into an object of one property comes out of it.
-`RestoredSchemas` reads the JSON text once, keeps back no more than a name that is being written, and lets through what
-is no JSON as it is.
+Names of properties are mapped back, and what was wrapped into an object of one property is unwrapped. `RestoredSchemas`
+reads the JSON text once, keeps back no more than a name that is being written, and passes a text that is no JSON
+unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from translate.conversation import Close, Delta, Event, Open, Text, ToolCall
 from translate.schemas.root import WRAPPED
 from translate.target import Asked, Reshaped
 
-ANSWER = ("", "")  # the key of the reply's text, which no tool has
+ANSWER = ("", "")  # stands for the reply's text; no tool has this key
 
 _WHOLE = re.compile(rb"(?:[^\\]|\\(?:[^u]|u[0-9a-fA-F]{4}))*")  # pieces of a JSON string may end within an escape
 _PLAIN = re.compile(r'[^"{}\[\],:]+')
@@ -71,8 +71,8 @@ class RestoredSchemas:
 
 
 class _Rewriting:
-    """One text. `_open` are the brackets that are open. `_phase` is about a wrapped one: around its value nothing is
-    said, and a text that turns out to be none is let through."""
+    """One text. `_open`: the brackets that are open. `_phase`: for a wrapped value; nothing around the value is passed
+    on, and a text that turns out not to be wrapped passes."""
 
     __slots__ = ("_escaped", "_held", "_key", "_key_next", "_longest", "_names", "_open", "_phase", "_size", "_string")
 
@@ -86,7 +86,7 @@ class _Rewriting:
         self._key: list[str] = []  # the name that is being written
         self._size = 0
         self._phase: Literal["plain", "before", "colon", "within", "after"] = "before" if shape.wrapped else "plain"
-        self._held: list[str] = []  # what came before it was clear that the text is wrapped
+        self._held: list[str] = []  # what came while it was not clear whether the text is wrapped
 
     def __repr__(self) -> str:
         return f"<_Rewriting {self._phase}, within {self._open}>"
@@ -99,7 +99,7 @@ class _Rewriting:
         return "".join(out)
 
     def ended(self) -> str:
-        """Returns what was kept back of a text that breaks off."""
+        """Returns what was kept back, for a text that breaks off."""
         said = "" if self._phase in ("colon", "after") else "".join(self._held + self._key)
         self._held, self._key = [], []
         return said
@@ -154,7 +154,7 @@ class _Rewriting:
             return
         self._key.append(text)
         self._size += len(text)
-        if self._size > self._longest:  # our names are shorter
+        if self._size > self._longest:  # it is none of our names, which are shorter
             self._string = "value"
             self._say("".join(self._key), out)
             self._key = []
@@ -166,7 +166,7 @@ class _Rewriting:
         written, self._key = "".join(self._key), []
         try:
             name = wire.loads(written)
-        except ValueError:  # a control character: no JSON
+        except ValueError:  # a control character, which JSON does not allow
             name = None
         if self._phase == "before" and name == WRAPPED:
             self._phase, self._held = "colon", []

@@ -1,8 +1,8 @@
-"""The root of a schema, where it must be a plain object: arguments are one, and OpenAI's reply formats are.
+"""The root of a schema that must be a plain object, as arguments and OpenAI's reply formats must be.
 
-References at the root are put in place and allOf is merged. A choice among objects becomes one object with the
-properties of all, where the caller may have it so; it asks for what each of them requires, and `notes` say which go
-together. Whatever else stands at the root is wrapped into an object of one property, and unwrapped in what the model
+References at the root are put in place, and allOf is merged. A choice among objects becomes one object with the
+properties of all of them, if the caller allows that; it requires what each of them requires, and `notes` say which
+belong together. Anything else at the root is wrapped into an object of one property, and unwrapped in what the model
 writes.
 """
 
@@ -14,7 +14,7 @@ from translate.schemas.places import Schema, dict_in, found_at, list_in
 
 WRAPPED = "value"  # the one property of an object around something else
 
-MAX_MERGED = 256  # alternatives and parts, in all
+MAX_MERGED = 256  # alternatives and parts, in total
 _OF_OBJECTS = ("properties", "required", "additionalProperties", "patternProperties", "minProperties", "maxProperties",
                "propertyNames", "dependentRequired", "dependentSchemas", "unevaluatedProperties")  # fmt: skip
 _OF_OTHERS = ("items", "prefixItems", "enum", "const", "pattern", "minLength", "maxLength", "minimum", "maximum",
@@ -48,7 +48,7 @@ def rooted(schema: Schema, merges: bool) -> Rooted:
 
 
 def _wrapped(schema: Schema) -> Rooted:
-    """Definitions stay at the root, where references look for them."""
+    """Wraps the schema. Definitions stay at the root, where references look for them."""
     own = {key: value for key, value in schema.items() if key in ("$defs", "definitions", "$schema")}
     inner = {key: value for key, value in schema.items() if key not in own}
     outer = {"type": "object", "properties": {WRAPPED: _moved(inner)}, "required": [WRAPPED]}
@@ -56,7 +56,7 @@ def _wrapped(schema: Schema) -> Rooted:
 
 
 def _moved(piece: Any) -> Any:
-    """References from the root go through the object that is around it now."""
+    """Lets references from the root go through the object that is now around it."""
     if isinstance(piece, list):
         return [_moved(each) for each in piece]
     if not isinstance(piece, dict):
@@ -106,7 +106,7 @@ class _Root:
         return schema
 
     def merged(self, schema: Schema) -> Schema | None:
-        """One object of a choice among objects; None where none of them is one."""
+        """Returns one object for a choice among objects; None if none of them is an object."""
         for key in _CHOICES:
             if key not in schema:
                 continue
@@ -134,7 +134,7 @@ class _Root:
 
 
 def _both(part: Schema, schema: Schema) -> Schema:
-    """What holds where both do: `schema`'s own words, beside the properties and the demands of both."""
+    """Returns what holds if both hold: `schema`'s own words, with the properties and requirements of both."""
     out = part | schema
     first, second = dict_in(part, "properties"), dict_in(schema, "properties")
     if first or second:
@@ -145,7 +145,7 @@ def _both(part: Schema, schema: Schema) -> Schema:
         out["required"] = list(dict.fromkeys([*list_in(part, "required"), *list_in(schema, "required")]))
     if "additionalProperties" in part and "properties" in schema and part["additionalProperties"] is False:
         if "additionalProperties" not in schema and set(second) - set(first):
-            del out["additionalProperties"]  # closed by a part that does not know the others' properties
+            del out["additionalProperties"]  # the part that is closed does not know the properties of the others
     for key in ("$defs", "definitions"):
         if key in part and key in schema:
             out[key] = dict_in(part, key) | dict_in(schema, key)
@@ -159,7 +159,7 @@ def _parts(piece: Any) -> list[Any]:
 
 
 def _one_of(rest: Schema, options: list[Schema]) -> Schema:
-    """`rest`, with the properties of all options, and what every one of them requires."""
+    """Returns `rest` with the properties of all options, and what every one of them requires."""
     properties = dict(dict_in(rest, "properties"))
     kinds: dict[str, list[Any]] = {}
     for option in options:
@@ -192,7 +192,7 @@ def _one_of(rest: Schema, options: list[Schema]) -> Schema:
 
 
 def _told(option: Schema) -> Schema:
-    """What made the option one of its own."""
+    """Returns what distinguishes the option."""
     properties = dict_in(option, "properties")
     said = {name: piece["const"] for name, piece in properties.items() if isinstance(piece, dict) and "const" in piece}
     told = {"required": list_in(option, "required"), "const": said, "properties": list(properties)}
@@ -200,7 +200,7 @@ def _told(option: Schema) -> Schema:
 
 
 def _any_of(pieces: list[Any]) -> Any:
-    """One of the pieces. Words that tell the alternatives apart are one enum."""
+    """Returns a choice among the pieces. Constants that tell the alternatives apart become one enum."""
     if len(pieces) == 1:
         return pieces[0]
     words: list[Any] = []

@@ -1,8 +1,8 @@
-"""A schema made one that every reader of JSON Schema takes, whatever its author meant: the same, but valid.
+"""Makes a schema valid for every reader of JSON Schema, without a change of its meaning.
 
-Clients hand on what plug-ins write: null for a list, draft-3 and draft-4 forms, OpenAPI's nullable, types of a
-programming language. What has a valid form gets it, what says nothing is left out, and what cannot be understood is
-left out and named. Ordinary schemas come back as the same object.
+Clients pass on what plug-ins write: null for a list, forms of draft 3 and draft 4, OpenAPI's nullable, types of a
+programming language. What has a valid form gets it; what says nothing is left out; what cannot be understood is left
+out and named. An ordinary schema is returned as the same object.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _mended(schema: Schema, wrong: list[str], cut: set[str]) -> Schema:
         if new is not None:
             out[key] = new
         elif key in _LIMITS and value is True:
-            if is_number(out.get(bound := _BOUND[key])):  # draft 4: the bound is the other one
+            if is_number(out.get(bound := _BOUND[key])):  # draft 4: a boolean that makes the other bound exclusive
                 out[key] = out.pop(bound)
         elif not _says_nothing(key, value):
             notes[key] = value
@@ -73,13 +73,13 @@ def _mended(schema: Schema, wrong: list[str], cut: set[str]) -> Schema:
 
 
 def _says_nothing(key: str, value: Any) -> bool:
-    if key == "required" and value is True:  # it counts for the object around it
+    if key == "required" and value is True:  # in draft 3, it is about the object around it
         return True
     return value in (None, "", [], {}, False) or (key == "type" and str(value).lower() in _ANY)
 
 
 def _may_be_null(out: Schema) -> None:
-    """OpenAPI's nullable in JSON Schema's words."""
+    """Writes OpenAPI's nullable in JSON Schema's words."""
     kinds = out.get("type")
     if isinstance(kinds, str | list):
         kinds = [kinds] if isinstance(kinds, str) else kinds
@@ -93,7 +93,7 @@ def _may_be_null(out: Schema) -> None:
 
 
 def _tuple(schema: Schema) -> Schema:
-    """A list of items, as drafts before 2020-12 have it."""
+    """Reads a list of items, as drafts before 2020-12 have it."""
     out = {key: value for key, value in schema.items() if key not in ("items", "additionalItems")}
     if schema["items"]:
         out["prefixItems"] = schema["items"]

@@ -21,11 +21,14 @@ _SHAPES = frozenset({"type", "enum", "const", "anyOf", "properties", "additional
 
 @dataclass(frozen=True, slots=True)
 class SchemaDialect:
-    """keywords: those that it takes; None = every one but `refused`. formats: of strings; None = any word.
-    patterns: what a regular expression may make use of (see patterns.py). object_root: the root is an object without a
-    choice (tools, formats). closed: objects must be closed; "made" = they are closed for it, "said" = the author has
-    closed them, or the schema is none for it. required: every property must be. names: what a property may be called.
-    most_repeats: the longest bound that it can unfold. strict: what is taken is enforced to the letter."""
+    """What one provider takes.
+
+    keywords: those that it takes; None = all except for `refused`. formats: of strings; None = any. patterns: what a
+    regular expression may use (see patterns.py). object_root: the root must be an object without a choice (tools,
+    formats). closed: objects must be closed; "made" = they are closed for it, "said" = only a schema that its author
+    has closed is sent in this dialect. required: every property must be required. names: which names properties may
+    have. most_repeats: the longest bound that it can unfold. strict: what it takes is enforced exactly.
+    """
 
     name: str
     keywords: frozenset[str] | None = None
@@ -34,7 +37,7 @@ class SchemaDialect:
     patterns: frozenset[str] | None = None
     object_root: tuple[bool, bool] = (True, True)
     refused_at_root: frozenset[str] = frozenset()
-    typed: bool = False  # each piece says its type
+    typed: bool = False  # each piece must have a type
     choices: bool = True  # type may be a list
     closed: str = ""
     required: bool = False
@@ -106,9 +109,9 @@ MOST_STRICT_TOOLS, MOST_OPTIONAL, MOST_UNIONS = 20, 24, 16
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """What upstreams of a protocol are told schemas in. plain: tools and loose formats. claude: the same where the
-    model is one of Anthropic's. formats_enforced: whether the schema of an answer always is. not_beside_tools:
-    the names of models that take no schema of an answer where there are tools. never: of those that never take one."""
+    """In which dialects upstreams of a protocol are given schemas. plain: tools and loose formats. claude: the same for
+    a model of Anthropic's. formats_enforced: whether the schema of an answer is always enforced. not_beside_tools:
+    names of models that take no schema of an answer if there are tools. never: names of models that never take one."""
 
     plain: SchemaDialect = OPENAI
     claude: SchemaDialect = CLAUDE
