@@ -186,8 +186,8 @@ class _Piece:
         return schema | {"items": unique[0] if len(unique) == 1 else {"anyOf": unique}}
 
     def _for_rules(self, schema: Schema, notes: Schema) -> Schema:
-        """Writes out what is implicit, for dialects with rules: any type gets all types by name, a tuple has no other
-        items, and a reference has no neighbours."""
+        """Names all types for a piece of any type, unless a keyword shows its type. A tuple's rule that allows no other
+        items, or any, is dropped."""
         if "prefixItems" in schema and schema.get("items") in ({}, {"not": {}}):
             schema = {key: value for key, value in schema.items() if key != "items"}
         if schema.keys() & {"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf", "properties", "items",
