@@ -85,15 +85,15 @@ BATCHES = {
     ),
     "keep_days": Key(value_types.whole(1, 3650), "29", "How many days ended batches and files are kept."),
     "client_files": Key(
-        value_types.whole(0, 1_000_000), "500", "The most uploaded files that are kept for one client; 0 = no bound."
+        value_types.whole(0, 1_000_000), "500", "The most uploaded files that are kept for one client; 0 = no limit."
     ),
     "client_batches": Key(
-        value_types.whole(0, 1_000_000), "200", "The most batches that are kept for one client; 0 = no bound."
+        value_types.whole(0, 1_000_000), "200", "The most batches that are kept for one client; 0 = no limit."
     ),
     "client_mb": Key(
         value_types.whole(0, 1_000_000),
         "2048",
-        "The most megabytes of files, and of requests of batches, that are kept for one client; 0 = no bound.",
+        "The most megabytes of files, and of requests of batches, that are kept for one client; 0 = no limit.",
     ),
     "embeddings_ms": Key(
         value_types.whole(0, 10_000),
