@@ -92,6 +92,11 @@ def main(argv: list[str] | None = None) -> int:
     if options.check_config:
         print(_checked(chosen))
         return 0
+    return _run(options, source, chosen)
+
+
+def _run(options: Options, source: Source, chosen: Settings) -> int:
+    """Opens the sockets, and serves until the end. Returns the exit code."""
     try:
         extras.ensure(extras.needed(chosen), functools.partial(print, flush=True))
     except extras.Missing as why:

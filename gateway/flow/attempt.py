@@ -14,13 +14,13 @@ import logging
 from gateway.credentials.minted import Minted
 from gateway.credentials.signing import signed
 from gateway.flow import prepare, upstream_error
+from gateway.flow.attempt_owner import Owner
 from gateway.flow.clean_lines import CleanEvents, CleanLines, about_error, may_tell_error
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.continued_turn import Continuing
 from gateway.flow.crossed import Estimated
 from gateway.flow.incoming import Incoming
 from gateway.flow.lease import Lease, Verdict
-from gateway.flow.owner import Owner
 from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
