@@ -107,8 +107,8 @@ class Draft:
                 self.drop(self.words.citations)
 
     def in_words(self, part: Part) -> str:
-        """Returns a part, for which the protocol has no form, as a person would read it. Returns "" if there is nothing
-        to read; then the part's type is reported. Raises BadRequest for input that the model must see."""
+        """Returns what a person would read of a part that the protocol has no form for. Returns "" where there is
+        nothing to read; then the part's type is reported. Raises BadRequest for input that the model must see."""
         if isinstance(part, Thinking):
             return ""
         if not isinstance(part, Unknown):

@@ -31,9 +31,9 @@ from translate.errors import ApiError, BadRequest
 log = logging.getLogger("gateway")
 
 SOONEST_HEDGE_S = 0.05
-SURELY = 1.25  # the count is rough: a request is held to be too long if it has this many times the tokens of the limit
-SPREAD = 0.1  # a wait is longer by up to this share of it, so that not all who wait come back in the same instant
-MOST_TAUGHT = 8  # refusals that a request to a cloud may learn from, as each refusal names only one field
+SURELY = 1.25  # so many times as long as it may be is a request, by a rough count, before it is not sent at all
+SPREAD = 0.1  # of a wait, at most, by which it is longer: not all who wait come back in the same instant
+MOST_TAUGHT = 8  # refusals that a request to a cloud may learn from: they name what they do not take one by one
 
 OnAnswer = Callable[[Lease, ApiError | Wait | None], None]
 

@@ -1,12 +1,11 @@
 """What upstreams teach by their 400s: fields that one of their models does not take, remembered for a day.
 
-`read` finds in the words of an error which field of the sent body they are about, and the name that the upstream wants
-instead, if any. Words that are in the request itself are not believed: upstreams quote what they refuse, so a client
-could teach something about all the others. If there are several clients, what one of them meets is learned for that
-client alone. Only fields that are in the body count. A field without which the request would mean something else stays:
-tools and formats are never left out because a server does not know them. `LearnedQuirks` keeps what was learned for
-each upstream and model, with a limit and an expiry, and later requests are translated by it. Bytes that pass through
-are never touched.
+`read` finds in an error's words which field of the sent body they are about, and the name that they want instead, if
+any. Words that the request holds itself are not believed: upstreams quote what they refuse, and a client would teach
+for all the others. Of several clients, one alone teaches for itself. Only what is in the body counts, and nothing that
+a request would mean something else without: tools and formats are never left out because a server has no use for them.
+`LearnedQuirks` keeps what was learned for each upstream and model, bounded and with expiry, and gives it to the
+translation of later requests. Bytes that pass through are never touched.
 """
 
 from __future__ import annotations

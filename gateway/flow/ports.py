@@ -146,14 +146,11 @@ class Observer(Interface):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Everything that a Flow may use.
-
-    quota_of: the quota of a client. tells_bounds: whether any client has a quota. priced: whether the tokens of an
-    upstream's model have a price. masked: returns the bytes for a client without secrets. deadline_s: for how long new
-    attempts may begin. hedges: whether requests for a model get a hedge. rules_of: what a client may use. address_of:
-    the client's address, from the address of the connection and the headers. joins: returns a function that gives the
-    new request's connection to an earlier request, if that one asks the same and has lost its own.
-    """
+    """quota_of: of a client; tells_bounds: whether any client has one. priced: whether the tokens of an upstream's
+    model cost money that is counted. masked: what goes to a client, less secrets. deadline_s: how long attempts may
+    begin. hedges: whether a second attempt is made for a model when the first is late. rules_of: what a client may
+    use. address_of: the client's, of the other side's and what its headers say. joins: what gives a new request's
+    connection to an earlier one, where that one asks the same and has lost its own."""
 
     # time and the outside
     now: Callable[[], float]

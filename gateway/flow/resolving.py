@@ -81,29 +81,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     return found
 
 
-def _fetch(
-    previous: PreviousResponse | Thread, request: ClientRequest, ports: Ports
-) -> Generator[Awaitable[Any], Any, None]:
-    """Gets what the request refers to from the worker or the proxy that keeps it, if this worker does not."""
-    known = previous.owners
-    named = previous.named(request.parsed())
-    if ids := store_sync.unknown(ports.worker_rpc, ports.response_store, known, named):
-        yield store_sync.fetch(ports.worker_rpc, ports.response_store, known[0], ids)
-
-
-def _permitted(
-    rules: ClientRules, found: list[Route], request: ClientRequest, ports: Ports
-) -> Generator[Awaitable[Any], Any, list[Route]]:
-    """The routes that the client's rules permit. Raises ApiError where there is none."""
-    further: Iterable[str] = ()
-    if rules.models and client_rules.may_name_further(request.body, in_path=bool(request.in_path)):
-        yield from _read(request, ports)
-        further = client_rules.further_models(request.parsed())
-    return rules.permitted(found, request.asked_model, further)
-
-
 def _names_its_own(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any]:
-    """Raises ApiError (404) if the request names a file of another client."""
+    """Raises ApiError (404) for a file of another client."""
     yield from _read(request, ports)
     owner, store = owner_of(request.client, request.headers), ports.response_store
     named = references.named(request.parsed())
@@ -183,6 +162,27 @@ def _counts(
         tokens = exact.tokens(framed)
     if tokens:
         ports.counting.counted[request.key] = route, tokens + more
+
+
+def _fetch(
+    previous: PreviousResponse | Thread, request: ClientRequest, ports: Ports
+) -> Generator[Awaitable[Any], Any, None]:
+    """Gets what the request refers to from the worker or the proxy that keeps it, if this worker does not."""
+    known = previous.owners
+    named = previous.named(request.parsed())
+    if ids := store_sync.unknown(ports.worker_rpc, ports.response_store, known, named):
+        yield store_sync.fetch(ports.worker_rpc, ports.response_store, known[0], ids)
+
+
+def _permitted(
+    rules: ClientRules, found: list[Route], request: ClientRequest, ports: Ports
+) -> Generator[Awaitable[Any], Any, list[Route]]:
+    """The routes that the client's rules permit. Raises ApiError where there is none."""
+    further: Iterable[str] = ()
+    if rules.models and client_rules.may_name_further(request.body, in_path=bool(request.in_path)):
+        yield from _read(request, ports)
+        further = client_rules.further_models(request.parsed())
+    return rules.permitted(found, request.asked_model, further)
 
 
 def attempted(make: Callable[[], Crossed]) -> Callable[[], Crossed | None]:

@@ -1,9 +1,9 @@
 """Budgets: what a client may spend in a day and in a month, in USD and in tokens. Days and months are those of UTC.
 
-`Budgets` holds the present sums. It is told what the usage store has (from all workers, and from before the last
-start), and adds what this worker has seen since. So a budget outlives restarts, and holds among workers to within a
-second or two of spending. A request is refused once its client has spent the budget. Requests that are then on their
-way are still finished, since nobody knows before the end what a reply costs.
+`Budgets` holds the sums of now. It is told what the usage store has (of all workers, and of before the last start), and
+counts what this worker has seen since. So a budget outlives restarts, and holds among workers to within a second or two
+of spending. A request is refused once its client has spent the budget: what is on its way then is still finished, since
+nobody knows before the end what a reply costs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Spent(NamedTuple):
 
 
 class Budgets:
-    """Call check() before a request and spends() after it. bound: the clients that have a budget."""
+    """check() before a request, spends() after it. bound: the clients that have a budget."""
 
     def __init__(self) -> None:
         self.bound: dict[str, Bounds] = {}
@@ -80,7 +80,7 @@ class Budgets:
         return None
 
     def spends(self, client: str, usd: float, tokens: int, unix: float) -> None:
-        """Adds what a request of the client has cost."""
+        """A request of the client is over."""
         if client not in self.bound:
             return
         self._turn(unix)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from translate import dialects
 
 ROOT = "/v1"
-_FURTHER = (dialects.LISTS, "/v1/batches")  # these are served, though they are no endpoints of a protocol
+_FURTHER = (dialects.LISTS, "/v1/batches")  # served, and no endpoint of a protocol
 _MOST_SHOWN = 200  # characters of an address
 
 
 def meant(path: str) -> tuple[str, str] | None:
-    """Returns the address that was probably meant, and how to change the client's base URL; None if no address is
-    similar. A client appends "/v1/messages" to its base URL, or "/chat/completions"."""
+    """Returns the address that was probably meant, and what to do to the client's base URL; None where nothing is like
+    it. A client appends "/v1/messages" to its base URL, or "/chat/completions"."""
     found: tuple[str, str, str] | None = None  # what is appended, what stands before it, the address
     for address in _plain():
         for appended in (address, address.removeprefix(ROOT)):
@@ -33,7 +33,7 @@ def meant(path: str) -> tuple[str, str] | None:
 
 
 def alike(path: str) -> list[str]:
-    """Returns the addresses that begin in the same way, or all of them."""
+    """Returns the addresses that begin as this one does, or all of them."""
     every = [*dialects.addresses(), *_FURTHER]
     root = path.split("/")[1:2]
     return [address for address in every if address.split("/")[1:2] == root] or every

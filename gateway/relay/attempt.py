@@ -123,7 +123,7 @@ class Attempt:
             lease.release(verdict, ports.now(), worked=200 <= coming.status < 300)
 
     def _asking(self, method: str, route: Route) -> Request:
-        """Makes the upstream request. Raises ApiError."""
+        """Raises ApiError."""
         ports, request, upstream = self._ports, self._request, route.upstream
         endpoint = self._asked.endpoint if self._asked is not None else request.task
         url = upstream.settings.url(endpoint, route.model, route.protocol)
@@ -149,8 +149,7 @@ class Attempt:
         self._reply.whole(route, self.coming, body)
 
     def _outcome(self, route: Route) -> Outcome | None:
-        """Returns how the attempt ended, None if it was answered. Raises ApiError if the reply cannot be an answer, or
-        if it broke off after a part of it had gone to the client."""
+        """None = it was answered. Raises ApiError for what cannot be an answer, or once a part of it has gone out."""
         coming, name = self.coming, route.upstream.name
         failure, status = coming.failure, coming.status
         if failure is not None:

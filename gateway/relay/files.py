@@ -121,8 +121,7 @@ def note(request: ClientRequest, asked: Asked, ports: Ports, route: Route, body:
 
 
 async def of_owner(request: ClientRequest, ports: Ports, body: bytes) -> bytes:
-    """Returns a list of files without those that are not known to be this client's. If there is only one client, all
-    are its."""
+    """A list of files less those that are not known to be this client's. Where there is one client, all are."""
     if not ports.response_store.shared:
         return body
     try:
