@@ -1,8 +1,9 @@
-"""The catalogue of models for `./run.sh codex`: what Codex brings along, and those of the proxy that it does not know.
+"""The catalogue of models for `./run.sh codex`: the one that Codex has, and the models of the proxy that Codex does not
+know.
 
-A file that Codex is given takes the place of its own catalogue for this run. So its own is asked for first (`codex
-debug models`), and each of its models stays as it is. Codex could ask the proxy by itself, but it would then keep the
-answer in the user's folder, where it also counts for runs without the proxy.
+A file that Codex is given replaces its own catalogue for this run. So Codex is first asked for its own (`codex debug
+models`), and each of those models stays as it is. Codex could ask the proxy by itself, but then it would keep the
+answer in the user's folder, where it would also count for runs without the proxy.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 OPTION = "model_catalog_json"
-PATIENCE_S = 20.0  # for Codex to print what it brings
+PATIENCE_S = 20.0  # for Codex to print its catalogue
 
 Models = list[dict[str, Any]]
 

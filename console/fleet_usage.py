@@ -1,8 +1,8 @@
-"""What all hosts of a fleet have spent: each tells the shared store the sums that are in its usage store.
+"""What all hosts of a fleet have spent: each host sends the sums in its usage store to the shared store.
 
-A row is what one host has in its file for a day or an hour, a client, a model and an upstream. It is told whole, not as
-what has been added, so that it may be told twice, or late. So nothing is lost or counted twice when the store was away:
-afterwards a host tells all that it has. Sessions and agents are known to their host alone.
+A row is what one host has in its file for a day or an hour, a client, a model and an upstream. It is sent as a whole,
+and not as what was added, so that it may be sent twice, or late. So nothing is lost or counted twice when the store was
+away: afterwards, a host sends all that it has. Sessions and agents are known only to their host.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ T = TypeVar("T")
 
 COLUMNS = ("day", "hour", "client", "model", "upstream", "host")
 DAY_S, HOUR_S = 86_400, 3600
-PIECE = 200  # rows that are told at once
+PIECE = 200  # rows that are sent at once
 AT_ONCE = 20  # periods that are asked for at once
 LAST_S = 1.0  # at shutdown, the time for the last sums to arrive
 
 
 class FleetUsage:
-    """The part of one worker. Nothing is told unless the shared store is that of a fleet. tells_old: whether it is this
-    worker of its host that tells what is older than two days, when the store lacks all."""
+    """The part of one worker. Nothing is sent unless the shared store is that of a fleet. tells_old: whether this
+    worker of its host sends what is older than two days, if the store lacks everything."""
 
     def __init__(self, shared: Shared, *, tells_old: bool = True) -> None:
         self._shared = shared
         self.tells_old = tells_old
         self._unsaid: dict[tuple[str, Group], Sum] = {}
         self._telling: asyncio.Task[None] | None = None
-        self._told_in = -1  # the outage, by number, since which the store has been told all
+        self._told_in = -1  # the number of the outage since which the store has been sent everything
         self._keep_days = 1
 
     def __repr__(self) -> str:
@@ -52,22 +52,22 @@ class FleetUsage:
 
     @property
     def lacks_all(self) -> bool:
-        """The store may have no memory of what it was told."""
+        """Whether the store may have lost what it was sent."""
         return self.is_on and not self._shared.away and self._told_in != self._shared.outages
 
     def tells_all(self) -> None:
-        """All that there is comes with the next call of tells()."""
+        """The next call of tells() gets everything that there is."""
         self._told_in = self._shared.outages
 
     def forgets(self) -> None:
-        """All has to be told again."""
+        """Everything must be sent again."""
         self._told_in = -1
 
     def tells(self, host: str, sums: Mapping[Group, Sum], keep_days: int) -> None:
-        """sums: all that the host has of these groups."""
+        """Sends sums. sums: all that the host has of these groups."""
         self._keep_days = keep_days
         if not self.is_on or self._shared.away:
-            return  # afterwards it lacks all
+            return  # afterwards the store lacks everything
         self._unsaid |= {(host, group): sum for group, sum in sums.items()}
         if self._unsaid and (self._telling is None or self._telling.done()):
             self._telling = asyncio.ensure_future(self._tell())
@@ -98,7 +98,7 @@ class FleetUsage:
 
 
 class FleetSums:
-    """What all hosts had told at some moment. read() is that of a UsageStore."""
+    """What all hosts had sent at some moment. read() is that of a UsageStore."""
 
     def __init__(self, rows: Iterable[tuple[str, Group, Sum]]) -> None:
         self._rows = list(rows)
@@ -133,7 +133,7 @@ async def read(store: Store, since: str, until: str, *, by_hour: bool = False) -
 
 
 async def patiently(asked: asyncio.Future[T]) -> T:
-    """No request waits here, so that an answer may be late. Raises Away."""
+    """Waits for the store for longer than usual, since no request waits here. Raises Away."""
     try:
         return await asked
     except Late as late:

@@ -72,7 +72,7 @@ class Console:
         self._service.observers.copier = self.bodies if self._service.journal.response_bodies is not None else None
 
     def _trace(self, settings: Settings) -> None:
-        """Sends traces, or does so no more. The SDK is imported only where it is needed."""
+        """Sends traces, or stops that. The SDK is imported only if it is needed."""
         chosen = settings.telemetry
         names = _providers(settings)
         if (chosen, names) == self._traced:
@@ -134,7 +134,7 @@ _PROVIDERS = {
 
 
 def _providers(settings: Settings) -> dict[str, str]:
-    """The names of the upstreams' providers; where none is known, that of the upstream."""
+    """Returns the names of the upstreams' providers; if none is known, the name of the upstream."""
     found = {}
     for name, upstream in settings.upstreams.items():
         host = urlsplit(upstream.base_url).hostname or ""

@@ -1,9 +1,9 @@
-"""Sends traces, and metrics by choice, to an OpenTelemetry collector (OTLP over HTTP) with the official SDK.
+"""Sends traces, and metrics if wanted, to an OpenTelemetry collector (OTLP over HTTP) with the official SDK.
 
-A request has a span, and each of its attempts a span below it, with the names that OpenTelemetry has for generative
-AI. They are made of the request's record when it is over. A thread makes and sends them, so that a slow collector
-holds no request up: what waits is bounded, and what does not fit is counted as dropped. This is the only module that
-imports the SDK, and it is imported only where the settings name a collector.
+A request has a span, and each of its attempts a span below it, with OpenTelemetry's names for generative AI. They are
+made of the request's record when it is over. A thread makes and sends them, so that a slow collector delays no request:
+the number that waits is limited, and what does not fit is counted as dropped. Only this module imports the SDK, and it
+is imported only if the settings name a collector.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Sender:
         self._metrics = OTLPMetricExporter(
             f"{base}/v1/metrics", headers=headers, timeout=TIMEOUT_S, compression=Compression.Gzip
         )
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # what fails is said here, and not every second
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # failures are logged here, and not every second
         self._every_s = settings.metrics_seconds
         self._waiting: collections.deque[tuple[Trace, Record]] = collections.deque()
         self._news = threading.Event()
@@ -111,7 +111,7 @@ class Sender:
         self._ending = True
         self._news.set()
         self._thread.join(ENDS_WITHIN_S)
-        self._spans.shutdown()  # type: ignore[no-untyped-call]  # ends its waits between two tries, too
+        self._spans.shutdown()  # type: ignore[no-untyped-call]  # also ends its waits between two attempts
         self._metrics.shutdown()
 
     # ------------------------------------------------------------------------------------------- the thread

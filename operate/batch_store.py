@@ -1,8 +1,8 @@
 """Batches that the proxy runs itself: a SQLite file with their requests and results, and with uploaded files.
 
-What is here outlives the process. A batch is there once all of its requests are (they are written in pieces, so that a
-large one does not keep others from writing), and a result is there as soon as its upstream has answered; so a process
-that is killed has lost nothing but the requests that were on their way, which are sent again.
+It outlives the process. A batch is there once all of its requests are (they are written in pieces, so that a large
+batch does not keep others from writing). A result is there as soon as its upstream has answered. So a process that is
+killed has lost only the requests that were on their way, and these are sent again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PIECE = 500  # rows of one transaction
 PIECE_BYTES = 4 << 20  # of results that are read at once
 QUICK_S = 0.005  # how long a quick store waits for another writer
 HALF = -1  # the total of a batch that is still being written
-HALF_S = 3600.0  # for which no writing takes longer
+HALF_S = 3600.0  # no batch takes longer to be written
 
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, form TEXT NOT NULL, owner TEXT NOT NULL, "
@@ -39,8 +39,8 @@ WAITING, SUCCEEDED, ERRORED, CANCELED, EXPIRED = "", "succeeded", "errored", "ca
 
 
 class Batch(NamedTuple):
-    """form: the protocol of its API. owner: whose it is; client: the [client] that it runs for. Times are Unix times.
-    about: JSON, for its form alone."""
+    """A batch. form: the protocol of its API. owner: to whom it belongs. client: the [client] that it runs for. Times
+    are Unix times. about: JSON that only its form reads."""
 
     id: str
     form: str
@@ -84,9 +84,9 @@ _BATCH, _FILE = ", ".join(Batch._fields), ", ".join(File._fields)
 
 
 class BatchStore:
-    """For one thread, since it keeps the file open: a result is to be on disk as soon as it is there. All methods raise
-    what sqlite_file.errors() says. quick: it waits for no other writer, and never for the disk; then another one has to
-    call tidy() now and then."""
+    """The file, for one thread, which keeps it open: a result must be on disk as soon as it is there. All methods raise
+    what sqlite_file.errors() says. quick: it waits for no other writer, and never for the disk; then another BatchStore
+    must call tidy() now and then."""
 
     def __init__(self, file: Path, *, quick: bool = False) -> None:
         self.file = file
@@ -121,7 +121,7 @@ class BatchStore:
         return Batch(*rows[0]) if rows else None
 
     def open_batches(self) -> list[Batch]:
-        """Those that have not ended, the oldest first."""
+        """Returns the batches that have not ended, the oldest first."""
         rows = self._read(f"SELECT {_BATCH} FROM batches WHERE ended IS NULL AND total >= 0 ORDER BY created, id", ())
         return [Batch(*row) for row in rows]
 
@@ -167,7 +167,7 @@ class BatchStore:
             return self._set(db, id, [nth], outcome, result) == 1
 
     def give_up(self, id: str, but: Sequence[int], outcome: Outcome) -> None:
-        """All requests without a result, `but` those that are on their way, end like that."""
+        """Ends all requests without a result in this way, except for `but`, those that are on their way."""
         with self._open() as db, db:
             query = "SELECT nth FROM requests WHERE batch = ? AND outcome = ''"
             left = {nth for (nth,) in db.execute(query, (id,))} - set(but)
@@ -194,8 +194,8 @@ class BatchStore:
             db.execute("DELETE FROM requests WHERE batch = ?", (id,))
 
     def forget(self, before: float, now: float) -> None:
-        """What is older is gone: batches that have ended, and files; and what somebody began to write who was killed
-        before the end."""
+        """Deletes what is older: batches that have ended, and files; and batches whose writer was killed before their
+        end."""
         with self._open() as db, db:
             db.execute("DELETE FROM batches WHERE ended < ? OR (total < 0 AND created < ?)", (before, now - HALF_S))
             db.execute("DELETE FROM files WHERE created < ?", (before,))
@@ -240,11 +240,11 @@ class BatchStore:
         try:
             yield self._db
         except sqlite_file.errors():
-            self.close()  # the file may be another one next time
+            self.close()  # it may be another file next time
             raise
 
     def tidy(self) -> None:
-        """What was written quickly is put where it belongs."""
+        """Moves what was written quickly to where it belongs."""
         with self._open() as db:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 

@@ -1,4 +1,4 @@
-"""How the process keeps its memory: what large bodies took goes back, and the collector has little to do."""
+"""How the process uses memory: the memory of large bodies is given back, and the garbage collector has little to do."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def give_back_large_blocks() -> None:
 
 
 def collect_seldom() -> None:
-    """What exists now stays, so that the collector need not look at it. A request leaves nothing for it. Measured with
-    16 clients: it does not run in 4,000 requests; by the thresholds of Python it runs 16 times a second, for up to 24
-    ms, and finds nothing."""
+    """Lets what exists now stay, so that the collector need not look at it. A request leaves nothing for the collector.
+    Measured with 16 clients: it does not run in 4,000 requests; by Python's own thresholds it would run 16 times a
+    second, for up to 24 ms, and find nothing."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)

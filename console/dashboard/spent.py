@@ -1,7 +1,7 @@
 """What was spent in the last day or week, from the usage store: over time, and as a table; sessions with their agents.
 
-The store is one for all workers, and outlives them. It is read in a thread, since a disk may be slow. In a fleet these
-are the sums of all hosts, but for sessions.
+All workers share the store, which outlives them. It is read in a thread, since a disk may be slow. In a fleet these are
+the sums of all hosts, except for sessions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 
     @property
     def start(self) -> int:
-        """The beginning of its first hour; the last one is that of the present."""
+        """The beginning of the first hour; the last hour is the present one."""
         return (int(self.now) // HOUR_S - self.hours + 1) * HOUR_S
 
 
@@ -51,8 +51,8 @@ class Sums(Interface):
 
 
 async def shown(store: UsageStore | None, asked: Asked, fleet: FleetUsage | None = None) -> Said:
-    """off: why there is nothing to be seen. hosts: whose sums these are; none = this one is alone. missing: why they
-    are of this host alone, in a fleet."""
+    """Returns what is shown. off: why there is nothing to show. hosts: whose sums these are; none = this host is alone.
+    missing: in a fleet, why the sums are only those of this host."""
     said: Said = {"hours": asked.hours, "by": asked.by, "start": asked.start, "step_s": HOUR_S, "off": "", "hosts": [],
                   "missing": ""}  # fmt: skip
     empty = {"lines": [], "rows": [], "whole": _told(Sum())}

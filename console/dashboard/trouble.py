@@ -1,8 +1,8 @@
-"""What is wrong just now, each with the panel that tells more. It is gone when it is over.
+"""The troubles of the moment, each with the panel that tells more. A trouble disappears when it is over.
 
-Some of it is a state, such as an open breaker. The rest happens again and again, such as a full queue that turns
-requests away: this is over when it has not happened for a while. Each worker tells what it knows (`raw`); the same
-trouble of several workers is one (`merged`).
+Some are states, such as an open breaker. Others happen again and again, such as a full queue that turns requests away;
+such a trouble is over when it has not happened for a while. Each worker tells what it knows (`raw`), and the same
+trouble of several workers becomes one (`merged`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from console.dashboard.window import Slots, added, quantiles, slot
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 
-LASTS_S = 20.0  # of what happens again and again, after the last time
-SLOW_S = 60.0  # the time in which an upstream is seen to be slow
-LEAST_LATE = 2  # so many late streams, and half of all, make it so
+LASTS_S = 20.0  # how long something that happens again and again is shown after its last time
+SLOW_S = 60.0  # an upstream is judged by its streams of so long
+LEAST_LATE = 2  # it is slow if at least so many streams, and half of all, are late
 Said = dict[str, Any]
 
 
 class Trouble(NamedTuple):
-    """kind, about: what it is. panel: the part of the page that tells more. since: where known, seconds since 1970."""
+    """One trouble. kind, about: what it is. panel: the part of the page that tells more. since: seconds since 1970, if
+    known."""
 
     kind: str
     about: str
@@ -62,8 +63,8 @@ class Troubles:
         return self._watch.clock() - self._last.get(kind, -LASTS_S) < LASTS_S
 
     def raw(self) -> Said:
-        """What this worker knows. first: how long streams waited for their first token, by upstream, in the last
-        minute; those that still wait count when they are late."""
+        """Returns what this worker knows. first: how long streams of the last minute waited for their first token, by
+        upstream; streams that still wait count once they are late."""
         upstreams = self._service.router.upstreams
         first = {name: self._first_tokens(name) for name in upstreams}
         late_ms = {name: upstream.settings.slow_after * 1e3 for name, upstream in upstreams.items()}

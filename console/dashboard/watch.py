@@ -1,9 +1,9 @@
-"""What the dashboard remembers: it observes each request that is sent and each that is over.
+"""What the dashboard remembers: it observes each request that is sent, and each that is over.
 
-That costs about ten microseconds a request: a bucket of the hour and one of the upstream's last minutes, a tally of the
-model and one of the client, and the record itself, which the latest few hundred keep. All of it is bounded. Bodies are
-only kept where the settings log them; then the one that a client sent and the one that was made of it stand side by
-side.
+This costs about ten microseconds a request: a bucket of the hour and one of the upstream's last minutes, a tally of the
+model and one of the client, and the record itself, of which the latest few hundred are kept. All of it has limits.
+Bodies are kept only if the settings log them; then the body that a client sent and the one that was made of it are
+shown side by side.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ UPSTREAM_BUCKET_S, UPSTREAM_S = 30.0, 300.0
 MAX_RECENT = 500
 MAX_UPSTREAMS = 200  # whose last minutes are counted: a reload may bring new names without end
 MAX_CAPTURED_BYTES = 16 << 20  # of all bodies
-MAX_BODY_BYTES = 1 << 20  # of one; a larger one is not shown
-LOOKING_SHARE = 0.02  # of the time, at most, goes into looking what broke a prompt's cache
-MOST_LOOKING_S = 0.1  # of it that may come at once
+MAX_BODY_BYTES = 1 << 20  # of one body; a larger one is not shown
+LOOKING_SHARE = 0.02  # at most this share of the time is spent on what broke a prompt's cache
+MOST_LOOKING_S = 0.1  # so much of it may come at once
 
 
 class Entry(NamedTuple):
-    """A request that is over. said: its record, in JSON where JSON can say it: forty values apart would take four times
-    the memory, and to free those of a request long ago is one percent of the next one. cost: USD, None where nobody
-    knows. session: of the prompt-cache watchdog, "" for none. change: what it says broke the cache."""
+    """A request that is over. said: its record, as JSON if possible: forty separate values would take four times the
+    memory, and freeing those of an old request would cost one percent of the next one. cost: USD, None = unknown.
+    session: of the prompt-cache watchdog, "" = none. change: what broke the cache, as the watchdog says."""
 
     at: float
     key: str
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
 
     @property
     def record(self) -> Record:
-        """Read anew each time."""
+        """The record, read anew each time."""
         said: Record = msgspec.json.decode(self.said) if isinstance(self.said, bytes) else self.said
         return said
 
@@ -98,13 +98,13 @@ class Watch:
         return f"<Watch {len(self.recent)} requests, {len(self.captured)} with bodies, {self.cache!r}>"
 
     def adopt(self, settings: Settings) -> None:
-        """Other settings are in force."""
+        """Takes over changed settings."""
         self._parses = settings.logging.cache_watch
 
     # ----------------------------------------------------------------------------------------- the events
 
     def sent(self, info: Info, body: bytes) -> None:
-        """An attempt is on its way. body: as it goes upstream."""
+        """An attempt is sent. body: as the upstream gets it."""
         if info.task or not info.attempt:
             return
         capture = self._capture_wanted()
@@ -116,18 +116,18 @@ class Watch:
 
     def _asked(self, info: Info) -> None:
         if not info.session and not _session_in(info.data) and (info.data is not None or not self._parses):
-            return  # whose conversation it is shows nowhere
+            return  # nothing shows to which conversation it belongs
         if info.data is None and not self._parses:
             self._note(info, None)
             return
         if info.data is not None and not (info.session or _session_in(info.data)):
-            return  # of no conversation; to ask for the time, twice, would cost more than all else here
+            return  # it belongs to no conversation; asking for the time twice would cost more than everything else here
         began = time.thread_time()
         data = None
         if self._may_look():
             try:
                 data = envelope.parse(info.original) if info.data is None else info.data
-            except ApiError:  # it is the upstream that says so
+            except ApiError:  # the upstream will refuse it
                 return
         self._note(info, data)
         self._allowance -= time.thread_time() - began
@@ -191,7 +191,7 @@ class Watch:
         return window
 
     def _capture(self, key: str, bodies: Captured) -> None:
-        self._forget(key)  # of an earlier try
+        self._forget(key)  # of an earlier attempt
         if max(len(bodies.original), len(bodies.sent)) > MAX_BODY_BYTES:
             return
         self.captured[key] = bodies
@@ -208,7 +208,7 @@ class Watch:
 def _said(record: Record) -> bytes | Record:
     try:
         return _encode(record)
-    except UnicodeError:  # half a character, in a name that a client chose
+    except UnicodeError:  # half a character in a name that a client has chosen
         return record
 
 

@@ -70,7 +70,7 @@ class Files:
         asked = sections.get(SECTION)
         entry = asked.entries.get(KEY) if asked else None
         if entry is not None and chain[1:] and asked is not None:
-            del asked.entries[KEY]  # for the others, it is said here what there is to say
+            del asked.entries[KEY]  # the key of an included file counts only here
         for section in sections.values():
             self._merge(section, folder)
         if entry is not None:
@@ -108,7 +108,7 @@ class Files:
             is_other = path.exists() and not path.is_file()
         except (OSError, RuntimeError):  # a link that leads to itself
             is_other = True
-        if is_other:  # a pipe would be waited for
+        if is_other:  # reading a pipe would wait
             self._problem(entry, f"{path} is no file")
             return
         if real in chain:
