@@ -10,8 +10,8 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamBufferFullError, UnsatisfiableReadError
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-_ROOM = bytearray(65536)  # all streams read into this; Tornado would allocate and clear as much for each read
-MOST_COPIED = 2048  # bytes: for less, two copies are quicker than a view
+_ROOM = bytearray(65536)  # what is read comes here first, of all streams; Tornado takes and clears so much each time
+MOST_COPIED = 2048  # bytes that are copied twice sooner than by a view
 
 
 
