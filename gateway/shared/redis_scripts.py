@@ -163,6 +163,9 @@ return said
 """
 )
 
+# KEYS: one that nobody has. It is written, and is gone again.
+ROOM = "redis.call('SET', KEYS[1], '', 'PX', 1) return redis.call('DEL', KEYS[1])"
+
 ALL = (BOUND, ADD, RAISE_TOTALS, EXTEND, DELETE, SLOTS, PUBLISH, NEWS)
 _SHA: dict[str, bytes] = {}
 

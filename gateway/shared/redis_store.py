@@ -16,6 +16,7 @@ from gateway.limits.gcra import Level
 from gateway.shared import redis_scripts as scripts
 from gateway.shared.patience import PATIENCE_S, fail
 from gateway.shared.redis_link import Link
+from gateway.shared.redis_scripts import ROOM, call
 from gateway.shared.redis_wire import Wire, packed
 from gateway.shared.store import MOST_TOTALS, NOTHING, Away, Cell, Change, News, Row, Slots, Taken, then_taken
 
@@ -38,6 +39,7 @@ class Line:
         """scripts: those that are run on it."""
         self._link = link
         self._scripts = scripts
+        self._room = call(ROOM, [link.key.encode() + b"room"], [])
         self._patience_s = patience_s
         self.away: str | None = None  # it is tried for the first time
         self._on_change = on_change
@@ -92,12 +94,20 @@ class Line:
             pause = FIRST_PAUSE_S
             self._wire = wire
             self.ready.set()
-            self._changed("")
+            if self._write_again is None:
+                self._changed("")
             await self._lost.wait()
 
     async def _prepared(self, wire: Wire) -> None:
-        """It has the scripts. Raises Away."""
-        await asyncio.gather(*(wire.send(packed(b"SCRIPT", b"LOAD", each.encode()), _same) for each in self._scripts))
+        """It has the scripts, and is one to which they may write: not a replica, which would be found out by the next
+        request, and by every one after it. Raises Away."""
+        has = [*self._scripts, ROOM]
+        await asyncio.gather(*(wire.send(packed(b"SCRIPT", b"LOAD", each.encode()), _same) for each in has))
+        try:
+            await wire.send(self._room, _same)
+        except Away:
+            if self._write_again is None:  # else it is full, and can be read
+                raise
 
     def _on_lost(self, wire: Wire, why: str) -> None:
         self._lost.set()
@@ -115,7 +125,7 @@ class Line:
 
     def _writes(self) -> None:
         self._write_again = None
-        self.send(packed(b"SET", self._link.key.encode() + b"room", b"", b"PX", b"1"), lambda said: self._changed(""))
+        self.send(self._room, lambda said: self._changed(""))
 
     def _stops_to_write(self) -> None:
         if self._write_again is not None:

@@ -20,7 +20,10 @@ T = TypeVar("T")
 
 NOT_THE_ONE = {"MOVED", "ASK", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "TRYAGAIN", "NOSCRIPT"}
 """Errors of a server that has not, or not any more, the keys or the scripts."""
-_FULL = re.compile(r"(?:^|-)(?:OOM|MISCONF|NOREPLICAS) ")  # older servers say it within the error of a script
+TAKES_NOTHING = {"OOM", "MISCONF", "NOREPLICAS", "NOPERM", "BUSY"}
+"""Those of a server that is the right one, and takes nothing: memory or disk is full, it lacks replicas, its user may
+not have the keys, or a script holds it up."""
+_CODE = re.compile(rf"(?:^|-)({'|'.join(sorted(NOT_THE_ONE | TAKES_NOTHING))})\b")
 
 
 class ServerError(Exception):
@@ -28,12 +31,9 @@ class ServerError(Exception):
 
     @property
     def code(self) -> str:
-        return str(self).partition(" ")[0]
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the server can be read, but takes nothing more: memory or disk is full, or it lacks replicas."""
-        return _FULL.search(str(self)) is not None
+        """Of those above; "" for any other. Older servers say it within the error of a script."""
+        found = _CODE.search(str(self))
+        return found[1] if found is not None else ""
 
 
 class Reader:
@@ -94,8 +94,8 @@ class Reader:
 
 
 class Wire(asyncio.Protocol):
-    """One connection. on_lost: is called once, with the reason. on_full: with the reason, whenever nothing could be
-    written."""
+    """One connection. on_lost: is called once, with the reason. on_full: with the reason, whenever the server
+    takes nothing (TAKES_NOTHING)."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, patience_s: float, on_lost: Callable[[Wire, str], None],
@@ -165,7 +165,7 @@ class Wire(asyncio.Protocol):
                 if reply.code in NOT_THE_ONE:
                     self.close(str(reply))
                     return
-                if reply.is_full:
+                if reply.code in TAKES_NOTHING:
                     self._on_full(str(reply))
             elif not answer.done():
                 answer.set_result(read(reply))

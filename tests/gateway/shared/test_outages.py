@@ -150,6 +150,39 @@ async def test_a_server_that_takes_nothing_more_is_one_outage(
 
 @redis_server.needed
 @pytest.mark.gen_test
+@pytest.mark.parametrize("kind", ["a replica", "a user without the keys"])
+async def test_a_server_that_one_may_not_write_to_is_one_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    """A replica lets itself be connected to, so that each request found it there, and lost it."""
+    monkeypatch.setattr(redis_store, "FULL_S", 0.02)
+    replica = kind == "a replica"
+    with redis_server.running(tmp_path) as server:
+        right, wrong = [("REPLICAOF", "NO", "ONE"), ("REPLICAOF", "127.0.0.1", "1")] if replica else [
+            ("ACL", "SETUSER", "bob", "resetkeys", "~*"), ("ACL", "SETUSER", "bob", "resetkeys", "~other:*"),
+        ]  # fmt: skip
+        assert server.call("ACL", "SETUSER", "bob", "on", ">secret", "~*", "+@all") == "+OK"
+        shared = Shared(f"unix://bob:secret@{server.socket}", "t", None, PATIENT_S)
+        await shared.start()
+        assert not shared.away
+        assert server.call(*wrong) == "+OK"
+        one = quota(shared, 6000)
+        for _ in range(20):
+            assert await taken(one) == 0.0
+            await asyncio.sleep(0.02)
+        assert ("READONLY" if replica else "NOPERM") in shared.away
+        assert shared.outages == 1 and shared.fallbacks
+        assert server.call(*right) == "+OK"
+        await soon(lambda: not shared.away)
+        before = shared.fallbacks
+        assert await taken(one) == 0.0 and shared.fallbacks == before
+        shared.stop()
+    said = [record.getMessage() for record in caplog.records if "shared store" in record.getMessage()]
+    assert sum("is away" in line for line in said) == 1 and sum("is back" in line for line in said) == 1
+
+
+@redis_server.needed
+@pytest.mark.gen_test
 async def test_a_password_that_is_wrong_is_said_and_not_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with redis_server.running(tmp_path, "", "--requirepass", "right") as server:
         shared = Shared(f"unix://:wrong-secret@{server.socket}", "t", None)
