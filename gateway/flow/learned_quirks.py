@@ -5,7 +5,7 @@ any. Words that the request holds itself are not believed: upstreams quote what 
 for all the others. Of several clients, one alone teaches for itself. Only what is in the body counts, and nothing that
 a request would mean something else without: tools and formats are never left out because a server has no use for them.
 `LearnedQuirks` keeps what was learned for each upstream and model, bounded and with expiry, and gives it to the
-translation of later requests. Bytes that pass through are never touched.
+translation of later requests. Bytes that pass through are not touched, but for the form of embeddings (vectors.py).
 """
 
 from __future__ import annotations

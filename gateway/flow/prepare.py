@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.flow import compaction, learned_quirks, sealing, upstream_request, usage_chunk
+from gateway.flow import compaction, learned_quirks, sealing, upstream_request, usage_chunk, vectors
 from gateway.flow.clean_lines import CleanEvents
 from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.crossed import NOTHING, Crossed, Estimated
@@ -85,7 +85,13 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
     unasked = None
     if _asks_usage(request, route, ports) and (wished := usage_chunk.wished(body)) is not None:
         body, unasked = wished, UsageChunk()
-    reply = Passthrough(request.protocol, request.asked_model if renamed else "", unasked)
+    echo = request.asked_model if renamed else ""
+    if request.task == vectors.TASK and vectors.wanted(request):
+        reply: Passthrough = vectors.Packing(request.protocol, echo)
+        if vectors.AS_LISTS in ports.quirks.of_client(request.client).of(route.upstream.name, route.model):
+            body = vectors.unpacked(body)
+    else:
+        reply = Passthrough(request.protocol, echo, unasked)
     body, dropped = upstream_request.verbatim(body, route, ports.strict)
     estimated = NOTHING
     if request.protocol not in route.upstream.counts and not request.task and request.dialect.counting is not None:

@@ -9,7 +9,7 @@ import logging
 from typing import Any, NamedTuple
 
 from gateway.credentials.minted import Minted
-from gateway.flow import learned_quirks, scrub, upstream_error
+from gateway.flow import learned_quirks, scrub, upstream_error, vectors
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.learned_quirks import Quirk
 from gateway.flow.own_words import OwnWords
@@ -72,6 +72,9 @@ def refused_fields(
     """Returns the fields that the upstream does not take. The request may go there once more without them."""
     if not ports.learns or not request.body:
         return None
+    if vectors.refused(request, error):
+        new = ports.quirks.of_client(request.client).learn(route.upstream.name, route.model, vectors.AS_LISTS)
+        return _taught(request, route, error, [vectors.AS_LISTS]) if new else None
     if route.envelope is not None and (taught := _bridged(request, route, ports, error)) is not None:
         return taught
     if route.verbatim:
@@ -81,10 +84,10 @@ def refused_fields(
         data = request.previous.crossing(data, request.body, route.upstream.name, route.protocol)
     session = request.session.claude_code
     quirks = ports.quirks.of_client(request.client)
-    new = learned_quirks.learned(request.protocol, route, data, quirks, error, body, session)
-    if not new:
+    found = learned_quirks.learned(request.protocol, route, data, quirks, error, body, session)
+    if not found:
         return None
-    return _taught(request, route, error, new)
+    return _taught(request, route, error, found)
 
 
 def _bridged(request: ClientRequest, route: Route, ports: Ports, error: ApiError) -> Taught | None:
