@@ -26,7 +26,7 @@ log = logging.getLogger("upstream")
 WRITEFUNC_PAUSE: int = pycurl.WRITEFUNC_PAUSE
 READFUNC_PAUSE: int = pycurl.READFUNC_PAUSE
 TURN_BYTES = 64 * 1024  # the most bytes of one body in one turn of the loop; a sink that pauses must hold them
-LINGER_S = 5.0  # the most silence of a reply of which all has come but its end
+LINGER_S = 5.0  # the most time for the rest of a reply of which all that counts has come
 NO_GOAWAY = 1 << 31  # larger than the number of any stream
 _OPENED = re.compile(rb"\[(\d+)\] OPENED stream")
 _GOAWAY = re.compile(rb"received GOAWAY.*last_stream=(\d+)")
@@ -78,6 +78,7 @@ class Exchange:
         "_head_bytes",
         "_head_delivered",
         "_held_back",
+        "_lingers",
         "_paused",
         "_placed",
         "_queued",
@@ -119,6 +120,7 @@ class Exchange:
         self._held_back = False  # whether libcurl keeps a piece of the body, and has stopped reading the socket
         self._ended = False  # whether libcurl has finished it; the sink may not have got the end yet
         self._failure: Failure | None = None
+        self._lingers = 0.0  # since when its sink is known to wait for nothing but the end
         self._waits = False  # whether libcurl waits for more of the request's body
 
     def __repr__(self) -> str:
@@ -236,8 +238,10 @@ class Exchange:
         if limits.total and age >= limits.total:
             return self._late("total_timeout", f"the reply was not complete after {limits.total:g} s")
         if self.status:
-            if now - self._touched >= LINGER_S and self._sink is not None and packed.behind(self._sink).on_data in IDLY:
-                return self._late("idle_timeout", "its reply was not ended")
+            if self._sink is not None and packed.behind(self._sink).on_data in IDLY:
+                self._lingers = self._lingers or now  # what comes meanwhile, such as pings, does not put it off
+                if now - self._lingers >= LINGER_S:
+                    return self._late("idle_timeout", "its reply was not ended")
             if limits.idle and not self._paused and now - self._touched >= limits.idle:
                 return self._late("idle_timeout", f"no byte came for {limits.idle:g} s")
             return None

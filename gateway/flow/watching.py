@@ -19,6 +19,8 @@ from gateway.flow.timing import Clock
 from gateway.http.response_writer import Writer
 from translate.errors import ApiError
 
+SIGN_BYTES = 256  # so much may signs of life take in a second, by which some upstreams keep a finished stream open
+
 
 class Watched(Interface):
     """The part of a Flow that is looked at. silent_s, heard: for how long its stream has been silent, and how many
@@ -50,7 +52,9 @@ def look(flow: Watched, ports: Ports, seconds: float, patience_s: float) -> None
     lead = flow.lead
     begun = lead is not None and (lead.incoming.mode == "streaming" or (lead.continues and flow.request.streams))
     if flow.state is State.STREAMING or (flow.state is State.ASKING and begun):
-        flow.silent_s = flow.silent_s + seconds if flow.writer.written == flow.heard else 0.0
+        more = flow.writer.written - flow.heard
+        is_silent = not more or (more <= SIGN_BYTES and lead is not None and lead.has_said_all)
+        flow.silent_s = flow.silent_s + seconds if is_silent else 0.0
         flow.heard = flow.writer.written
         if flow.silent_s >= patience_s:
             flow.silent_s = 0.0

@@ -58,7 +58,7 @@ CHAT = Dialect(
     followed=unreadable_pointers.followed,
     marks=Marks(
         terminal=re.compile(rb'data:\s*\[DONE\]|"finish_reason"\s*:\s*"[^"]|"error"\s*:\s*[{"]|^error:', re.M),
-        last=re.compile(rb"^data:\s*\[DONE\]\s*\Z", re.M),
+        last=re.compile(rb"^data:\s*\[DONE\]\s*(?::[^\r\n]*[\r\n]\s*)*\Z", re.M),  # comments may follow
         refusal=re.compile(rb'"finish_reason"\s*:\s*"content_filter"|"refusal"\s*:\s*"[^"]'),
         content=re.compile(
             rb'"(content|reasoning|reasoning_content|arguments|name)"\s*:\s*"[^"]|"(images|audio)"\s*:\s*[\[{]'

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -50,6 +51,11 @@ def left_open(events: list[bytes]) -> Answer:
     return Answer.sse(events, end="hang")
 
 
+def kept_open(events: list[bytes]) -> Answer:
+    """By signs of life that go on."""
+    return Answer.sse([*events, *[0.2, b": keep-alive\n\n"] * 150])
+
+
 def packed(events: list[bytes]) -> Answer:
     making = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
     answer = left_open([making.compress(b"".join(events)) + making.flush(zlib.Z_SYNC_FLUSH)])
@@ -68,15 +74,25 @@ def test_of_the_same_protocol(path: str, protocol: str, events: list[bytes]) -> 
         up.wait(lambda up: all(asked.state == "gone" for asked in up.requests))
 
 
-@pytest.mark.parametrize("coding", ["", "gzip"])
-def test_of_another_protocol(monkeypatch: pytest.MonkeyPatch, coding: str) -> None:
+@pytest.mark.parametrize("leaves", [left_open, packed, kept_open])
+def test_of_another_protocol(monkeypatch: pytest.MonkeyPatch, leaves: Callable[[list[bytes]], Answer]) -> None:
     monkeypatch.setattr(exchange, "LINGER_S", 0.5)
-    leaves = packed if coding else left_open
     with Upstream(lambda r: leaves(streams("hello"))) as up, house(up.url, "chat") as at:
         begun = time.monotonic()
         for _ in range(2):
             status, _, said = at.post(MESSAGES, ASK)
             assert status == 200 and b"message_stop" in said
+        assert time.monotonic() - begun < SOON_S
+        up.wait(lambda up: all(asked.state == "gone" for asked in up.requests))
+
+
+@pytest.mark.parametrize(("path", "protocol", "events"), SAME)
+def test_signs_of_life_keep_no_finished_stream_open(path: str, protocol: str, events: list[bytes]) -> None:
+    with Upstream(lambda r: kept_open(events)) as up, house(up.url, protocol) as at:
+        begun = time.monotonic()
+        for _ in range(2):  # the slot is free again, too
+            status, _, said = at.post(path, ASK)
+            assert status == 200 and said.startswith(b"".join(events))
         assert time.monotonic() - begun < SOON_S
         up.wait(lambda up: all(asked.state == "gone" for asked in up.requests))
 
