@@ -63,10 +63,22 @@ class Handler(RequestHandler):
         self.finish(self.service.masked(says(error, self.key)))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if status_code == 405:
+            self.refuse(self.of_other_methods())
+            return
         error = ApiError(errors.kind_of(status_code), f"{self._reason}: {self.request.method}", status_code)
         if status_code >= 500:
             error.message = "there was an internal error in the proxy; its log has the details"
         self.refuse(error)
+
+
+    def of_other_methods(self) -> ApiError:
+        """What is said to a request with a method that the page does not have."""
+        none = RequestHandler._unimplemented_method
+        allowed = [each for each in self.SUPPORTED_METHODS if getattr(type(self), each.lower()) is not none]
+        self.set_header("Allow", ", ".join(allowed))
+        only = f"only {' and '.join(allowed)} {'is' if len(allowed) == 1 else 'are'} served here"
+        return ApiError("invalid_request", f"{self.request.method} {self.request.path[:200]}: {only}", 405)
 
 
 class Shown(Handler):

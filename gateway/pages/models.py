@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, unquote
 
-from gateway.pages import codex, picker
+from gateway.pages import astray, codex, picker
 from gateway.pages.handlers import Handler
 from gateway.runtime import Service
 from translate import dialects, wire
@@ -79,3 +79,11 @@ class OneModel(Listed):
             self.refuse(error)
 
     head = get
+
+    def of_other_methods(self) -> ApiError:
+        """Google's clients append what is to be done to the model's address (":predict")."""
+        path = self.request.path
+        if self.request.method != "POST" or ":" not in path:
+            return super().of_other_methods()
+        served = ", ".join(astray.alike(path))
+        return ApiError("not_found", f"POST {path[:200]} is not served here; what is served: {served}")

@@ -31,7 +31,13 @@ def test_paths_that_are_none_are_told_apart() -> None:
         assert status == 404 and b"/v1/chat/completions" in body and "code" in json.loads(body)["error"]
         status, headers, body = house.get("/v1/messages")
         assert status == 405 and headers["allow"] == "POST" and json.loads(body)["type"] == "error"
-        assert house.request("DELETE", "/v1/models")[0] == 405
+        for path in ("/v1/models", "/v1/models/m", "/healthz"):
+            status, headers, body = house.request("DELETE", path)
+            assert (status, headers["allow"]) == (405, "GET, HEAD") and f"DELETE {path}: only GET".encode() in body
+        for verb in ("predict", "predictLongRunning"):  # Google's, for pictures and films
+            status, _, body = house.post(f"/v1beta/models/m:{verb}", {})
+            said = json.loads(body)["error"]
+            assert (status, said["status"]) == (404, "NOT_FOUND") and ":generateContent" in said["message"]
         upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "openai-beta": "responses_websockets=2026-02-06"}
         assert house.get("/v1/responses", upgrade)[0] == 426
 
