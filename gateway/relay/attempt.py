@@ -108,7 +108,7 @@ class Attempt:
             if coming.streams:
                 self._reply.start(lease.route, coming)
             await coming.over.wait()
-            outcome = self._outcome(lease.route)
+            outcome = self._outcome(lease.route, coming)
             verdict = _verdict(outcome)
             if outcome is None and coming.streams:
                 self._reply.end()
@@ -122,12 +122,12 @@ class Attempt:
                 span.ends(coming.status, "" if verdict == "answered" else verdict)
             lease.release(verdict, ports.now(), worked=200 <= coming.status < 300)
 
-    def _asking(self, method: str, route: Route) -> Request:
-        """Raises ApiError."""
+    def _asking(self, method: str, route: Route, query: str | None = None) -> Request:
+        """query: None = the client's. Raises ApiError."""
         ports, request, upstream = self._ports, self._request, route.upstream
         endpoint = self._asked.endpoint if self._asked is not None else request.task
         url = upstream.settings.url(endpoint, route.model, route.protocol)
-        url = query_string.onward(url, request.query, upstream.settings.query)
+        url = query_string.onward(url, request.query if query is None else query, upstream.settings.query)
         lines = upstream_request.header_lines(route, request.headers, True, ports.access.open, ports.hops)
         body: bytes | Body | None = None
         if method == "POST":
@@ -145,12 +145,35 @@ class Attempt:
         if self._asked is not None:
             files.note(self._request, self._asked, self._ports, route, body)
             if self._asked.method == "GET" and not self._asked.id:
-                body = await files.of_owner(self._request, self._ports, body)
+                body = await self._own_files(route, body)
         self._reply.whole(route, self.coming, body)
 
-    def _outcome(self, route: Route) -> Outcome | None:
+    async def _own_files(self, route: Route, body: bytes) -> bytes:
+        """The page, or the next one on which there are files of the client's. Raises ApiError."""
+        request, ports, query = self._request, self._ports, self._request.query
+        for _ in range(files.MOST_PAGES):
+            page = await files.of_owner(request, ports, body, query)
+            if page.onward is None:
+                break
+            body, query = await self._page(route, page.onward), page.onward
+        return page.body
+
+    async def _page(self, route: Route, query: str) -> bytes:
+        """A further page of a list. Raises ApiError."""
+        coming = Coming(self._ports, self._lease, self._ports.now(), raw=False)
+        coming.exchange = self._ports.send(self._asking("GET", route, query), coming)
+        try:
+            await coming.over.wait()
+        finally:
+            coming.exchange.cancel()
+        outcome = self._outcome(route, coming)
+        if outcome is not None:
+            raise outcome.error
+        return coming.body()
+
+    def _outcome(self, route: Route, coming: Coming) -> Outcome | None:
         """None = it was answered. Raises ApiError for what cannot be an answer, or once a part of it has gone out."""
-        coming, name = self.coming, route.upstream.name
+        name = route.upstream.name
         failure, status = coming.failure, coming.status
         if failure is not None:
             outcome = Outcome("failure", retry_policy.as_error(failure, name), failure)

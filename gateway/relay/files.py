@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode
 
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports
@@ -24,6 +25,10 @@ from translate.errors import ApiError, BadRequest
 
 HEADER = "X-Proxy-Upstream"
 _PATH = re.compile(r"/v1/files(?:/([A-Za-z0-9_-][A-Za-z0-9_.-]{0,199})(/content)?)?/?")
+_ENDS = ("first_id", "last_id")
+_CURSORS = frozenset(("after", "after_id", "before_id"))
+MOST_ROWS = 1000  # of a page, by either API
+MOST_PAGES = 100  # that are looked through for one on which there is something of the client's
 _METHODS = {"": ("POST", "GET"), "id": ("GET", "DELETE"), "content": ("GET",)}
 
 
@@ -120,10 +125,18 @@ def note(request: ClientRequest, asked: Asked, ports: Ports, route: Route, body:
         ports.response_store.went(id, owner_of(request.client, request.headers), route.upstream.name, key)
 
 
-async def of_owner(request: ClientRequest, ports: Ports, body: bytes) -> bytes:
-    """A list of files less those that are not known to be this client's. Where there is one client, all are."""
+class Page(NamedTuple):
+    """onward: the query for the next page, None where this one has something of its client's, or is the last."""
+
+    body: bytes
+    onward: str | None
+
+
+async def of_owner(request: ClientRequest, ports: Ports, body: bytes, query: str) -> Page:
+    """A list of files less those that are not known to be this client's. Where there is one client, all are. query: by
+    which it was asked for. Raises ApiError."""
     if not ports.response_store.shared:
-        return body
+        return Page(body, None)
     try:
         said: Any = wire.loads(body)
         rows = [row for row in said["data"] if isinstance(row, dict)]
@@ -133,8 +146,25 @@ async def of_owner(request: ClientRequest, ports: Ports, body: bytes) -> bytes:
     owner, noted = owner_of(request.client, request.headers), ports.response_store.noted
     for at in range(0, len(ids), store_sync.MAX_IDS):
         await _learn(ports, owner, ids[at : at + store_sync.MAX_IDS])
-    said["data"] = [row for row in rows if (place := noted(str(row.get("id")))) and place.owner == owner]
-    return wire.dumps(said)
+    own = [row for row in rows if (place := noted(str(row.get("id")))) and place.owner == owner]
+    onward = _onward(said, ids, query) if not own else None
+    ends = {"first_id": own[0].get("id"), "last_id": own[-1].get("id")} if own else dict.fromkeys(_ENDS)
+    said |= {"data": own} | {name: id for name, id in ends.items() if name in said}
+    return Page(wire.dumps(said), onward)
+
+
+def _onward(said: dict[str, Any], ids: list[str], query: str) -> str | None:
+    """The query for the page behind one, by the ids of its rows. Where pages have cursors of their own (`next_page`),
+    clients follow them through empty ones; elsewhere most libraries stop there, whatever the page says."""
+    if said.get("has_more") is not True or not ids or said.get("next_page"):
+        return None
+    asked = parse_qsl(query, keep_blank_values=True)
+    back = any(name == "before_id" for name, _ in asked)
+    kept = [(name, value) for name, value in asked if name not in _CURSORS]
+    if not any(name == "limit" for name, _ in kept):
+        kept.append(("limit", str(MOST_ROWS)))  # the client does not care how many there are on a page
+    after = "after_id" if "last_id" in said else "after"
+    return urlencode([*kept, ("before_id", ids[0]) if back else (after, ids[-1])])
 
 
 def dialect_of(headers: Mapping[str, str]) -> Dialect:
