@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import wire
+from translate import sse, wire
 from translate.json_fields import objects_of
 
 # kind -> (usual status, Anthropic's error.type, OpenAI's error.type, OpenAI's error.code)
@@ -53,6 +53,7 @@ _BY_TYPE = {row[1]: kind for kind, row in reversed(KINDS.items())} | {
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 MAX_MESSAGE = 16_000  # characters of an upstream's message: some repeat all of the request
 _CUT = "... [cut]"
+_EVENTS = re.compile(rb"\s*(?:data|event|id|retry)?:")  # how a stream of events begins
 _MESSAGE_KEYS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg")
 _SAID = re.compile(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
 
@@ -125,6 +126,8 @@ def parse(status: int, raw: bytes, content_type: str = "") -> ApiError:
     try:
         data = wire.loads(raw)
     except ValueError:
+        if said := in_event(raw):
+            return parse(status, said)
         return _from_cut(status, raw) or _from_text(status, raw, content_type)
     error = of_object(data, status)
     return error or ApiError(kind_of(status), f"upstream answered {status} without an error message", status)
@@ -238,6 +241,16 @@ def no_credit(message: str) -> str:
 def kind_of(status: int) -> str:
     """Returns the kind for an HTTP status: the table's, else by its hundred."""
     return _BY_STATUS.get(status) or ("invalid_request" if 400 <= status < 500 else "api")
+
+
+def in_event(raw: bytes) -> bytes:
+    """Returns the object in the first event that has one: who was asked for a stream may answer an error in the form
+    of one, too. Nothing where it is no stream."""
+    if _EVENTS.match(raw) is None:
+        return b""
+    splitter = sse.Splitter()
+    events = [*splitter.feed(raw.lstrip()[: sse.Most.event_bytes]), splitter.rest()]
+    return next((data for event in events if (data := sse.fields(event)[1].lstrip())[:1] == b"{"), b"")
 
 
 def _from_cut(status: int, raw: bytes) -> ApiError | None:

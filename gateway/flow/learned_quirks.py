@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.flow.own_words import OwnWords
 from gateway.routing.router import Route
-from translate import dialects, fit, pair, wire
+from translate import dialects, errors, fit, pair, wire
 from translate.conversation import Turn
 from translate.errors import ApiError, BadRequest
 from translate.target import Encoded, Protocol, Target
@@ -126,7 +126,7 @@ def _named(error: ApiError, raw: bytes, own: OwnWords) -> Iterator[str]:
         if error.code == "unsupported_parameter" or (words is not None and not own.holds(words.group())):
             yield error.param
     try:
-        yield from _forbidden(wire.loads(raw) if len(raw) <= MAX_READ else None)
+        yield from _forbidden(wire.loads(errors.in_event(raw) or raw) if len(raw) <= MAX_READ else None)
     except ValueError:
         return
 

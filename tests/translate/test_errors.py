@@ -122,6 +122,16 @@ def test_what_is_no_error(body: Any) -> None:
         (403, b"<title>" + b"x" * 300 + b"</title>", "", "permission",
          'upstream answered 403 with an HTML page: "' + "x" * 200 + '"'),
         (429, b" slow down ", "text/plain", "rate_limit", "slow down"),
+        # Who was asked for a stream answers with one, whatever the status.
+        (400, b'data: {"error":{"message":"context size"}}\n\ndata: [DONE]\n', "", "context_overflow", "context size"),
+        (500, b': wait\r\n\r\nevent: error\r\ndata: {"type":"error","error":{"type":"overloaded_error",'
+         b'"message":"no"}}\r\n\r\n', "text/event-stream", "overloaded", "no"),
+        (400, b'id:1\nevent:error\n:HTTP_STATUS/400\ndata:{"code":"InvalidParameter","message":"no"}', "",
+         "invalid_request", "no"),
+        (400, b'\ndata: {"error": {"message": "half of', "text/event-stream", "invalid_request", "half of... [cut]"),
+        (400, b"data: no", "text/event-stream", "invalid_request", "data: no"),
+        (400, b"data: [DONE]\n\n", "", "invalid_request", "data: [DONE]"),
+        (400, b"id: 7 is no model", "text/plain", "invalid_request", "id: 7 is no model"),
         (500, b"x" * 600, "", "api", "x" * 500),
         (500, b"\xff" * 3000, "", "api", "\ufffd" * 500),
     ],
