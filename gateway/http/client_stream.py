@@ -10,6 +10,7 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamBufferFullError, UnsatisfiableReadError
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_NO_TEXT = frozenset(range(32)) - frozenset(b"\r\n")  # so begins no head, but TLS does: its end would never come
 _ROOM = bytearray(65536)  # what is read comes here first, of all streams; Tornado takes and clears so much each time
 MOST_COPIED = 2048  # bytes that are copied twice sooner than by a view
 
@@ -31,7 +32,8 @@ class ClientStream(IOStream):
         replies are one write each, and an event must not wait for the next one."""
 
     def read_head(self, most: int) -> Awaitable[bytes]:
-        """Reads up to the end of a head, at most so many bytes. Raises UnsatisfiableReadError, StreamClosedError."""
+        """Reads up to the end of a head, at most so many bytes; of what can be none, no more than has come. Raises
+        UnsatisfiableReadError, StreamClosedError."""
         future = self._start_read()
         self._read_regex, self._read_max_bytes = _HEAD_END, most
         try:
@@ -62,6 +64,8 @@ class ClientStream(IOStream):
             if end >= 0 and held.count(b"\n", 0, end) == held.count(b"\r\n", 0, end):
                 self._check_max_bytes(_HEAD_END, end + 4)
                 return end + 4
+            if end < 0 and held and held[0] in _NO_TEXT:
+                return len(held)
         return super()._find_read_pos()
 
     def _read_to_buffer(self) -> int | None:

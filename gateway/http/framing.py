@@ -20,6 +20,7 @@ MAX_TARGET = 16_384  # the most characters of a request's target
 MAX_LENGTH_DIGITS = 18
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _LINE = re.compile(rf"({_TOKEN}) ([\x21\x22\x24-\x7e\x80-\xff]+) (HTTP/1\.[0-9])")
+_TLS = b"\x16\x03"  # a handshake begins so
 _LATER = re.compile(r" HTTP/[2-9](?:\.[0-9])?$")
 _ABSOLUTE = re.compile(r"https?://([^/?#]+)(.*)", re.I | re.S)
 _LENGTH = re.compile(r"[0-9]+")
@@ -35,6 +36,11 @@ class Most:
 def read(head: bytes) -> tuple[RequestStartLine, Headers]:
     """Reads a head -> (the request line in origin form, the headers). Raises ApiError (400, 413, 414, 431, 501, 505),
     after which the connection must be closed."""
+    if head.startswith(_TLS):
+        raise _refusal(
+            "the client speaks TLS, and this port plain HTTP: use an address that begins with http://, or set [server] "
+            "tls_cert"
+        )
     ends = head.count(b"\r\n")
     if head.count(b"\n") != ends or head.count(b"\r") != ends:
         raise _refusal("a line of the request's head does not end in CRLF")

@@ -77,7 +77,7 @@ class Handler(RequestHandler):
         none = RequestHandler._unimplemented_method
         allowed = [each for each in self.SUPPORTED_METHODS if getattr(type(self), each.lower()) is not none]
         self.set_header("Allow", ", ".join(allowed))
-        only = f"only {' and '.join(allowed)} {'is' if len(allowed) == 1 else 'are'} served here"
+        only = f"only {', '.join(allowed)} {'is' if len(allowed) == 1 else 'are'} served here"
         return ApiError("invalid_request", f"{self.request.method} {self.request.path[:200]}: {only}", 405)
 
 

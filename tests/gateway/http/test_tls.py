@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import httpx2
 import pytest
 
@@ -120,6 +121,24 @@ def test_what_is_no_tls_ends_its_own_connection_alone(pem: Path, junk: bytes) ->
                 broken.head()
         good.send("POST", PATH, ASKED)
         assert good.reply()[0] == 200
+
+
+@pytest.mark.parametrize("junk", [b"\x16\x03\x01\x02\x00\x01", b"\x05\x01\x00", b"\x00"], ids=["tls", "socks", "zero"])
+def test_what_is_no_http_is_not_waited_for(junk: bytes) -> None:
+    """The end of a head would never come: clients hung until their own time-out."""
+    with House(DEMO) as house, house.connect() as client:
+        client.socket.sendall(junk)
+        status, _, said = client.reply()
+        assert status == 400 and (b"begins with http://" in said) == junk.startswith(b"\x16")
+
+
+def test_https_to_a_port_that_speaks_http() -> None:
+    with House(DEMO) as house:
+        address = house.url.replace("http://", "https://")
+        with anthropic.Anthropic(base_url=address, api_key="k", max_retries=0) as client:
+            with pytest.raises(anthropic.APIConnectionError) as failed:
+                client.models.list()
+    assert "WRONG_VERSION_NUMBER" in str(failed.value.__cause__)
 
 
 def test_a_handshake_that_does_not_end_is_ended(pem: Path) -> None:
