@@ -24,7 +24,7 @@ import pycurl
 from upstream.addresses import Addresses
 from upstream.exchange import NO_GOAWAY, TURN_BYTES, Exchange, Handle
 from upstream.failure import Failure, host_of
-from upstream.idle_bound import QUIET_S, RecentPeak, hang_up
+from upstream.idle_bound import QUIET_S, RecentPeak, cut_off, hang_up, has_unread
 from upstream.loss import Goaways, Seen, failure_of
 from upstream.names import Answer, Names
 from upstream.pool import Pool, Roots, options
@@ -259,8 +259,7 @@ class UpstreamClient(SocketsOnLoop):
         idle = [fd for fd in self._kept if _inode(fd) == self._sockets.get(fd)]
         if len(idle) <= self.pool.keepalive_connections:
             return False
-        which = pycurl.ACTIVESOCKET  # type: ignore[attr-defined]  # not in the types
-        in_use = {x._handle.curl.getinfo(which) for x in self._live if x._handle is not None}
+        in_use = self._in_use()
         idle = [fd for fd in idle if fd not in in_use]  # a paused one is not watched either
         surplus = idle[: max(0, len(idle) - self.pool.keepalive_connections)]
         for fd in surplus:
@@ -268,6 +267,21 @@ class UpstreamClient(SocketsOnLoop):
             del self._sockets[fd]
         hang_up(surplus)
         return False
+
+    def _in_use(self) -> set[int]:
+        """The sockets of all that is in flight."""
+        which = pycurl.ACTIVESOCKET  # type: ignore[attr-defined]  # not in the types
+        return {x._handle.curl.getinfo(which) for x in self._live if x._handle is not None}
+
+    def _has_come(self, fd: int) -> None:
+        """Ends an idle connection on which something comes that nobody has asked for, such as a second reply, or the
+        408 of a server that closes it. libcurl would take it for the reply to the next request, which may be another
+        client's. With HTTP/2, servers say this and that at any time, and it belongs to no request."""
+        if self.pool.http2 or _inode(fd) != self._sockets.get(fd, -1):  # libcurl may have closed it just now
+            return
+        if has_unread(fd) and fd not in self._in_use():
+            del self._sockets[fd]
+            cut_off(fd)
 
     # ---- the ends of an exchange
 

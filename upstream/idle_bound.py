@@ -44,3 +44,21 @@ def hang_up(sockets: Iterable[int]) -> None:
     for fd in sockets:
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as idle:  # the upstream may be quicker
             idle.shutdown(socket.SHUT_RDWR)
+
+
+def has_unread(fd: int) -> bool:
+    """Whether bytes have come on a socket, besides the other side's end."""
+    try:
+        with socket.socket(fileno=os.dup(fd)) as idle:
+            return bool(idle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except OSError:
+        return False
+
+
+def cut_off(fd: int) -> None:
+    """Puts a socket whose other side has left in the place of an idle connection's, which is closed. What had come on
+    it cannot be read any more; after a shutdown it could."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours:
+        os.dup2(ours.fileno(), fd, inheritable=False)

@@ -103,10 +103,8 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             # if it stays in the set, that takes one system call instead of two. If it is closed, the kernel removes
             # it; if it gets an event while it is idle (the upstream closes it), `_on_sockets` removes it.
             mask = self._wants.pop(fd, 0)
-            if mask == _READ:
-                self._kept[fd] = mask
-            elif mask:
-                self._unwatch(fd)
+            if mask and (mask == _READ or self._reads(fd)):
+                self._kept[fd] = _READ
             return
         mask = _WANTS[event]
         if self._wants.get(fd) == mask:
@@ -122,6 +120,15 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             # This is a new socket with the number of a closed one, so that it is not in the set yet.
             self._epoll.register(fd, mask)
 
+    def _reads(self, fd: int) -> bool:
+        """Watches a socket for what comes on it, and no longer for room to write. Returns False where it is closed."""
+        try:
+            self._epoll.modify(fd, _READ)
+        except OSError as error:
+            log.debug("socket %d is closed already: %s", fd, error)
+            return False
+        return True
+
     def _unwatch(self, fd: int) -> None:
         try:
             self._epoll.unregister(fd)
@@ -133,6 +140,8 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._ran_at = self.now()
         if self._soon:  # first, since it may watch again what it has just let go, such as a transfer that was paused
             self._soon = False
+            if self._kept:  # a request may be about to take one of them
+                self._look_at_idle()
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         until = self._ran_at + SLICE_S
         poll = self._epoll.poll
@@ -164,6 +173,17 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
                 act(fd, (events & ~select.EPOLLOUT and 1) | (events & ~select.EPOLLIN and 2))
             else:
                 self._forget(fd)
+                self._has_come(fd)
+
+    def _look_at_idle(self) -> None:
+        for fd, events in self._epoll.poll(0):
+            if fd not in self._wants:
+                self._act([(fd, events)])
+
+    def _has_come(self, fd: int) -> None:
+        """Called where something has come on a socket that libcurl does not watch: the other side's end, the next part
+        of a paused reply, or what nobody has asked for."""
+        raise NotImplementedError
 
     def _forget(self, fd: int) -> None:
         """Watches an idle connection no longer."""

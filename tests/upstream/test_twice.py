@@ -72,6 +72,50 @@ def test_a_connection_that_was_closed_before_the_request_came(then: str, tls: bo
     test()
 
 
+STRAYS = {
+    "another's reply": OK.replace(b"ok", b"no"),
+    "the 408 of a server that closes": b"HTTP/1.1 408 Late\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    "half a line": b"HTTP/1.1 2",
+}
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("closes", [False, True])
+@pytest.mark.parametrize("stray", STRAYS)
+def test_what_nobody_has_asked_for_is_no_reply(stray: str, closes: bool, tls: bool) -> None:
+    """libcurl takes what has come on an idle connection for the reply to the next request, and so on with each."""
+    idle, sent = asyncio.Event(), asyncio.Event()
+
+    async def script(conn: Conn) -> None:
+        first = conn.up.connections == 1
+        while await conn.request() is not None:
+            conn.send(OK)
+            if first:
+                first = False
+                await idle.wait()
+                conn.send(STRAYS[stray])
+                await conn.writer.drain()
+                sent.set()
+                if closes:
+                    return
+
+    @run
+    async def test() -> None:
+        async with Upstream(script, tls) as up, client() as c:
+            assert (await ask(c, up.url, verify=False)).failure is None
+            idle.set()
+            await sent.wait()
+            told = await ask(c, up.url, verify=False)
+            if told.failure is not None:  # as with any connection that has died meanwhile
+                assert told.kind == "closed" and told.failure.replayable and not told.failure.fresh, told.failure
+            for _ in range(3):
+                told = await ask(c, up.url, verify=False)
+                assert (told.failure, told.status, told.body) == (None, 200, b"ok")
+            assert up.connections == 2
+
+    test()
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_what_was_never_there_as_a_whole_was_not_worked_on(first: bool) -> None:
     """The connection breaks in the middle of an upload, be it a new or a kept one."""
