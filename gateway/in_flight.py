@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Interface
 
+from tornado.iostream import IOStream
+
 from gateway.flow.ports import Running
 from gateway.http.forwarded import Clients
 from gateway.limits.per_address import PerAddress
@@ -27,6 +29,9 @@ class Session(Interface):
 
     @property
     def context(self) -> object: ...
+
+    @property
+    def stream(self) -> IOStream: ...
 
     def drain(self) -> None: ...
 

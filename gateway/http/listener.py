@@ -77,10 +77,13 @@ WAITING_AT = 24  # in Linux' struct tcp_info: tcpi_unacked, of a listening socke
 
 
 class Addressed(Protocol):
-    """A websocket."""
+    """A connection, or a websocket."""
 
     @property
     def context(self) -> object: ...
+
+    @property
+    def stream(self) -> IOStream: ...
 
 
 class Server(HTTPServer):
@@ -108,12 +111,21 @@ class Server(HTTPServer):
         self.max_connections = connections_that_fit(settings)
         self.write_timeout_ms = int(settings.server.idle_timeout * 1000)
         self.workers = settings.server.workers
-        self.serves_others = bool(settings.clients)
+        before, self.serves_others = self.serves_others, bool(settings.clients)
+        if before and not self.serves_others:
+            self._part_with_others()
         self.ssl_options = self._context(settings)
         self.clients = Clients(settings.server.trusted_proxies)
         self._of_address.adopt(settings.limits.connections_per_address)
         self.conn_params.max_header_size = settings.limits.header_kb << 10
         self.idle.adopt(settings.server.idle_timeout, settings.limits.header_seconds)
+
+    def _part_with_others(self) -> None:
+        """Who has come from another machine, with the key of a client that there is no more, would be served without
+        one. That can be where systemd has opened the port; other ports are this machine's alone then."""
+        for each in cast(list[Addressed], [*self._connections, *self.websockets]):
+            if not is_own(getattr(each.context, "remote_ip", "")):
+                each.stream.close()
 
     def _context(self, settings: Settings) -> ssl.SSLContext | None:
         """Returns the context for new connections. If the files have changed since they were read and are not valid any

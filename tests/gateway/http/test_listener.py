@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 
@@ -13,6 +14,7 @@ from tornado.netutil import bind_sockets
 from gateway.http.idle_connections import Idle
 from gateway.http.listener import MOST_AT_ONCE, Server, make_server
 from operate.settings import load
+from tests.support.waiting import soon
 
 
 class _Door(HTTPServerConnectionDelegate):
@@ -113,3 +115,31 @@ def test_without_clients_no_other_machine_is_served(address: str, settings: str,
     known, said = asyncio.run(run())
     assert known == ([known_as] if known_as else [])
     assert known_as or (said.startswith(b"HTTP/1.1 403 ") and b"[client]" in said)
+
+
+def test_when_the_last_client_goes_other_machines_go_too() -> None:
+    """Who had a key would be served without one, on the connection that was kept."""
+
+    async def run() -> tuple[list[str], list[str], bytes]:
+        server = make_server(_Door(), Idle(), ())
+        server.adopt(load.read(CLIENT + UPSTREAM, "t.ini", [], {}))
+
+        def known() -> list[str]:
+            return sorted(connection.context.remote_ip for connection in server._connections)  # type: ignore[attr-defined]
+
+        with bind_sockets(0, "127.0.0.1")[0] as listening:
+            with contextlib.ExitStack() as open_ones:
+                for address in ("::ffff:192.0.2.9", "::1"):
+                    client = open_ones.enter_context(socket.create_connection(listening.getsockname(), 5.0))
+                    server._accept(_ForBoth(listening, address))  # type: ignore[arg-type]
+                    if address != "::1":
+                        other = client
+                before = known()
+                server.adopt(load.read(UPSTREAM, "t.ini", [], {}))
+                said = await asyncio.to_thread(other.recv, 4096)
+                await soon(lambda: len(known()) == 1)
+                after = known()
+                await server.close_all_connections()
+        return before, after, said
+
+    assert asyncio.run(run()) == (["192.0.2.9", "::1"], ["::1"], b"")
