@@ -211,6 +211,8 @@ class Passthrough:
             rest = b"" if half else held
             said = self._dialect.errors.last(error, self._head, sent, self._echo)
             return (self._edited(rest) if self._edits else rest) + _closing(sent) + said
+        if half and _DATA.match(held):  # of the usage, say, after the last word: readers of lines fail at half of one
+            return b""
         return self._edited(held) if self._edits else held
 
     @property

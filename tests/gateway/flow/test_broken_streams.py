@@ -113,6 +113,16 @@ def test_half_a_terminal_event_is_no_end(instructions: str) -> None:
     assert [event["type"] for event in got[-2:]] == ["response.output_text.delta", "response.failed"]
 
 
+@pytest.mark.parametrize("by", ["end", "cut"])
+def test_half_a_line_behind_the_last_word_is_left_out(by: str) -> None:
+    """Such as that of the usage. Readers that go by lines fail at it, though they have all of the answer."""
+    last = CHUNK | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    whole = CHAT + b"data: %b\n\n" % json.dumps(last).encode()
+    assert broken("chat", whole + b'data: {"id":"c","usage":{"prompt_tok', 640, by=by) == whole
+    for rest in (b"data: [DONE]", b": bye", b'data: {"id":"c","choices":[]}'):
+        assert broken("chat", whole + rest, 640, by=by) == whole + rest
+
+
 def test_a_line_beyond_measure_is_not_hoarded() -> None:
     reply = Passthrough("responses")
     reply.feed(BEGUN)
