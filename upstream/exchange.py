@@ -18,7 +18,7 @@ from upstream import packed
 from upstream.failure import WANTS_PASSWORD, Failure, host_of
 from upstream.pool import Pool
 from upstream.prepared import PreparedCurl
-from upstream.request import Body, Nobody, Request, Sink, nobody_reads, parse_head
+from upstream.request import Body, Lingering, Nobody, Request, Sink, nobody_reads, parse_head
 from upstream.way import Way
 
 log = logging.getLogger("upstream")
@@ -78,7 +78,6 @@ class Exchange:
         "_head_bytes",
         "_head_delivered",
         "_held_back",
-        "_lingers",
         "_paused",
         "_placed",
         "_queued",
@@ -120,7 +119,6 @@ class Exchange:
         self._held_back = False  # whether libcurl keeps a piece of the body, and has stopped reading the socket
         self._ended = False  # whether libcurl has finished it; the sink may not have got the end yet
         self._failure: Failure | None = None
-        self._lingers = 0.0  # since when its sink is known to wait for nothing but the end
         self._waits = False  # whether libcurl waits for more of the request's body
 
     def __repr__(self) -> str:
@@ -238,10 +236,12 @@ class Exchange:
         if limits.total and age >= limits.total:
             return self._late("total_timeout", f"the reply was not complete after {limits.total:g} s")
         if self.status:
-            if self._sink is not None and packed.behind(self._sink).on_data in IDLY:
-                self._lingers = self._lingers or now  # what comes meanwhile, such as pings, does not put it off
-                if now - self._lingers >= LINGER_S:
+            sink = self._sink
+            if isinstance(sink, Lingering):
+                if now - sink.since >= LINGER_S:
                     return self._late("idle_timeout", "its reply was not ended")
+            elif sink is not None and (last := packed.behind(sink)).on_data in IDLY:
+                self._sink = Lingering(last, now)
             if limits.idle and not self._paused and now - self._touched >= limits.idle:
                 return self._late("idle_timeout", f"no byte came for {limits.idle:g} s")
             return None

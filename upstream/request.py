@@ -102,6 +102,25 @@ class Nobody:
         return
 
 
+class Lingering:
+    """Stands before a sink that waits for nothing but the end. since: when that was seen; what comes meanwhile, such as
+    pings, does not put off how long it waits."""
+
+    __slots__ = ("_sink", "since")
+
+    def __init__(self, sink: Sink, since: float) -> None:
+        self._sink, self.since = sink, since
+
+    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
+        self._sink.on_head(status, headers)
+
+    def on_data(self, chunk: bytes) -> None:
+        return
+
+    def on_end(self, failure: Failure | None) -> None:
+        self._sink.on_end(failure)
+
+
 def parse_head(lines: list[bytes]) -> list[tuple[str, str]]:
     """The headers of a reply, as pairs (name in lower case, value); folded lines are joined. lines: the whole head,
     with the status line."""
