@@ -76,7 +76,7 @@ class Books:
             return
         if self._budgets.any:
             spent = _spent(_with(Sum(), record))
-            self._budgets.spends(record["client"], spent.usd, spent.tokens, self._clock())
+            self._budgets.spends(record["client"], spent.usd, spent.tokens, self._clock(), record["request_id"])
         if self.store is None:
             return
         hour = _hour(int(record["time"]) // HOUR_S)

@@ -261,7 +261,7 @@ class Service:
             body_memory=self.bodies,
             quota_of=self.quotas.get,
             tells_bounds=bool(self.quotas),
-            priced=self._is_priced,
+            price_of=self.prices.of,
             masked=self.journal.redaction.data,
             quirks=self.quirks,
             counting=self.counting,
@@ -302,9 +302,6 @@ class Service:
     def _price(self, upstream: str, model: str) -> tuple[float, float] | None:
         price = self.prices.of(upstream, model)
         return (price.input, price.output) if price is not None else None
-
-    def _is_priced(self, upstream: str, model: str) -> bool:
-        return self.prices.of(upstream, model) is not None
 
     def adopt(self, settings: Settings, ready: dict[str, Upstream] | None = None) -> None:
         """Puts changed settings, which have been checked, in force from the next request on. Requests in flight go on

@@ -23,7 +23,9 @@ from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports
 from gateway.limits import limiter
+from gateway.limits.budget import Budgets, Spent
 from gateway.limits.limiter import Limiter
+from gateway.routing.router import Route
 from translate import tokens, top_level
 from translate.conversation import Usage
 from translate.dialect import Reply
@@ -31,6 +33,7 @@ from translate.errors import ApiError, BadRequest
 
 _NUMBER = re.compile(rb"\s*:\s*([0-9]{1,9})(?![0-9.eE])")
 _LETTER = re.compile(rb"\\u00[67]")
+USUAL_REPLY = 4096  # tokens that a reply is taken to have for a budget, where its request does not bound it
 _OF_TEXT = ("", "completions")  # the endpoints whose replies are words
 
 
@@ -111,6 +114,22 @@ def check_counts(request: ClientRequest) -> None:
             f"background: client '{request.client}' has a budget ([client {request.client}] in settings.ini), which "
             "cannot count what goes on in the background; leave it out, or stream the reply", "background",
         )  # fmt: skip
+
+
+def hold(request: ClientRequest, route: Route, ports: Ports, budgets: Budgets) -> None:
+    """A request that is about to be sent holds of its client's budget what it may cost. Raises ApiError (429)."""
+    if request.task == "count":
+        return
+    asked = _may_take(request)
+    price = ports.price_of(route.upstream.name, route.model)
+    usd = price.of(asked.input, 0, 0, asked.output) if price is not None else 0.0
+    budgets.hold(request.client, request.key, Spent(usd, asked.input + asked.output), ports.unix())
+
+
+def _may_take(request: ClientRequest) -> Usage:
+    if request.task not in (*_OF_TEXT, "compact"):
+        return of_untold(request.task, request.size, 0) or Usage()
+    return Usage(input=request.size_in_tokens(), output=_asked(request, USUAL_REPLY))
 
 
 def has_budget(client: str, ports: Ports) -> bool:

@@ -294,6 +294,8 @@ class Completion:
         """Settles what the request took, and tells the observers. The client has its last byte, or has left."""
         request, failover, error, ports = self._request, self._failover, self.error, self._ports
         self._clock.done = ports.now()
+        if ports.budgets is not None and ports.budgets.bound:
+            ports.budgets.let_go(request.client, request.key, ports.unix())
         reply = lead.reply if lead is not None else None
         told, question = reply.usage if reply is not None else None, request.cached
         if self.share is not None:

@@ -34,6 +34,7 @@ from gateway.limits.gathered import GATHERED, Gathered
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
 from gateway.limits.shape import SHAPE, Shape
+from gateway.observe.record import PriceOf
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing.client_rules import ClientRules
@@ -146,8 +147,8 @@ class Observer(Interface):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """quota_of: of a client; tells_bounds: whether any client has one. priced: whether the tokens of an upstream's
-    model cost money that is counted. masked: what goes to a client, less secrets. deadline_s: how long attempts may
+    """quota_of: of a client; tells_bounds: whether any client has one. price_of: what the tokens of an upstream's
+    model cost, None = unknown. masked: what goes to a client, less secrets. deadline_s: how long attempts may
     begin. hedges: whether a second attempt is made for a model when the first is late. rules_of: what a client may
     use. address_of: the client's, of the other side's and what its headers say. joins: what gives a new request's
     connection to an earlier one, where that one asks the same and has lost its own."""
@@ -171,7 +172,7 @@ class Ports:
     admission: Admission
     body_memory: BodyMemory
     quota_of: Callable[[str], Limiter | None]
-    priced: Callable[[str, str], bool]
+    price_of: PriceOf
     masked: Callable[[bytes], bytes]
     quirks: LearnedQuirks
     counting: Counting

@@ -119,7 +119,7 @@ def _asks_usage(request: ClientRequest, route: Route, ports: Ports) -> bool:
     return (
         up.ask_usage == "true"
         or any(bound is not None and bound.counts_tokens for bound in bounds)
-        or ports.priced(up.name, route.model)
+        or ports.price_of(up.name, route.model) is not None
     )
 
 

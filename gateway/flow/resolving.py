@@ -74,6 +74,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         request.cached = yield from ports.cache.looks_up(request, found, sent)
         if request.cached is not None and request.cached.kept is not None:
             return found
+    if ports.budgets is not None and request.client in ports.budgets.bound:
+        charges.hold(request, found[0], ports, ports.budgets)
     if len(request.body) >= LARGE and not found[0].verbatim and not request.relayed:
         yield from _beside_the_loop(request, found[0], ports)
     if request.task == "count" and ports.counting.exact is not None:

@@ -3,13 +3,15 @@
 `Budgets` holds the sums of now. It is told what the usage store has (of all workers, and of before the last start), and
 counts what this worker has seen since. So a budget outlives restarts, and holds among workers to within a second or two
 of spending. A request is refused once its client has spent the budget: what is on its way then is still finished, since
-nobody knows before the end what a reply costs.
+nobody knows before the end what a reply costs. So that many at once cannot spend many times the budget, each holds what
+it may cost while it is on its way, and others wait where that may use up what is left.
 """
 
 from __future__ import annotations
 
 import calendar
 import logging
+import math
 import time
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import NamedTuple
@@ -21,6 +23,9 @@ log = logging.getLogger("gateway")
 
 WARN_AT = 0.8  # the part of a budget at which the operator is warned, once
 DAY_S = 86_400
+MOST_HELD = 4  # a request holds a fourth of a budget at most, so that some may always go at once
+RECORDED_S = 2.0  # within which a request that is over has its record
+AGAIN_S = 2.0  # after which a client may ask again, where its other requests hold what is left
 
 
 class Bounds(NamedTuple):
@@ -42,14 +47,24 @@ class Spent(NamedTuple):
         return Spent(self.usd + other.usd, self.tokens + other.tokens)
 
 
+class _Held(NamedTuple):
+    """most: what a request may cost. until: when it holds that no longer."""
+
+    most: Spent
+    until: float = math.inf
+
+
 class Budgets:
-    """check() before a request, spends() after it. bound: the clients that have a budget."""
+    """check() before a request, hold() when it is sent, let_go() when it is over, and spends() with what it took.
+
+    bound: the clients that have a budget."""
 
     def __init__(self) -> None:
         self.bound: dict[str, Bounds] = {}
         self._day = ""  # YYYY-MM-DD, of the sums
         self._today: dict[str, Spent] = {}
         self._month: dict[str, Spent] = {}
+        self._held: dict[str, dict[str, _Held]] = {}  # by client and request
         self._warned: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
@@ -74,15 +89,41 @@ class Budgets:
             if spent >= bound:
                 raise _used_up(client, name, bound, spent, unix)
 
+    def hold(self, client: str, key: str, most: Spent, unix: float) -> None:
+        """A request is about to be sent. key: its own. most: what it may cost. Raises ApiError (429) where what is on
+        its way for this client may use up the budget; who has nothing on its way may always go."""
+        bounds = self.bound.get(client)
+        if bounds is None:
+            return
+        self._turn(unix)
+        held = {key: each for key, each in self._held.get(client, {}).items() if each.until > unix}
+        usd, tokens = sum(each.most.usd for each in held.values()), sum(each.most.tokens for each in held.values())
+        for name, bound, spent in self._sums(client, bounds):
+            if held and spent + (usd if name.startswith("usd") else tokens) >= bound:
+                raise _may_be_used_up(client, name, len(held))
+        held[key] = _Held(_within(most, bounds))
+        self._held[client] = held
+
+    def let_go(self, client: str, key: str, unix: float) -> None:
+        """A request is over, whether it held anything or not. What it took is known a moment later, when its record is
+        made; until then it holds on."""
+        held = self._held.get(client)
+        if held is not None and key in held:
+            held[key] = _Held(held[key].most, unix + RECORDED_S)
+
     def ask(self, client: str, unix: float) -> Awaitable[ApiError | None] | None:
         """Returns what must be awaited before check() knows what other hosts have spent; its result may be a refusal.
         None = nothing must be awaited."""
         return None
 
-    def spends(self, client: str, usd: float, tokens: int, unix: float) -> None:
-        """A request of the client is over."""
+    def spends(self, client: str, usd: float, tokens: int, unix: float, key: str = "") -> None:
+        """A request of the client is over. key: its own."""
         if client not in self.bound:
             return
+        if (held := self._held.get(client)) is not None:
+            held.pop(key, None)
+            if not held:
+                del self._held[client]
         self._turn(unix)
         self._add(client, Spent(usd, tokens))
 
@@ -140,6 +181,21 @@ class Budgets:
 def day_of(unix: float) -> str:
     """Returns the day as YYYY-MM-DD."""
     return time.strftime("%Y-%m-%d", time.gmtime(unix))
+
+
+def _within(most: Spent, bounds: Bounds) -> Spent:
+    """No more than a share of the smallest budget of each kind."""
+    usd = min((bound for bound in bounds[:2] if bound), default=0.0) / MOST_HELD
+    tokens = min((bound for bound in bounds[2:] if bound), default=0) // MOST_HELD
+    return Spent(min(most.usd, usd), min(most.tokens, tokens))
+
+
+def _may_be_used_up(client: str, name: str, others: int) -> ApiError:
+    message = (
+        f"what client '{client}' has on its way ({others}) may use up the rest of its {name} ([client {client}] in "
+        "settings.ini); try again when some of that is over"
+    )
+    return ApiError("rate_limit", message, 429, retry_after=AGAIN_S)
 
 
 def _used_up(client: str, name: str, bound: float, spent: float, unix: float) -> ApiError:

@@ -224,6 +224,8 @@ class Relay(HTTPMessageDelegate):
         if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
             found = rules.permitted(found, request.asked_model)
         found = resolving.that_have_it(found, request, ports)
+        if ports.budgets is not None and request.client in ports.budgets.bound:
+            charges.hold(request, found[0], ports, ports.budgets)
         return client_keys.of_one_provider(found, request.headers, ports.access.open)
 
     def _facts(self) -> request_facts.Facts:
@@ -297,6 +299,8 @@ class Relay(HTTPMessageDelegate):
         ports, request, clock, failover, reply = self._ports, self.request, self._clock, self._failover, self._reply
         ports.in_flight.ends(self)
         clock.done = ports.now()
+        if ports.budgets is not None and ports.budgets.bound:
+            ports.budgets.let_go(request.client, request.key, ports.unix())
         failover.over(reply.error)
         reply.forget()
         request.let_go()

@@ -41,8 +41,8 @@ class SharedBudgets(Budgets):
         asked = [self._shared.store.add(name, {}, ttl_s) for name, ttl_s in keys]
         return asyncio.ensure_future(self._learn(client, keys, asked))
 
-    def spends(self, client: str, usd: float, tokens: int, unix: float) -> None:
-        super().spends(client, usd, tokens, unix)
+    def spends(self, client: str, usd: float, tokens: int, unix: float, key: str = "") -> None:
+        super().spends(client, usd, tokens, unix, key)
         if client in self.bound:
             amounts = {f"{self._host}:usd": usd, f"{self._host}:tokens": float(tokens)}
             for name, ttl_s in self._keys(client):

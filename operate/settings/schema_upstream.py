@@ -383,7 +383,8 @@ CLIENT = {
         "0",
         "The most that its requests may cost in a day (UTC), in USD; 0 = no limit. Further requests are refused with "
         "429 until the next day. A request whose price is unknown costs nothing: see [prices]. What cannot be counted, "
-        "such as background: true, is refused. The sums are kept in the file of [usage], so that they survive "
+        "such as background: true, is refused. While requests are on their way that may use up the rest, further ones "
+        "are refused with 429 for some seconds. The sums are kept in the file of [usage], so that they survive "
         "restarts and all workers share them.",
     ),
     "usd_per_month": Key(value_types.number(0, 1_000_000), "0", "The same in a calendar month; 0 = no limit."),

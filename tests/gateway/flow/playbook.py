@@ -197,7 +197,7 @@ class Book:
             next_key=self._next_key, joins=joins,
             in_flight=self, observer=self, access=Access(chosen, Redaction(), hops), hops=hops,
             router=self.router, drained=Drains(WorkerRpc()), admission=self.admission, body_memory=self.response_store,
-            quota_of=lambda client: self.quotas.get(client), priced=lambda *names: False, masked=lambda body: body,
+            quota_of=lambda client: self.quotas.get(client), price_of=lambda *names: None, masked=lambda body: body,
             quirks=self.quirks, counting=Counting(self.loop.time), response_store=ResponseStore(10, 1 << 20, 3600.0),
             worker_rpc=WorkerRpc(), retry=retry, deadline_s=chosen.retry.deadline,
             max_body_bytes=chosen.server.max_body_bytes, body_timeout_s=chosen.server.body_timeout,

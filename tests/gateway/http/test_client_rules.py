@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.house import House
-from tests.support.script import Answer, Request, Upstream
+from tests.support.script import Answer, Gate, Request, Upstream
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 KEY = {"x-api-key": "key-of-ann-0123456789"}
@@ -118,3 +119,32 @@ def test_a_budget_outlives_the_process(path: str, tmp_path: Path) -> None:
         with House(text, folder=tmp_path) as house:
             assert ask(house, path, "small", KEY)[0] == 429
             assert ask(house, path, "small", BOB)[0] == 200
+
+
+SPEECH, PICTURES = "/v1/audio/speech", "/v1/images/generations"
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, RESPONSES, SPEECH, PICTURES])
+def test_many_at_once_do_not_spend_many_times_the_budget(path: str) -> None:
+    gate = Gate()
+
+    def slow(request: Request) -> Answer:
+        answer = reply(request)
+        answer.delay = gate
+        return answer
+
+    body = {"model": "small", "max_tokens": 90_000, "messages": [{"role": "user", "content": "x"}], "input": "x" * 9000,
+            "prompt": "x", "voice": "alloy"}  # fmt: skip
+    body.pop("input" if path in (CHAT, MESSAGES) else "messages")
+    body.pop("prompt" if path == RESPONSES else "voice")
+    with Upstream(slow) as up, House(settings(up, "tokens_per_day = 2000")) as house:
+        with ThreadPoolExecutor(12) as threads:
+            asked = [threads.submit(house.post, path, body, KEY) for _ in range(12)]
+            bob = threads.submit(house.post, path, body, BOB)
+            house.wait(lambda p: len(up.requests) >= 5 and len(p.service.flows) <= 5)
+            gate.open()
+            assert bob.result()[0] == 200
+            replies = [each.result() for each in asked]
+        assert sorted(status for status, _, _ in replies) == [200] * 4 + [429] * 8
+        refused = next(each for each in replies if each[0] == 429)
+        assert b"tokens_per_day" in refused[2] and refused[1]["retry-after"] == "2"

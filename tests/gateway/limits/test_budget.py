@@ -88,3 +88,49 @@ def test_the_operator_hears_of_four_fifths_once(caplog: pytest.LogCaptureFixture
     (line,) = caplog.records
     assert line.levelname == "WARNING" and "100 % of its usd_per_day" in line.getMessage()
     assert line.__dict__["fields"]["client"] == "ann"
+
+
+def test_what_is_on_its_way_holds_what_it_may_cost() -> None:
+    made = Budgets()
+    made.adopt({"ann": Bounds(usd_per_day=1.0), "bob": Bounds(usd_per_day=1.0)})
+    most = Spent(0.25, 100)
+    for key in ("a", "b", "c", "d"):
+        made.hold("ann", key, most, NOON)
+    with pytest.raises(ApiError) as caught:
+        made.hold("ann", "e", most, NOON)
+    error = caught.value
+    assert (
+        (error.status, error.retry_after) == (429, 2.0)
+        and error.code != "insufficient_quota"
+        and "usd_per_day" in error.message
+    )
+    made.hold("bob", "e", most, NOON)
+    made.let_go("ann", "a", NOON)  # its record is not made yet
+    with pytest.raises(ApiError):
+        made.hold("ann", "e", most, NOON)
+    made.spends("ann", 0.01, 9, NOON, "a")
+    made.hold("ann", "e", most, NOON)
+    made.let_go("ann", "b", NOON)
+    made.hold("ann", "f", most, NOON + 3)  # that one never got a record
+    made.let_go("nobody", "a", NOON)
+
+
+def test_who_has_nothing_on_its_way_may_go_whatever_it_may_cost() -> None:
+    made = Budgets()
+    made.adopt({"ann": Bounds(usd_per_day=1.0, tokens_per_month=1000)})
+    made.spends("ann", 0.99, 900, NOON)
+    for key in ("a", "b"):
+        made.hold("ann", key, Spent(50.0, 10**9), NOON)
+        with pytest.raises(ApiError):
+            made.hold("ann", "other", Spent(), NOON)
+        made.let_go("ann", key, NOON)
+        made.spends("ann", 0.0, 0, NOON, key)
+
+
+def test_one_request_holds_a_fourth_at_most() -> None:
+    made = Budgets()
+    made.adopt({"ann": Bounds(tokens_per_day=1000)})
+    for key in "abcd":
+        made.hold("ann", key, Spent(0.0, 10**9), NOON)
+    with pytest.raises(ApiError):
+        made.hold("ann", "e", Spent(), NOON)
