@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from console.fleet_usage import FleetUsage
+from console.names import Names
 from gateway.limits.budget import Budgets, Spent
 from operate import sqlite_file
 from operate.usage_store import DAYS_BY_HOUR, Agents, Group, Key, Sum, UsageStore
@@ -53,6 +54,7 @@ class Books:
         self.fleet = fleet
         self.store, self._keep_days, self._clock = store, keep_days, clock
         self._waiting: dict[Key, Sum] = {}
+        self._names = Names()
         self._agents: dict[tuple[str, str], str] = {}  # who has called whom, not written yet
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[Written] | None = None
@@ -82,14 +84,14 @@ class Books:
         hour = _hour(int(record["time"]) // HOUR_S)
         session, agent = record["session"], record["agent"]
         key: Any = hour[:10], record["client"], record["upstream_model"], record["upstream"], session, agent, hour
-        if record["parent_agent"] and len(self._agents) < MOST_KEYS:
-            self._agents[session, agent] = record["parent_agent"]
         before = self._waiting.get(key)  # a tuple finds what its like with names is kept under
         if before is None:
-            key = Key._make(key)
+            key = self._names.bounded(Key._make(key))
             if len(self._waiting) >= MOST_KEYS:
                 key = key._replace(session="", agent="")
-                before = self._waiting.get(key)
+            before = self._waiting.get(key)
+        if record["parent_agent"] and key[5] and len(self._agents) < MOST_KEYS:
+            self._agents[session, agent] = record["parent_agent"]
         self._waiting[key] = _with(before or Sum(), record)
 
     def start(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from console import usage
+from console import names, usage
 from console.books import MOST_KEYS, Books
 from operate.usage_store import Key, Sum, UsageStore
 from tests.lessons.street import WHOLE
@@ -102,9 +102,40 @@ def test_a_disk_that_does_not_take_it_loses_nothing(tmp_path: Path, caplog: pyte
 def test_what_waits_is_bounded() -> None:
     books = Books(UsageStore(Path("/nowhere")), 9)
     for number in range(MOST_KEYS + 50):
-        books.finished(record(session=str(number)))
-    assert len(books._waiting) == MOST_KEYS + 1
+        books.finished(record(client=str(number % 9), session=str(number)))
+    assert len(books._waiting) <= MOST_KEYS + 9
     assert sum(value.requests for value in books._waiting.values()) == MOST_KEYS + 50
+
+
+def test_names_that_a_client_makes_up_do_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file keeps its sums for a year, and budgets read those of the month each second."""
+    monkeypatch.setattr(names, "MOST_SESSIONS", 20)
+    monkeypatch.setattr(names, "MOST_MODELS", 5)
+    books = Books(UsageStore(Path("/nowhere")), 9)
+    found: dict[Key, Sum] = {}
+
+    def written() -> None:
+        for key, value in books._waiting.items():
+            found[key] = found.get(key, Sum()).plus(value)
+        books._waiting = {}
+
+    books.finished(record(client="bob", session="s", agent="a", parent_agent="p"))
+    for number in range(200):  # the sums are written each second
+        books.finished(record(session=f"s{number}", agent=f"a{number}", parent_agent="p"))
+        written()
+        books.finished(record(upstream_model=f"m{number}"))
+        written()
+    books.finished(record(client="bob", session="s", agent="a", parent_agent="p"))
+    books.finished(record(session="s0", agent="a0", parent_agent="p"))
+    written()
+    ann, bob = ([key for key in found if key.client == client] for client in ("ann", "bob"))
+    assert len(ann) <= 20 + 5 + 1 and len(books._agents) == 21
+    assert sum(found[key].requests for key in ann) == 401
+    assert [key[4:6] for key in bob] == [("s", "a")] and found[bob[0]].requests == 2
+    assert {"priced", "m0", names.OTHER} <= {key.model for key in ann}
+    assert next(found[key].requests for key in ann if key.session == "s0") == 2
+    books.finished(record(session="new", time=float(DAY + 86_400)))
+    assert [key.session for key in books._waiting] == ["new"]  # another day
 
 
 def _add(file: Path, who: str) -> None:
