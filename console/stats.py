@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from operate import tls
+from operate.plain import plain
 from operate.settings import load
 from operate.settings.load import Settings, SettingsError
 from operate.settings.sections import UNIX
@@ -194,7 +195,7 @@ def screen(url: str, said: Said, width: int, bold: str = "", dim: str = "", red:
     lines = [f"{bold}anthropic-proxy{off} {url}  {now['stage']}  {_clock(now['time'])}{workers}"]
     if "trouble" in said:
         lines.append(f"{red}{said['trouble']}; the numbers below are old{off}")
-    lines += [f"{red}{_plain(each['text'])}{off}" for each in said["wrong"]["troubles"]]
+    lines += [f"{red}{plain(each['text'])}{off}" for each in said["wrong"]["troubles"]]
     lines += ["", *_now(now, red, off)]
     for names, table, words in (_upstreams(said), _models(said), _requests(said)):
         lines += ["", *_table(names, table, words, bold, off)]
@@ -273,7 +274,7 @@ def _now(now: Said, red: str, off: str) -> list[str]:
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]], words: int, bold: str, off: str) -> list[str]:
-    rows = [[_plain(cell)[:40] for cell in row] for row in rows]
+    rows = [[plain(cell)[:40] for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -281,11 +282,6 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[str]], words: int, bold
         return "  ".join(padded).rstrip()
 
     return [f"{bold}{line(names)}{off}", *map(line, rows)]
-
-
-def _plain(text: str) -> str:
-    """A name without characters that a terminal would obey, since clients choose names."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _cut(line: str, width: int) -> str:

@@ -24,6 +24,7 @@ from gateway.shared.redis_store import RedisStore
 from gateway.shared.store import Away
 from operate import sqlite_file
 from operate.logs.journal import folder_of
+from operate.plain import plain
 from operate.settings import load
 from operate.settings.load import Settings, SettingsError
 from operate.usage_store import COLUMNS, DAYS_BY_HOUR, Sum, UsageStore
@@ -33,6 +34,7 @@ DAY_S = 86_400
 PATIENCE_S = 5.0
 LOCAL = {"session", "agent"}
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_FORMULA = re.compile(r"\s*[=+@-].*[(|!]", re.DOTALL)
 _AGO = re.compile(r"(\d{1,4})d")
 
 
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif options.csv:
         writer = csv.DictWriter(sys.stdout, [*by, *Sum._fields], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(said)
+        writer.writerows(row | {name: _cell(str(row[name])) for name in by} for row in said)
     else:
         sys.stdout.write(table(by, said) + "\n")
     return 0
@@ -121,7 +123,7 @@ def table(by: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
     if not rows:
         return "There was no usage in that time."
     heads = [*by, "requests", "failed", "input", "cached", "written", "output", "USD"]
-    lines = [[*(str(row[name]) or "-" for name in by), *_cells(row)] for row in rows]
+    lines = [[*(plain(str(row[name])) or "-" for name in by), *_cells(row)] for row in rows]
     widths = [max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads))]
     laid = []
     for line in [heads, *lines]:
@@ -139,6 +141,12 @@ def table(by: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
 def _cells(row: dict[str, Any]) -> list[str]:
     counts = [f"{row[name]:,}" for name in ("requests", "failed", "input", "cache_read", "cache_write", "output")]
     return [*counts, f"{row['usd']:.4f}{'*' if row['unpriced'] else ' '}"]
+
+
+def _cell(name: str) -> str:
+    """A name for a spreadsheet, which runs what looks like a formula that calls something. Clients choose names; that
+    of a model may begin so, as @cf/meta/llama does."""
+    return f"'{name}" if _FORMULA.match(name) else name
 
 
 def _numbers(value: Sum) -> dict[str, Any]:

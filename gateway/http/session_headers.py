@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from operate.plain import of_header
+
 MAX_NAME = 200  # the most characters of a name
 
 CLAUDE_CODE = "X-Claude-Code-Session-Id"
@@ -32,4 +34,6 @@ def read(headers: Mapping[str, str]) -> Session:
         return NONE
     name = next(filter(None, (headers.get(name) for name in _NAMES)), "")
     claude_code, agent, parent = (str(headers.get(name, "")) for name in (CLAUDE_CODE, _AGENT, _PARENT))
+    if not (name.isascii() and agent.isascii() and parent.isascii()):
+        name, agent, parent = map(of_header, (name, agent, parent))
     return Session(str(name)[:MAX_NAME], claude_code, agent[:MAX_NAME], parent[:MAX_NAME])

@@ -17,6 +17,7 @@ from gateway.flow.info import Cancelled, Finished
 from gateway.flow.timing import now
 from gateway.http import header_rules
 from gateway.observe.prices import Price
+from operate.plain import of_header
 from translate import dialects
 from translate.target import Protocol
 
@@ -44,7 +45,7 @@ def record(over: Finished, price_of: PriceOf, mask: Callable[[str], str] = str) 
         "request_id": over.key,
         "client": over.client,
         "client.address": over.address,
-        "user_agent.original": over.user_agent,
+        "user_agent.original": over.user_agent if over.user_agent.isascii() else of_header(over.user_agent),
         "url.path": _served(over.protocol, over.task),
         "protocol": over.protocol,
         "gen_ai.operation.name": _OPERATIONS.get(over.task, over.task),

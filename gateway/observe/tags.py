@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from gateway.flow.client_request import ClientRequest
+from operate.plain import of_header, plain
 from translate.errors import BadRequest
 
 HEADER = "X-Proxy-Tags"
@@ -36,7 +37,7 @@ class Tags:
             name, equals, value = pair.partition("=")
             name = name.strip()
             if equals and len(found) < MAX_TAGS and (name in self._names or (self._any and _is_name(name))):
-                found[name] = _value(value)
+                found[name] = of_header(value.strip())[:MAX_VALUE]
         lacking = [name for name in self._names if name not in found and name != ANY]
         if lacking and b'"metadata"' in request.body:
             with contextlib.suppress(BadRequest):  # the request itself will be refused for that, where it matters
@@ -52,4 +53,4 @@ def _is_name(name: str) -> bool:
 
 
 def _value(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text.strip()[:MAX_VALUE])
+    return plain(text.strip()[:MAX_VALUE])

@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 import ujson
 
+from operate.plain import escaped
+
 COMPLETED = "HTTP request completed"
 PERFORMANCE, API_REQUESTS, ERRORS = "performance", "api_requests", "errors"
 
@@ -63,7 +65,7 @@ _encode = msgspec.json.Encoder().encode
 
 def _json(value: Any) -> str:
     try:
-        return _encode(value).decode()
+        return escaped(_encode(value).decode())
     except UnicodeError:  # half a character, of which ujson makes an escape
         return ujson.dumps(value, ensure_ascii=True, escape_forward_slashes=False)
 
