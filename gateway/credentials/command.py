@@ -104,6 +104,8 @@ def read(out: str) -> Minted:
             raise ValueError("prints JSON that cannot be read") from None
         return of_json(said)
     key = text.splitlines()[-1].strip() if text else ""
+    if len(key) > 2 and key[0] == key[-1] and key[0] in "\"'":  # a string of JSON, as az prints one
+        key = key[1:-1]
     if not key:
         raise ValueError("prints no key")
     if not _KEY.fullmatch(key):

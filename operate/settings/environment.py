@@ -9,12 +9,13 @@ expansion also records which variables it named and which it used: --print-confi
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from operate.settings.errors import unread
+from operate.settings.errors import in_utf_16, unread
 
 DEEPEST = 20
 """How deep defaults may hold references. A deeper one is a mistake."""
@@ -124,8 +125,10 @@ def read_secret(value: str, folder: Path, environ: Mapping[str, str]) -> str:
         raise ValueError(f"cannot read {path}: {unread(error)}") from error
     if len(content) > LARGEST_SECRET:
         raise ValueError(f"{path} has more than {LARGEST_SECRET} bytes: it is too large for a key")
+    if why := in_utf_16(content):
+        raise ValueError(f"{path} {why}")
     try:
-        text = content.decode("ascii").strip()
+        text = content.removeprefix(codecs.BOM_UTF8).decode("ascii").strip()
     except UnicodeDecodeError:
         raise ValueError(f"{path} has bytes that are not ASCII, which no key may have") from None
     if not text:

@@ -7,6 +7,7 @@ messages end up in terminals, logs and tickets.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import re
@@ -24,6 +25,12 @@ def unread(error: OSError) -> str:
     """Why a file cannot be read. In a container or a service, nobody thinks of the user that the process is."""
     who = f" for user {os.geteuid()}, group {os.getegid()}" if error.errno == errno.EACCES else ""
     return f"{error.strerror}{who}"
+
+
+def in_utf_16(content: bytes) -> str:
+    """What to do with the content of a file that is UTF-16, "" where it is not."""
+    is_so = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return "is UTF-16 text, as PowerShell's > writes it; save it as UTF-8" if is_so else ""
 
 
 @dataclass(frozen=True, slots=True)

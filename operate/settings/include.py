@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from operate.settings.environment import expand
-from operate.settings.errors import Problem, SettingsError, unread
+from operate.settings.errors import Problem, SettingsError, in_utf_16, unread
 from operate.settings.inifile import Entry, Section, read_ini
 from operate.settings.list_types import split
 
@@ -38,7 +38,7 @@ def text_of(path: Path, name: str) -> str:
         return content.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise SettingsError([Problem(name, line, "", "", "is not UTF-8 text")]) from None
+        raise SettingsError([Problem(name, line, "", "", in_utf_16(content) or "is not UTF-8 text")]) from None
 
 
 def short(file: Path) -> str:

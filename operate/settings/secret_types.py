@@ -19,11 +19,22 @@ _VARIABLE = re.compile(
 """How shells and other programs name an environment variable. Sent as it is, it would only be a wrong key, and the
 upstream's 401 does not say why."""
 
+_QUOTES = ('"', "'", "`")
+_ASSIGNED = re.compile(r"[A-Z][A-Z0-9]*_[A-Z0-9_]*=[^=]")  # a key may end with one or two of these signs
+
 
 def _sound(text: str) -> str:
     """A key. Raises ValueError."""
+    if text[:7].lower() == "bearer ":
+        raise ValueError("begins with 'Bearer', which the proxy writes itself; only the key may be there")
     if not PRINTABLE.fullmatch(text):
         raise ValueError("has a blank, or a character that no key may have")
+    if text.startswith(_QUOTES) or text.endswith(_QUOTES):
+        raise ValueError("has quotes around it, which are no part of a key")
+    if _ASSIGNED.match(text):
+        raise ValueError("has a name and = before the key, as a file of variables has; only the key may be there")
+    if text.startswith('{"'):
+        raise ValueError("is JSON, not a key; google:FILE reads the file of a service account")
     if _VARIABLE.fullmatch(text):
         raise ValueError("looks like the name of an environment variable, which is written ${NAME} here")
     return text

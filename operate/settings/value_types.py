@@ -117,7 +117,10 @@ def day() -> Kind:
     """A datetime.date, or None for an empty text."""
 
     def parse(text: str) -> date | None:
-        return date.fromisoformat(text) if text else None
+        try:
+            return date.fromisoformat(text) if text else None
+        except ValueError:
+            raise ValueError from None  # its words are Python's
 
     return Kind("a day as YYYY-MM-DD, or empty", parse)
 

@@ -322,6 +322,13 @@ def test_keys_come_from_files_too(tmp_path: Path) -> None:
         (b"\xff" * 20, "not ASCII"),
         (b"x" * 65537, "too large"),
         (b"a b", "blank"),
+        (b'"0123456789abcdef"\n', "quotes around it"),
+        (b"`0123456789abcdef", "quotes around it"),
+        (b"OPENAI_API_KEY=0123456789abcdef\n", "a name and = before the key"),
+        (b'{"type": "service_account", "private_key": "x"}', "blank|JSON"),
+        (b'{"type":"service_account"}', "JSON, not a key; google:FILE"),
+        (b"Bearer 0123456789abcdef", "Bearer"),
+        ("0123456789abcdef\r\n".encode("utf-16"), "UTF-16 text.*save it as UTF-8"),
     ):
         (tmp_path / "key").write_bytes(content)
         with pytest.raises(SettingsError, match=words):
@@ -329,6 +336,29 @@ def test_keys_come_from_files_too(tmp_path: Path) -> None:
     (tmp_path / "key").unlink()
     with pytest.raises(SettingsError, match=r"cannot read .*key: No such file"):
         read(text, folder=tmp_path)
+
+
+@pytest.mark.parametrize(("content", "key"), [
+    (b"\xef\xbb\xbf0123456789abcdef\r\n", "0123456789abcdef"), (b"0123456789abcdef\r", "0123456789abcdef"),
+    (b"AB_CD0123456789a==\n", "AB_CD0123456789a=="),
+])  # fmt: skip
+def test_what_editors_add_to_a_key_is_no_part_of_it(tmp_path: Path, content: bytes, key: str) -> None:
+    (tmp_path / "key").write_bytes(content)
+    assert read(f"{UPSTREAM}api_key = file:key\n", folder=tmp_path).upstreams["x"].api_key == key
+
+
+@pytest.mark.parametrize("said", ["tomorrow", "2026-13-01", "2026-12-01T00:00", "01.12.2026"])
+def test_what_is_no_day_is_told_how_one_is_written(said: str) -> None:
+    line = fault(f"[client a]\nkey = 0123456789abcdef\nexpires = {said}")
+    assert line == f"settings.ini:3: [client a] expires: '{said}' is not a day as YYYY-MM-DD, or empty"
+
+
+@pytest.mark.parametrize("order", ["utf-16", "utf-16-be"])
+def test_a_file_in_utf_16_is_told_as_that(tmp_path: Path, order: str) -> None:
+    text = "" if order == "utf-16" else "\ufeff"
+    (tmp_path / "settings.ini").write_bytes((text + UPSTREAM).encode(order))
+    with pytest.raises(SettingsError, match="1: is UTF-16 text"):
+        load(str(tmp_path / "settings.ini"))
 
 
 def test_a_file_is_not_followed_where_no_key_is_expected() -> None:

@@ -35,6 +35,11 @@ def test_no_shell_reads_the_command() -> None:
     assert run(["printf", "%s", "$HOME;x|y"]) == "$HOME;x|y"
 
 
+@pytest.mark.parametrize("printed", [f'"{KEY}"', f"'{KEY}'\n", f'\n"{KEY}"\r\n'])
+def test_a_key_in_quotes_as_az_prints_one(printed: str) -> None:
+    assert command.read(printed).key == KEY
+
+
 @pytest.mark.parametrize(
     ("printed", "key", "ends"),
     [
