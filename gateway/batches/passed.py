@@ -17,6 +17,7 @@ from gateway.pages.upstream_query import Asking
 from gateway.routing import client_rules, request_facts
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
+from gateway.stored import references
 from operate.owner_store import Place
 from translate import tokens, wire
 from translate.errors import ApiError
@@ -31,6 +32,7 @@ async def created(service: Service, request: ClientRequest, asked: Asked) -> Sai
         if found is None:
             return None
         upstream, body, key = found[0], found[1], 0
+        await _names_its_own(service, asked, body)
     else:
         place = await _file_place(service, request, asked)
         if place is None:
@@ -124,6 +126,15 @@ def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tupl
     assert upstream is not None
     rows = [{"custom_id": name, "params": params} for name, params in requests]
     return upstream, wire.dumps({"requests": rows})
+
+
+async def _names_its_own(service: Service, asked: Asked, body: bytes) -> None:
+    """Raises ApiError (404) for a file of another client, as for a request alone."""
+    if service.response_store.shared and references.may_be_in(body):
+        for id in references.named(object_of(body)):
+            place = await noted(service, id)
+            if place is None or place.owner != asked.owner:
+                raise references.unknown(id)
 
 
 async def _file_place(service: Service, request: ClientRequest, asked: Asked) -> Place | None:

@@ -58,7 +58,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         yield from ports.hooks.request(request)
         sent, is_known = None, False  # hooks may have replaced the request
     if ports.response_store.shared and not request.relayed and references.may_be_in(request.body):
-        yield from _names_its_own(request, ports)
+        yield from names_its_own(request, ports)
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
     if request.endpoint.unsealed is not None:
         found = _by_plain_name(found, request, ports)
@@ -83,8 +83,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     return found
 
 
-def _names_its_own(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any]:
-    """Raises ApiError (404) for a file of another client."""
+def names_its_own(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any]:
+    """Yields what has to be awaited. Raises ApiError (404) for a file of another client."""
     yield from _read(request, ports)
     owner, store = owner_of(request.client, request.headers), ports.response_store
     named = references.named(request.parsed())
@@ -92,8 +92,7 @@ def _names_its_own(request: ClientRequest, ports: Ports) -> Generator[Awaitable[
         yield store_sync.fetch(ports.worker_rpc, store, owner, lacking)
     for id in named:
         if store.is_anothers(id, owner):
-            why = "with several clients, each may name what it has made through this proxy"
-            raise ApiError("not_found", f"no '{id[:200]}' of this client is known; {why}")
+            raise references.unknown(id)
 
 
 def _within_bounds(request: ClientRequest, ports: Ports, writer: Writer) -> Generator[Awaitable[Any] | float, Any]:

@@ -35,6 +35,7 @@ from gateway.relay.reply import Reply
 from gateway.routing import client_keys, request_facts
 from gateway.routing.router import Route
 from gateway.runtime import Service
+from gateway.stored import references
 from translate import dialects
 from translate.conversation import Usage
 from translate.dialect import Dialect, Endpoint
@@ -219,6 +220,9 @@ class Relay(HTTPMessageDelegate):
         await self._intake.until_the_model()
         if ports.tags is not None:
             request.tags = ports.tags(request)
+        if ports.response_store.shared and references.may_be_in(request.body):
+            for lacking in resolving.names_its_own(request, ports):
+                await lacking
         self._clock.read = ports.now()
         found = ports.router.routes(request.asked_model, request.protocol, self._facts)
         if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:

@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from translate.errors import ApiError
 from translate.json_fields import list_of, object_of, text_of
 
 _MARKS = (
     b'"file_id"', b'"file_ids"', b'"cachedContent"', b'"cached_content"',
     b"\\u004", b"\\u005", b"\\u006", b"\\u007",  # letters as escapes: a field's name may hold them, too
 )  # fmt: skip
-_FILES = frozenset(("container_upload", "input_file", "input_image"))
+_FILES = frozenset(("computer_screenshot", "container_upload", "input_file", "input_image"))
 _WITH_SOURCE = frozenset(("document", "image"))
-_OF_TOOLS = frozenset(("input_schema", "parameters", "source"))  # keys of what has other words of its own
+_WITH_FILES = ("container", "environment")  # fields that hold files to put there
+_WITHOUT_TYPE = ("images", "input_image_mask", "mask")  # fields that hold a file without the word what it is
+_CALLS = frozenset(("mcp_tool_use", "server_tool_use", "tool_use"))
+# Fields of what has words of its own: a tool's schema, its arguments, its results.
+_OF_TOOLS = frozenset(("args", "arguments", "input_schema", "parameters", "response", "schema", "source"))
 
 
 def may_be_in(body: bytes) -> bool:
@@ -31,28 +36,39 @@ def named(body: dict[str, Any]) -> list[str]:
     return [*dict.fromkeys(id for id in (cached, *_of(body)) if id)]
 
 
+def unknown(id: str) -> ApiError:
+    """The refusal of a request that names what its client has not made."""
+    why = "with several clients, each may name what it has made through this proxy"
+    return ApiError("not_found", f"no '{id[:200]}' of this client is known; {why}")
+
+
 def _of(body: dict[str, Any]) -> Iterator[str]:
     waiting: list[Any] = [body]
     while waiting:
         value = waiting.pop()
         if isinstance(value, list):
             waiting += value
-        elif isinstance(value, dict) and (kind := value.get("type")) != "tool_use":
+        elif isinstance(value, dict):
+            kind = text_of(value, "type")
+            if kind in _CALLS:
+                continue
             yield from _of_part(value, kind)
             waiting += [item for key, item in value.items() if key not in _OF_TOOLS and isinstance(item, dict | list)]
             if kind == "document":  # it may hold parts
                 waiting.append(object_of(value, "source").get("content"))
 
 
-def _of_part(part: dict[str, Any], kind: Any) -> Iterator[str]:
-    if not isinstance(kind, str):
-        kind = ""
+def _of_part(part: dict[str, Any], kind: str) -> Iterator[str]:
     if kind in _FILES:
         yield text_of(part, "file_id")
     elif kind == "file":
         yield text_of(object_of(part, "file"), "file_id")
     elif kind in _WITH_SOURCE:
         yield text_of(object_of(part, "source"), "file_id")
-    for id in list_of(object_of(part, "container"), "file_ids"):
-        if isinstance(id, str):
-            yield id
+    for field in _WITH_FILES:
+        if field in part:
+            yield from (id for id in list_of(object_of(part, field), "file_ids") if isinstance(id, str))
+    for field in _WITHOUT_TYPE:
+        if field in part:
+            held = part[field] if isinstance(part[field], list) else [part[field]]
+            yield from (text_of(each, "file_id") for each in held if isinstance(each, dict))

@@ -73,6 +73,22 @@ def test_what_a_client_may_not_use_is_refused_before_it_goes(tmp_path: Path) -> 
             assert not up.requests
 
 
+def test_a_batch_names_only_its_own_clients_files(tmp_path: Path) -> None:
+    source = {"type": "document", "source": {"type": "file", "file_id": "file_alice"}}
+    asked: Any = requests(2)
+    asked[1]["params"]["messages"] = [{"role": "user", "content": [source]}]
+    with Upstream(theirs) as up:
+        with House(house_text("m = a", CLIENTS, a=HAS.format(up.url)), folder=tmp_path) as house:
+            store = house.proxy.service.response_store
+            house.on_loop(lambda: store.went("file_alice", "alice", "a"))
+            with sdk(house, "bobby-key-0123456789") as bobby:
+                with pytest.raises(anthropic.NotFoundError, match="'file_alice' of this client"):
+                    bobby.messages.batches.create(requests=asked)
+            assert not up.requests
+            with sdk(house) as alice:
+                assert alice.messages.batches.create(requests=asked).id == BATCH["id"]
+
+
 @pytest.mark.parametrize("bound", ["tokens_per_minute = 1000000", "usd_per_day = 5", "tokens_per_month = 5000000"])
 def test_what_is_counted_is_run_here(bound: str, tmp_path: Path) -> None:
     """What an upstream runs as a batch is in no sum."""

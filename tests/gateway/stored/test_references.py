@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
+import anthropic
+import openai
 import pytest
 
 from gateway.stored import references
@@ -21,9 +25,10 @@ REPLIES: dict[str, Any] = {
     "responses": {"id": "resp_1", "object": "response", "created_at": 1, "model": "m", "status": "completed",
                   "output": []},
     "gemini": {"candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]}, "finishReason": "STOP"}]},
+    "images": {"created": 1, "data": [{"b64_json": "aGk="}]},
 }  # fmt: skip
 PATHS = {"messages": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses",
-         "gemini": "/v1beta/models/m:generateContent"}  # fmt: skip
+         "gemini": "/v1beta/models/m:generateContent", "images": "/v1/images/edits"}  # fmt: skip
 
 
 def said(content: Any) -> dict[str, Any]:
@@ -51,6 +56,15 @@ NAMING = {
         {"type": "input_image", "file_id": "ID"}]}]}),
     "a container": ("responses", {"model": "m", "input": "hi", "tools": [
         {"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["ID"]}}]}),
+    "a shell": ("responses", {"model": "m", "input": "hi", "tools": [
+        {"type": "shell", "environment": {"type": "container_auto", "file_ids": ["ID"]}}]}),
+    "a screen": ("responses", {"model": "m", "input": [{"type": "computer_call_output", "call_id": "c", "output": {
+        "type": "computer_screenshot", "file_id": "ID"}}]}),
+    "a mask": ("responses", {"model": "m", "input": "hi", "tools": [
+        {"type": "image_generation", "input_image_mask": {"file_id": "ID"}}]}),
+    "an edit": ("images", {"model": "m", "prompt": "hi", "images": [{"file_id": "ID"}]}),
+    "an edit's mask": ("images", {"model": "m", "prompt": "hi", "images": [{"image_url": "data:image/png;base64,aGk="}],
+                                  "mask": {"file_id": "ID"}}),
     "what is cached": ("gemini", {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "cachedContent": "ID"}),
 }  # fmt: skip
 
@@ -59,7 +73,7 @@ NAMING = {
 @pytest.mark.parametrize("what", NAMING)
 def test_what_a_request_names_is_its_clients_own(what: str, escaped: bool) -> None:
     protocol, asked = NAMING[what]
-    text = one_upstream("URL", protocol) + CLIENTS
+    text = one_upstream("URL", "chat" if protocol == "images" else protocol) + CLIENTS
     with Upstream([Answer.json(REPLIES[protocol])] * 3) as up, House(text.replace("URL", up.url)) as house:
         store = house.proxy.service.response_store
         house.on_loop(lambda: store.went("file_ann", "ann", "up"))
@@ -87,6 +101,55 @@ def test_what_tools_are_told_names_no_file() -> None:
     text = {"type": "text", "text": '{"type": "input_file", "file_id": "7"}'}
     made = {"type": "code_execution_output", "file_id": "file_made"}  # by the upstream, in an earlier turn
     assert references.named({"messages": [{"content": [call, text, made]}], "tools": [tool]}) == []
+    said = {"type": "input_file", "file_id": "7", "images": [{"file_id": "7"}], "mask": {"file_id": "7"}}
+    parts = [{"functionCall": {"name": "f", "args": said}}, {"functionResponse": {"name": "f", "response": said}}]
+    calls = [{"function": {"name": "f", "arguments": said}}, {"type": "server_tool_use", "id": "s", "input": said}]
+    messages = [{"role": "assistant", "tool_calls": calls, "content": calls}]
+    assert references.named({"contents": [{"parts": parts}], "messages": messages}) == []
+
+
+MADE_THERE = {"bash_code_execution_output", "code_execution_output", "container_file_citation", "file_citation",
+              "file_path"}  # fmt: skip
+ELSEWHERE = {"BetaManagedAgentsFileResourceParams", "Result"}  # what is not served; a search's, made by the upstream
+_PLACE = re.compile(r'^class (\w+)|^    (file_ids?): |^    type: .*Literal\["(\w+)"', re.MULTILINE)
+NAMED_BY = {"file_id": {"type": "T", "file_id": "ID"}, "file_ids": {"container": {"type": "T", "file_ids": ["ID"]}}}
+OF_NO_TYPE = {
+    "FileFile": {"type": "file", "file": {"file_id": "ID"}},
+    "ImageInputReferenceParam": {"images": [{"file_id": "ID"}]},
+    "ImageGenerationInputImageMask": {"input_image_mask": {"file_id": "ID"}},
+}
+
+
+def test_every_place_that_the_sdks_have_for_a_file_is_known() -> None:
+    """A new one, in a later SDK, is one more way to have the model read another client's file."""
+    found: dict[str, tuple[str, str]] = {}
+    for package, folders in ((openai, ("responses", "chat", ".")), (anthropic, (".", "beta"))):
+        for folder in folders:
+            for file in (Path(str(package.__file__)).parent / "types" / folder).glob("*param*.py"):
+                if folder != "." or package is anthropic or file.name.startswith("image"):
+                    found |= _places(file.read_text())
+    assert {"file_ids", "file_id"} <= {field for field, _ in found.values()} and len(found) > 15
+    for name, (field, kind) in found.items():
+        if kind in MADE_THERE or name in ELSEWHERE:
+            continue
+        part = next((part for of, part in OF_NO_TYPE.items() if name.endswith(of)), None)
+        if part is None:
+            raw = json.dumps(NAMED_BY[field]).replace('"T"', json.dumps(kind))
+            part = {"type": "document", "source": json.loads(raw)} if kind == "file" else json.loads(raw)
+        assert references.named({"input": [part]}) == ["ID"], (name, field, kind)
+
+
+def _places(text: str) -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    name = field = kind = ""
+    for match in [*_PLACE.finditer(text), None]:
+        if match is None or match[1]:
+            if field:
+                found[name] = field, kind
+            name, field, kind = match[1] if match else "", "", ""
+        else:
+            field, kind = match[2] or field, match[3] or kind
+    return found
 
 
 @pytest.mark.parametrize("odd", [
