@@ -44,7 +44,7 @@ def build_wheel(wheel_directory: str, config_settings: Any = None, metadata_dire
 
 
 def build_sdist(sdist_directory: str, config_settings: Any = None) -> str:
-    files = contents.program() | {name: (contents.ROOT / name).read_bytes() for name in contents.SOURCE_ONLY}
+    files = contents.program() | contents.source_only()
     files |= {f"extras/{name}.txt": (contents.ROOT / f"extras/{name}.txt").read_bytes() for name in contents.extras()}
     files |= {f"bundle/{path.name}": path.read_bytes() for path in (contents.ROOT / "bundle").glob("*.py")}
     project = tomllib.loads((contents.ROOT / "pyproject.toml").read_text())["project"]

@@ -74,8 +74,8 @@ def offline_folder(
     found: Sequence[wheels.Wheel], commit: str, parts: bytes, extras: Sequence[str] = ()
 ) -> dict[str, bytes]:
     """The contents of the zip, bytes by name: the program as in a checkout, and the wheels that run.sh installs."""
-    names = (*contents.SOURCE_ONLY, *(f"extras/{name}.txt" for name in extras))
-    files = contents.program() | {name: (ROOT / name).read_bytes() for name in names}
+    files = contents.program() | contents.source_only()
+    files |= {f"extras/{name}.txt": (ROOT / f"extras/{name}.txt").read_bytes() for name in extras}
     files |= {f"wheels/{wheel.path.name}": wheel.path.read_bytes() for wheel in found}
     files |= {"build.json": _json({"version": VERSION, "commit": commit}), "sbom.cdx.json": parts} | _licenses(found)
     return {f"anthropic-proxy-{VERSION}/{name}": data for name, data in files.items()}

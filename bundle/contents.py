@@ -14,10 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("gateway", "translate", "upstream", "operate", "console", "conformance", "bench", "demo")
 BESIDE = ("proxy.py", "settings.ini", "LICENSE", "requirements.txt")
 DATA = {".py", ".json", ".html", ".css", ".js", ".txt", ".typed"}
-SOURCE_ONLY = (
-    *("run.sh", "README.md", "CHANGELOG.md", "requirements-dev.txt", "pyproject.toml"),
-    *("deploy/install.sh", "deploy/anthropic-proxy.service", "deploy/anthropic-proxy.socket"),
-)
+SOURCE_ONLY = ("run.sh", "requirements-dev.txt", "pyproject.toml")
+PAPERS = ("README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md")
+WITH_ALL = ("docs", "deploy")  # folders that are shipped whole: who has no network reads them, too
 
 
 _ALWAYS = re.compile(r"(platform_python_implementation|implementation_name) != 'PyPy'")
@@ -43,6 +42,13 @@ def program() -> dict[str, bytes]:
         for path in (ROOT / package).rglob("*"):
             if path.is_file() and path.suffix in DATA and "__pycache__" not in path.parts:
                 names.append(path.relative_to(ROOT).as_posix())
+    return {name: (ROOT / name).read_bytes() for name in sorted(names)}
+
+
+def source_only() -> dict[str, bytes]:
+    """What a zip and a source distribution have besides, sorted: bytes by path."""
+    found = (path for folder in WITH_ALL for path in (ROOT / folder).rglob("[!.]*") if path.is_file())
+    names = [*SOURCE_ONLY, *PAPERS, *(path.relative_to(ROOT).as_posix() for path in found)]
     return {name: (ROOT / name).read_bytes() for name in sorted(names)}
 
 

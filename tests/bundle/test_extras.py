@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import posixpath
+import re
 import zipfile
 from pathlib import Path
 
@@ -39,6 +41,22 @@ def test_the_name_tells_what_is_inside() -> None:
 def test_the_zip_has_the_file_that_its_proxy_installs_from() -> None:
     plain, with_redis = build.offline_folder([], "abc", b"{}"), build.offline_folder([], "abc", b"{}", ["redis"])
     assert with_redis.keys() - plain.keys() == {f"anthropic-proxy-{build.VERSION}/extras/redis.txt"}
+
+
+_LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)|\b(docs/\w+\.md)")
+
+
+def test_who_has_no_network_finds_what_the_papers_of_the_zip_point_to() -> None:
+    """The zip is for hosts without one, and its README is mostly pointers."""
+    made = build.offline_folder([], "abc", b"{}")
+    root = f"anthropic-proxy-{build.VERSION}"
+    papers = {name: data.decode() for name, data in made.items() if name.endswith((".md", "/settings.ini"))}
+    assert {f"{root}/README.md", f"{root}/docs/operations.md", f"{root}/SECURITY.md"} <= papers.keys()
+    for name, text in papers.items():
+        for near, from_root in _LINK.findall(text):
+            told = posixpath.normpath(posixpath.join(posixpath.dirname(name), near) if near else f"{root}/{from_root}")
+            assert any(each == told or each.startswith(f"{told}/") for each in made), f"{name} points to {told}"
+    assert f"{root}/deploy/nginx.conf" in made and f"{root}/deploy/Dockerfile" in made
 
 
 def test_pip_knows_them_by_name(tmp_path: Path) -> None:
