@@ -7,9 +7,10 @@ responses. Names of models become those of the upstream, and the address of resu
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
-from gateway.batches import messages_batches, openai_batches
+from gateway.batches import file_of_requests, messages_batches, openai_batches
 from gateway.batches.asked import Asked, Said
 from gateway.flow.client_request import ClientRequest
 from gateway.limits.budget import Bounds
@@ -18,6 +19,7 @@ from gateway.routing import client_rules, request_facts
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 from gateway.stored import references
+from gateway.stored.store import ANYONE
 from operate.owner_store import Place
 from translate import tokens, wire
 from translate.errors import ApiError
@@ -32,7 +34,8 @@ async def created(service: Service, request: ClientRequest, asked: Asked) -> Sai
         if found is None:
             return None
         upstream, body, key = found[0], found[1], 0
-        await _names_its_own(service, asked, body)
+        if service.response_store.shared and references.may_be_in(body):
+            await _are_its_own(service, asked, references.named(object_of(body)))
     else:
         place = await _file_place(service, request, asked)
         if place is None:
@@ -40,6 +43,9 @@ async def created(service: Service, request: ClientRequest, asked: Asked) -> Sai
         _may_send_unread(service, request.client, place.upstream, counted=counted)
         upstream, body = service.router.upstreams[place.upstream], asked.body
         key = upstream.key_number(place.key)
+        if service.response_store.shared:
+            file_id = str(object_of(asked.body).get("input_file_id"))
+            await _are_its_own(service, asked, await file_of_requests.names(service, asked, upstream, place, file_id))
     said = await _ask(service, request, asked, upstream, key, body)
     if said.status < 300 and isinstance(id := object_of(said.body).get("id"), str):
         service.response_store.went(id, asked.owner, upstream.name, upstream.key_names[key])
@@ -128,13 +134,12 @@ def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tupl
     return upstream, wire.dumps({"requests": rows})
 
 
-async def _names_its_own(service: Service, asked: Asked, body: bytes) -> None:
-    """Raises ApiError (404) for a file of another client, as for a request alone."""
-    if service.response_store.shared and references.may_be_in(body):
-        for id in references.named(object_of(body)):
-            place = await noted(service, id)
-            if place is None or place.owner != asked.owner:
-                raise references.unknown(id)
+async def _are_its_own(service: Service, asked: Asked, ids: Sequence[str]) -> None:
+    """Raises ApiError (404) for what another client has made, as for a request alone."""
+    for id in ids:
+        place = await noted(service, id)
+        if place is None or place.owner not in (asked.owner, ANYONE):
+            raise references.unknown(id)
 
 
 async def _file_place(service: Service, request: ClientRequest, asked: Asked) -> Place | None:

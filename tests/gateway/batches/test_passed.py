@@ -178,3 +178,56 @@ def test_openais_goes_where_its_file_is(tmp_path: Path) -> None:
             assert client.batches.cancel(got.id).id == got.id
             with openai_sdk(house, "bobby-key-0123456789") as bobby, pytest.raises(openai.NotFoundError):
                 bobby.batches.retrieve(got.id)
+
+
+def lines(**named: Any) -> bytes:
+    plain = {"model": "m", "input": "hi"}
+    rows = [{"custom_id": f"r{len(more)}", "method": "POST", "url": "/v1/responses", "body": plain | more}
+            for more in ({}, named)]  # fmt: skip
+    return b"\n".join(json.dumps(row).encode() for row in rows) + b"\n"
+
+
+FILE_OF = {"role": "user", "content": [{"type": "input_file", "file_id": "file_alice"}]}
+READING: dict[str, Any] = {
+    "nothing of others": (lines(), 200),
+    "a file": (lines(input=[FILE_OF]), 404),
+    "a file, escaped": (lines(input=[FILE_OF]).replace(b'"file_id"', b'"f\\u0069le_id"'), 404),
+    "a response": (lines(previous_response_id="resp_alice"), 404),
+    "a conversation": (lines(conversation="conv_1"), 400),
+    "no JSON, with a mark": (lines() + b'{"file_id"', 400),
+    "what cannot be read": (None, 502),
+    "too much": (b" " * (2 << 20), 403),
+}
+
+
+@pytest.mark.parametrize("what", READING)
+def test_lines_of_a_file_name_only_what_is_their_clients_own(what: str, tmp_path: Path) -> None:
+    """The upstream runs them with a key that all clients share."""
+    content, status = READING[what]
+
+    def answer(request: Any) -> Answer:
+        if request.path.endswith("/content"):
+            return Answer(body=content) if content is not None else Answer.json({"error": {"message": "no"}}, 400)
+        kind = "batch" if request.path.endswith("/batches") else "file"
+        return Answer.json({"id": f"{kind}-their1", "object": kind, "bytes": 1, "created_at": 1, "filename": "x",
+                            "purpose": "batch", "status": "processed"})  # fmt: skip
+
+    section = "protocol = chat, responses\nbase_url = {}\nfiles = true\nbatches = true\n"
+    asked: Any = {"endpoint": "/v1/responses", "completion_window": "24h"}
+    with Upstream(answer) as up:
+        text = house_text("* = a", CLIENTS + "[limits]\nreply_mb = 1\n", a=section.format(up.url))
+        with House(text, folder=tmp_path) as house:
+            store = house.proxy.service.response_store
+            house.on_loop(lambda: [store.went(id, "alice", "a") for id in ("file_alice", "resp_alice")])
+            for key, expected in (("bobby-key-0123456789", status), ("alice-key-0123456789", 200)):
+                if expected == 200 and status not in (200, 404):
+                    continue  # it holds for whoever asks
+                with openai_sdk(house, key) as client:
+                    made = client.files.create(file=("x.jsonl", b"{}\n"), purpose="batch")
+                    if expected == 200:
+                        assert client.batches.create(input_file_id=made.id, **asked).id == "batch-their1"
+                        continue
+                    with pytest.raises(openai.APIStatusError) as caught:
+                        client.batches.create(input_file_id=made.id, **asked)
+                    assert caught.value.status_code == expected
+                    assert not [request for request in up.requests if request.path == "/v1/batches"]
