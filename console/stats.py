@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     url = options.url or (tls.own_url(chosen.server) if chosen else "")
     key = options.key or _key_of(chosen)
     trusted = tls.trusting(chosen.server) if chosen and not options.url else None
-    live = sys.stdout.isatty() and not options.once
+    live = sys.stdout.isatty() and not options.once and os.environ.get("TERM") != "dumb"
     try:
         _run(Asked(url, key, trusted), options.every if live else 0.0)
     except Unreachable as why:
@@ -139,11 +139,12 @@ def _run(asked: Asked, every: float) -> None:
         _print("\n".join(screen(asked.url, _look(asked), 120)))
         return
     said = _look(asked)
+    red = "" if os.environ.get("NO_COLOR") else RED  # https://no-color.org
     sys.stdout.write(HIDE + CLEAR)
     try:
         while True:
             size = shutil.get_terminal_size()
-            lines = screen(asked.url, said, size.columns, BOLD, DIM, RED, OFF)[: size.lines - 1]
+            lines = screen(asked.url, said, size.columns, BOLD, DIM, red, OFF)[: size.lines - 1]
             sys.stdout.write(HOME + "".join(f"{line}{OFF}{CLEAR_LINE}\n" for line in lines) + CLEAR_REST)
             sys.stdout.flush()
             time.sleep(every)  # noqa: TID251 - the same

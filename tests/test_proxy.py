@@ -114,6 +114,26 @@ def test_a_reader_that_goes_is_no_fault(words: list[str]) -> None:
     assert done.returncode == 141 and b"Error" not in done.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["--print-config"], ["help"], ["usage"], ["doctor", "demo"]])
+def test_a_full_disk_is_told_in_words(words: list[str], unbuffered: str) -> None:
+    """As with `./run.sh usage --csv > report.csv`."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, ROOT / "proxy.py", *words], stdout=full, stderr=subprocess.PIPE, timeout=30,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert done.returncode == 74 and b"Traceback" not in done.stderr
+    assert done.stderr.endswith(b"what is printed cannot be written: No space left on device\n")
+
+
+def test_names_that_a_terminal_cannot_show_are_escaped(tmp_path: Path) -> None:
+    file = tmp_path / "s.ini"
+    file.write_text(f"{DEMO}[models]\n日本* = demo\n")
+    shown = run("--config", str(file), "--print-config", environ={"PYTHONIOENCODING": "ascii"})
+    assert shown.returncode == 0 and "\\u65e5\\u672c* = demo" in shown.stdout, shown.stderr
+
+
 def test_check_print_version() -> None:
     assert run("--check-config").stdout == "ok\n"
     unwritable = run("--check-config", "--set", "logging.dir=/proc/no/logs").stdout

@@ -84,7 +84,7 @@ def test_live_in_a_terminal(up: Upstream) -> None:
         told(house, message(), ADMIN)
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "console.stats", "--url", house.url, "--every", "0.2"]
-        environ = os.environ | {"PROXY_KEY": ADMIN["x-api-key"], "COLUMNS": "60", "LINES": "20"}
+        environ = os.environ | {"PROXY_KEY": ADMIN["x-api-key"], "COLUMNS": "60", "LINES": "20", "TERM": "xterm"}
         with subprocess.Popen(command, cwd=ROOT, env=environ, stdin=theirs, stdout=theirs, stderr=theirs,
                               start_new_session=True, preexec_fn=_own_terminal) as running:  # fmt: skip
             os.close(theirs)
@@ -99,6 +99,31 @@ def test_live_in_a_terminal(up: Upstream) -> None:
     frame = said.split(b"\x1b[H")[2].decode()
     lines = [re.sub(r"\x1b\[[0-9?]*[A-Za-z]", "", line) for line in frame.split("\r\n")]
     assert "anthropic-proxy" in lines[0] and len(lines) <= 20 and max(map(len, lines)) <= 60
+
+
+@pytest.mark.parametrize(("environ", "once", "red"), [
+    ({"TERM": "xterm"}, False, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False, False),
+    ({"TERM": "dumb"}, True, False),
+])  # fmt: skip
+def test_a_terminal_gets_what_it_knows(up: Upstream, environ: dict[str, str], once: bool, red: bool) -> None:
+    with House(ini(up.url, CLIENTS)) as house:
+        assert house.post("/dashboard/drain/dead", {}, ADMIN)[0] == 200
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "console.stats", "--url", house.url, "--every", "0.2"]
+        own = {"PATH": os.environ["PATH"], "PROXY_KEY": ADMIN["x-api-key"], "COLUMNS": "90", "LINES": "30"} | environ
+        with subprocess.Popen(command, cwd=ROOT, env=own, stdin=theirs, stdout=theirs, stderr=theirs) as running:
+            said = b""
+            while said.count(b"upstream, 5 min") < 1 or b"latest" not in said:
+                said += os.read(ours, 65536)
+            if not once:
+                running.send_signal(signal.SIGINT)
+            try:
+                assert running.wait(10) == 0
+            finally:
+                running.kill()
+                os.close(theirs)
+                os.close(ours)
+    assert b"drained" in said and (b"\x1b[31m" in said) is red and (b"\x1b" not in said) is once
 
 
 def _own_terminal() -> None:
