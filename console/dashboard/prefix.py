@@ -13,6 +13,8 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from translate import recurring
+
 MAX_PARTS = 1_000  # the most parts of a kind that are hashed
 
 SYSTEM = ("system", "instructions")
@@ -115,8 +117,12 @@ def _text(piece: Any) -> Any:
 
 
 def _hashes(parts: Iterable[Any]) -> array[int]:
-    dumps = marshal.dumps
-    return array("q", [hash(dumps(_unmarked(part), _BY_VALUE)) for part in parts])
+    return array("q", [recurring.of(part, _hash) for part in parts])
+
+
+def _hash(part: Any) -> int:
+    plain = dict(part) if type(part) is recurring.Recurring else part  # marshal takes no other classes
+    return hash(marshal.dumps(_unmarked(plain), _BY_VALUE))
 
 
 def _unmarked(part: Any) -> Any:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
 
+from console.dashboard import prefix
 from console.dashboard.cachewatch import MAX_CHANGES, MAX_SESSIONS, MAX_THREADS, MAX_WAITING, CacheWatch
+from translate import recurring
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 
@@ -198,3 +201,20 @@ def test_nonsense_breaks_nothing(data: dict[str, Any]) -> None:
     talk = Talk()
     for one in (data, request(2), data, data | {"system": "y", "tools": [{"function": 3}]}, data):
         talk.ask(one)
+
+
+def test_what_recurs_has_the_hash_of_its_value() -> None:
+    """Long conversations that are translated are made of parts that are remembered, and are no plain objects."""
+    said = request(9, system=[{"type": "text", "text": "you are", **MARK}])
+    raw = json.dumps(said).encode()
+    memory = recurring.MEMORY.most
+    recurring.MEMORY.resize(1 << 20)
+    try:
+        read = recurring.loads(raw)
+        assert {type(part) for name in ("messages", "tools", "system") for part in read[name]} == {recurring.Recurring}
+        talk = Talk()
+        assert prefix.of(read, "m") == prefix.of(said, "m")
+        assert [talk.ask(data) for data in (said, read, recurring.loads(raw), said)] == [None] * 4
+        assert talk.ask(recurring.loads(raw.replace(b"turn 2", b"turn X")))["where"] == "messages[2]"
+    finally:
+        recurring.MEMORY.most = memory

@@ -141,16 +141,17 @@ def test_bodies_are_shown_only_where_the_settings_log_them(up: Upstream, tmp_pat
         assert UP_KEY not in json.dumps(bodies)
 
 
-def test_sessions_and_what_broke_their_cache(up: Upstream) -> None:
-    session = {"metadata": {"user_id": "user_secret-name"}}
+@pytest.mark.parametrize("said", ["hi", [{"type": "text", "text": "hi"}]])
+def test_sessions_and_what_broke_their_cache(up: Upstream, said: Any) -> None:
+    session = {"metadata": {"user_id": "user_secret-name"}, "messages": [{"role": "user", "content": said}]}
     with House(ini(up.url)) as house:
         told(house, message(system="be", **session))
         told(house, message(system="been", **session))
         told(house, message())
-        said = data(house, "cache")
-        [one] = said["sessions"]
+        shown = data(house, "cache")
+        [one] = shown["sessions"]
         assert one["requests"] == 2 and one["hit"] == 0.4 and one["changes"][0]["where"] == "system[0]"
-        assert not said["parses"] and "secret-name" not in json.dumps(said)
+        assert not shown["parses"] and "secret-name" not in json.dumps(shown)
         rows = data(house, "requests")["requests"]
         assert [row["broke"] for row in rows] == [None, "system[0]", None]
         assert rows[1]["session"] == rows[2]["session"] == one["session"] and rows[0]["session"] == ""
