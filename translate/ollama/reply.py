@@ -45,7 +45,7 @@ def error(error: ApiError, request_id: str = "") -> bytes:
 class Lines:
     """See translate.dialect.Framing. generates: of /api/generate, whose text is a field of its own."""
 
-    __slots__ = ("_after", "_before", "_decoder", "_generates", "_head", "_kept", "_over", "_part", "_pieces")
+    __slots__ = ("_after", "_before", "_calls", "_decoder", "_generates", "_head", "_kept", "_over", "_part", "_pieces")
 
     def __init__(self, generates: bool) -> None:
         self._generates = generates
@@ -55,6 +55,7 @@ class Lines:
         self._before = self._after = b""
         self._kept: list[bytes] = []
         self._pieces = 0
+        self._calls = 0
         self._over = False
 
     def __repr__(self) -> str:
@@ -97,7 +98,9 @@ class Lines:
                 self._open(event.part)
             case Close():
                 if isinstance(self._part, ToolCall):
-                    out.append(self._line({"content": "", "tool_calls": [call(self._part, wire.text_of(self._kept))]}))
+                    made = call(self._part, self._calls, wire.text_of(self._kept))
+                    out.append(self._line({"content": "", "tool_calls": [made]}))
+                    self._calls += 1
                 elif isinstance(self._part, Unknown):
                     out += map(self._line, map(_shown, self._part.parts))
                 self._part, self._before = None, b""
@@ -136,8 +139,9 @@ def _shown(part: Part) -> Body:
     return {"content": "" if is_told else f"\n\n{reply_media.in_words(part)}\n"}
 
 
-def call(part: ToolCall, arguments: str) -> Body:
-    function = {"name": part.name, "arguments": wire.loads(repair.arguments(arguments))}
+def call(part: ToolCall, index: int, arguments: str) -> Body:
+    """Returns a call. index: its number in the reply, without which clients take several calls for parts of one."""
+    function = {"index": index, "name": part.name, "arguments": wire.loads(repair.arguments(arguments))}
     return ({"id": part.id} if part.id else {}) | {"function": function}
 
 

@@ -11,7 +11,7 @@ from tests.gateway.flow.test_gemini import CALLING, PROTOCOLS, SAYING, answer, h
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import house_text, streams
-from translate.conversation import Text
+from translate.conversation import Start, Stop, Text, ToolCall
 
 PNG = "iVBORw0KGgo="
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {
@@ -34,7 +34,7 @@ def test_a_chat_streams_unless_it_is_told_not_to(protocol: str) -> None:
     assert "".join(each["message"].get("thinking", "") for each in said) == "Hm, the weather."
     assert "".join(each["message"]["content"] for each in said) == "I look ➜ now."
     (call,) = [call for each in said for call in each["message"].get("tool_calls", ())]
-    assert call["function"] == {"name": "get_weather", "arguments": {"city": "Köln", "days": 2}}
+    assert call["function"] == {"index": 0, "name": "get_weather", "arguments": {"city": "Köln", "days": 2}}
     assert all(each["done"] is False and each["message"]["role"] == "assistant" for each in said)
     assert (last["done"], last["done_reason"]) == (True, "stop")
     assert (last["prompt_eval_count"], last["eval_count"]) == (25, 9)
@@ -42,6 +42,19 @@ def test_a_chat_streams_unless_it_is_told_not_to(protocol: str) -> None:
                               "tool_calls": [call]}  # fmt: skip
     assert one["done"] is True and one["eval_count"] == 9
     assert last["created_at"] == one["created_at"] or last["created_at"][:2] == "20"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_several_calls_are_told_apart(protocol: str) -> None:
+    """Open WebUI and LiteLLM put calls of one number together, as parts of one."""
+    calls = [event for n in "ab" for event in part(ToolCall(f"call_{n}", "get_weather"), f'{{"city":"{n}"}}')]
+    events = [Start(model="m"), *calls, Stop("tool_calls")]
+    with scripted(protocol, events) as up, house(up, protocol) as here:
+        said = lines(here.post("/api/chat", ASK | {"tools": [WEATHER]})[2])
+        one = json.loads(here.post("/api/chat", ASK | {"tools": [WEATHER], "stream": False})[2])
+    called = [call["function"] for each in said for call in each["message"].get("tool_calls", ())]
+    assert called == [call["function"] for call in one["message"]["tool_calls"]]
+    assert [(call["index"], call["arguments"]["city"]) for call in called] == [(0, "a"), (1, "b")]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
