@@ -11,6 +11,7 @@ import pytest
 from gateway.pages.astray import alike, meant
 from tests.support.house import House, one_upstream
 
+GEMINI = "/v1beta/models/{model}"
 SETTINGS = one_upstream("http://127.0.0.1:9", "chat")
 
 
@@ -26,6 +27,14 @@ SETTINGS = one_upstream("http://127.0.0.1:9", "chat")
         ("/v1/chat/completions/chat/completions", "/v1/chat/completions", "write /v1 in place of /v1/chat/completions"),
         ("/v1beta/openai/chat/completions", "/v1/chat/completions", "write /v1 in place of /v1beta/openai"),
         ("/api/v1/chat/completions", "/v1/chat/completions", "remove /api from"),
+        ("/models/gemini-9:generateContent", f"{GEMINI}:generateContent", "add /v1beta to"),
+        ("/models/up/gemini-9:countTokens", f"{GEMINI}:countTokens", "add /v1beta to"),
+        ("/v1beta/v1beta/models/m:streamGenerateContent", f"{GEMINI}:streamGenerateContent", "remove /v1beta from"),
+        ("/v1beta/v1beta/models", "/v1beta/models", "remove /v1beta from"),
+        ("/gemini/v1beta/models/m:embedContent", f"{GEMINI}:embedContent", "remove /gemini from"),
+        ("/v1/model/anthropic.m/invoke", "/model/{model}/invoke", "remove /v1 from"),
+        ("/v1/api/chat", "/api/chat", "remove /v1 from"),
+        ("/api/api/tags", "/api/tags", "remove /api from"),
     ],
 )
 def test_a_base_url_that_is_a_little_wrong(path: str, address: str, todo: str) -> None:
@@ -33,7 +42,10 @@ def test_a_base_url_that_is_a_little_wrong(path: str, address: str, todo: str) -
     assert found is not None and found[0] == address and found[1].startswith(todo), found
 
 
-@pytest.mark.parametrize("path", ["/v1/threads/t/messages", "/v1/vector_stores/v/files", "/v1/vector_stores", "/x", ""])
+@pytest.mark.parametrize("path", [
+    "/v1/threads/t/messages", "/v1/vector_stores/v/files", "/v1/vector_stores", "/x", "", "/v1beta/models/m:unknown",
+    "/models/:generateContent", "/model/m/other",
+])  # fmt: skip
 def test_what_is_another_endpoint_is_none(path: str) -> None:
     assert meant(path) is None
 
@@ -56,5 +68,7 @@ def test_the_official_sdks_tell_it() -> None:
                     model="m", max_tokens=1, messages=[{"role": "user", "content": "hi"}]
                 )
         body = house.post("/anthropic/v1/messages", {})[2]
+        status, _, of_gemini = house.post("/models/m:generateContent", {})
     assert told.value.body == {"type": "error", "error": told.value.body["error"], "request_id": told.value.request_id}
     assert json.loads(body)["type"] == "error"
+    assert (status, json.loads(of_gemini)["error"]["status"]) == (404, "NOT_FOUND")
