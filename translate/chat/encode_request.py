@@ -10,7 +10,7 @@ import hashlib
 import re
 from typing import Any
 
-from translate import affinity, effort, leftovers, websearch
+from translate import affinity, effort, json_mode, leftovers, websearch
 from translate.bridge import Bridged
 from translate.chat.encode_messages import messages
 from translate.chat.encode_parts import Body
@@ -33,7 +33,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     draft = Draft(conversation, target, "chat", *shared)
     body: Body = {"model": target.model}
     _tools(body, conversation, draft)  # before the messages: reports come in the order of the client's fields
-    body["messages"] = messages(conversation, draft)
+    body["messages"] = messages(conversation if draft.home else json_mode.in_words(conversation), draft)
     _limits(body, conversation, draft)
     if conversation.output is not None:
         body["response_format"] = _format(conversation.output, draft)

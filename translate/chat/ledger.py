@@ -27,7 +27,8 @@ top_p | = top_p; left out beside temperature, under 0.95 beside thinking, and fo
 generationConfig.topP
 reasoning_effort | = thinking, or output_config.effort, by the model | = reasoning.effort | = \
 generationConfig.thinkingConfig, a word or a budget by the model
-response_format | = output_config.format; json_object is asked for in words | = text.format | = \
+response_format | = output_config.format; json_object is asked for in words | = text.format; json_object in words, \
+too, where no message does | = \
 generationConfig.responseSchema, responseMimeType
 user safety_identifier | = metadata.user_id, hashed where Anthropic would refuse it | = user | - Google takes no \
 user's id

@@ -12,7 +12,7 @@ import hashlib
 import re
 from typing import Any
 
-from translate import leftovers, readable_parts, websearch, wire
+from translate import json_mode, leftovers, readable_parts, websearch, wire
 from translate.bridge import Bridged
 from translate.conversation import Conversation, Tool
 from translate.encode_context import Draft
@@ -24,7 +24,6 @@ Body = dict[str, Any]
 
 MAX_USER_ID = 256
 SEARCHERS = websearch.Searchers("messages", re.compile(r"claude", re.I))
-ONE_OBJECT = "Answer with exactly one JSON object and nothing else: no prose, no code fence."
 
 
 def encode(conversation: Conversation, target: Target) -> Encoded:
@@ -45,9 +44,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
             draft.drop(leftovers.CACHE_CONTROL)
     if conversation.stream:
         body["stream"] = True
-    encoded = Encoded(
-        body, draft.dropped, draft.tool_names, bridged.custom, bridged.namespaces, recurs=draft.recurs
-    )
+    encoded = Encoded(body, draft.dropped, draft.tool_names, bridged.custom, bridged.namespaces, recurs=draft.recurs)
     if target.policy.cache_marks and not draft.home:
         encoded.cache_marks = cache_marks.mark(body)
     return encoded
@@ -61,8 +58,8 @@ def _max_tokens(conversation: Conversation, target: Target) -> int:
 
 def _system(conversation: Conversation, draft: Draft) -> str | list[Body]:
     said = blocks(conversation.system if draft.home else readable_parts.system(conversation.system), draft)
-    if conversation.output is not None and conversation.output.kind == "json_object":
-        said.append({"type": "text", "text": ONE_OBJECT})
+    if json_mode.is_wanted(conversation):
+        said.append({"type": "text", "text": json_mode.ONE_OBJECT})
     if len(said) == 1 and said[0].keys() == {"type", "text"}:
         return str(said[0]["text"])
     return said

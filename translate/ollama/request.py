@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import pictures, readable, wire
+from translate import json_mode, pictures, readable, wire
 from translate.errors import BadRequest
 from translate.json_fields import is_number, list_of, object_of, objects_of, text_of
 from translate.pairing import OpenCalls
@@ -32,7 +32,7 @@ def of_chat(body: Body) -> tuple[Body, list[str]]:
     if not isinstance(messages, list):
         raise BadRequest("messages: a list of messages is expected", "messages")
     out, left = _common(body, _CHAT)
-    out["messages"] = _Messages(messages).out
+    out["messages"] = _in_words(_Messages(messages).out, out)
     if tools := list_of(body, "tools"):
         out["tools"] = tools
     return out, left
@@ -45,7 +45,7 @@ def of_generate(body: Body) -> tuple[Body, list[str]]:
     said: list[Body] = [{"role": "user", "content": _content(prompt, list_of(body, "images"))}]
     if system := text_of(body, "system"):
         said.insert(0, {"role": "system", "content": system})
-    out["messages"] = said
+    out["messages"] = _in_words(said, out)
     return out, left
 
 
@@ -87,6 +87,19 @@ def _format(wanted: Any, out: Body) -> None:
         out["response_format"] = {"type": "json_schema", "json_schema": {"name": "output", "schema": wanted}}
     elif wanted not in (None, "", {}):
         raise BadRequest("format: 'json' or a JSON schema is expected", "format")
+
+
+def _in_words(messages: list[Body], out: Body) -> list[Body]:
+    """Returns the messages with one that asks for JSON, where it is wanted without a schema and none does."""
+    if out.get("response_format", {}).get("type") != "json_object" or any(map(_says_json, messages)):
+        return messages
+    return [{"role": "system", "content": json_mode.ONE_OBJECT}, *messages]
+
+
+def _says_json(message: Body) -> bool:
+    content = message["content"]
+    parts = [{"text": content}] if isinstance(content, str) else content
+    return message["role"] != "assistant" and any(json_mode.is_said(part.get("text", "")) for part in parts)
 
 
 class _Messages:

@@ -11,7 +11,7 @@ import hashlib
 import re
 from typing import Any
 
-from translate import affinity, effort, leftovers, websearch
+from translate import affinity, effort, json_mode, leftovers, websearch
 from translate.bridge import Bridged
 from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
 from translate.encode_context import Draft
@@ -25,6 +25,9 @@ MAX_USER = 64  # characters of `user`
 ENCRYPTED = "reasoning.encrypted_content"
 SEARCHERS = websearch.Searchers("responses", re.compile(r"gpt-(?!oss)|\bo[134]\b|codex|grok", re.I))
 
+_SAYS_JSON: Body = {
+    "type": "message", "role": "developer", "content": [{"type": "input_text", "text": json_mode.ONE_OBJECT}],
+}  # fmt: skip
 _CHOICE = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -41,6 +44,8 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     body["input"] = items(conversation, draft)
     if not said and not body["input"] and not draft.home:
         raise BadRequest(f"{draft.words.history}: nothing in them can be sent to this model's upstream")
+    if not draft.home and json_mode.is_unsaid(conversation):
+        body["input"] = [_SAYS_JSON, *body["input"]]
     _tools(body, conversation, target, draft)
     _limits(body, conversation, draft)
     if conversation.output is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.conversations import of_client
-from translate import pair, sealed_reasoning
+from translate import json_mode, pair, sealed_reasoning
 from translate.conversation import (
     Audio,
     Conversation,
@@ -257,7 +257,8 @@ CHAT: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}, []),
     (
         {"verbosity": "low", "response_format": {"type": "json_object"}},
-        {"text": {"format": {"type": "json_object"}, "verbosity": "low"}},
+        {"text": {"format": {"type": "json_object"}, "verbosity": "low"},
+         "input": [message("developer", given(json_mode.ONE_OBJECT)), message("user", given("x"))]},
         [],
     ),
     (
