@@ -30,13 +30,30 @@ _ECHOED: dict[str, tuple[type, ...]] = {
     "max_output_tokens": (int,), "max_tool_calls": (int,), "parallel_tool_calls": (bool,), "prompt_cache_key": (str,),
     "previous_response_id": (str,), "safety_identifier": (str,), "temperature": (int, float), "top_p": (int, float),
     "presence_penalty": (int, float), "frequency_penalty": (int, float), "top_logprobs": (int,), "store": (bool,),
-    "user": (str,),
+    "user": (str,), "truncation": (str,), "tool_choice": (str, dict), "metadata": (dict,),
 }  # fmt: skip
+_NO_SCHEMA: dict[str, Any] = {"description": None, "strict": False}  # what a format that is a schema has at any rate
 
 
 def echo(said: dict[str, Any]) -> dict[str, Any]:
-    """Returns what a request says that its response says again: what is short."""
-    return {key: said[key] for key, kinds in _ECHOED.items() if isinstance(said.get(key), kinds)}
+    """Returns what a request says that its response says again: all but the long instructions and tools. Clients read
+    by it what they have got: LangChain takes a text for JSON only where `text` says so."""
+    echoed = {key: said[key] for key, kinds in _ECHOED.items() if isinstance(said.get(key), kinds)}
+    if isinstance(text := said.get("text"), dict):
+        echoed["text"] = _text(text)
+    if isinstance(reasoning := said.get("reasoning"), dict):
+        words = {key: value for key, value in reasoning.items() if isinstance(value, str)}
+        echoed["reasoning"] = REST["reasoning"] | words
+    return echoed
+
+
+def _text(said: dict[str, Any]) -> dict[str, Any]:
+    form = said.get("format")
+    if not isinstance(form, dict):
+        form = REST["text"]["format"]
+    elif form.get("type") == "json_schema":
+        form = _NO_SCHEMA | {key: value for key, value in form.items() if value is not None}
+    return {"format": form} | ({"verbosity": said["verbosity"]} if isinstance(said.get("verbosity"), str) else {})
 
 
 def response(
