@@ -33,7 +33,7 @@ log = logging.getLogger("gateway")
 SOONEST_HEDGE_S = 0.05
 SURELY = 1.25  # so many times as long as it may be is a request, by a rough count, before it is not sent at all
 SPREAD = 0.1  # of a wait, at most, by which it is longer: not all who wait come back in the same instant
-MOST_TAUGHT = 8  # refusals that a request to a cloud may learn from: they name what they do not take one by one
+MOST_TAUGHT = 8  # refusals that a request may learn from: OpenAI and clouds name what they do not take one by one
 
 OnAnswer = Callable[[Lease, ApiError | Wait | None], None]
 
@@ -224,9 +224,7 @@ class Failover:
             pass  # it is not asked for again
         elif minted is not None and not self._renewed and teaching.refuses_key(failed, error, minted):
             self._renewed = True
-        elif len(self._taught) < (1 if failed.envelope is None else MOST_TAUGHT) and (
-            new := teaching.refused_fields(request, failed, ports, error, body)
-        ):
+        elif len(self._taught) < MOST_TAUGHT and (new := teaching.refused_fields(request, failed, ports, error, body)):
             self._taught.append(new)
         else:
             return False

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import learned_quirks
+from gateway.flow import failover, learned_quirks
 from gateway.flow.learned_quirks import EXPIRY_S, MAX_EACH, MAX_LEARNED, LearnedQuirks, Quirk, read
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
@@ -248,13 +248,23 @@ def test_nothing_is_sent_again_for_what_cannot_be_left_out(ask: Any, refused: st
         assert status == 400 and refused in json.loads(body)["error"]["message"] and len(up.requests) == 1
 
 
-def test_it_is_tried_once_more_and_no_more() -> None:
+def test_what_is_refused_one_by_one_is_learned_within_one_request() -> None:
+    """OpenAI names the first of the parameters that a model does not take, and the next one only after that."""
+    ask = ASK | {"temperature": 0.5, "top_p": 0.5, "stop_sequences": ["x"]}
+    with Upstream(picky("temperature", "top_p", "stop")) as up, House(one_upstream(up.url, "chat")) as house:
+        status, headers, _ = house.post("/v1/messages", ask)
+        assert (status, headers["x-proxy-attempts"], len(up.requests)) == (200, "4", 4)
+        assert set(headers["x-proxy-dropped"].split(", ")) == {"temperature", "top_p", "stop_sequences"}
+        assert house.post("/v1/messages", ask)[0] == 200 and len(up.requests) == 5
+
+
+def test_it_is_tried_so_often_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failover, "MOST_TAUGHT", 2)
     ask = ASK | {"temperature": 0.5, "top_p": 0.5, "stop_sequences": ["x"]}
     with Upstream(picky("temperature", "top_p", "stop")) as up, House(one_upstream(up.url, "chat")) as house:
         status, _, body = house.post("/v1/messages", ask)
-        assert status == 400 and "top_p" in json.loads(body)["error"]["message"] and len(up.requests) == 2
-        assert house.post("/v1/messages", ask)[0] == 400  # one more is learned by each
-        assert house.post("/v1/messages", ask)[0] == 200
+        assert status == 400 and "stop" in json.loads(body)["error"]["message"] and len(up.requests) == 3
+        assert house.post("/v1/messages", ask)[0] == 200  # one more is learned
 
 
 def test_passthrough_is_never_touched() -> None:
