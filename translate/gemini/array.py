@@ -1,4 +1,7 @@
-"""A stream as one JSON array, whose elements are the data of its events: Google's form without `alt=sse`."""
+"""A stream as one JSON array, whose elements are the data of its events: Google's form without `alt=sse`.
+
+Google's own older library reads it character by character, and takes none before the bracket or after the last one.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from translate.dialect import Framed
 class Elements:
     """See translate.dialect.Framing."""
 
-    __slots__ = ("_begun", "_splitter")
+    __slots__ = ("_begun", "_opened", "_splitter")
 
     def __init__(self) -> None:
-        self._begun = False
+        self._opened = False
+        self._begun = False  # there is an element
         self._splitter = sse.Splitter()
 
     def __repr__(self) -> str:
@@ -24,16 +28,21 @@ class Elements:
         return b"".join(self._element(data) for event in self._splitter.feed(events) if (data := _data(event)))
 
     def _element(self, data: bytes) -> bytes:
-        before = b",\r\n" if self._begun else b"["
+        before = b",\r\n" if self._begun else self._opening()
         self._begun = True
         return before + data
 
+    def _opening(self) -> bytes:
+        before = b"" if self._opened else b"["
+        self._opened = True
+        return before
+
     def end(self) -> bytes:
         rest = _data(self._splitter.rest())
-        return (self._element(rest) if rest else b"") + (b"]\n" if self._begun else b"[]\n")
+        return (self._element(rest) if rest else self._opening()) + b"]"
 
     def ping(self) -> bytes:
-        return b"\n"
+        return self._opening() or b"\n"
 
 
 def _data(event: bytes) -> bytes:

@@ -22,7 +22,7 @@ from translate.errors import BadRequest
 from translate.gemini import thinking
 from translate.gemini.decode_contents import decode_contents, instructions
 from translate.gemini.decode_tools import allowed, tools_of
-from translate.gemini.fields import Raw, camel, flag, items, number, section, text, whole, wrong
+from translate.gemini.fields import Raw, camel, flag, items, number, section, text, whole, word, wrong
 from translate.gemini.schema import as_json_schema
 from translate.gemini.words import WORDS
 
@@ -36,6 +36,8 @@ _REFUSED = {
     "continuationToken": "it goes on with a reply that Google has begun, and this model's upstream has not",
 }
 _IN = "generationConfig."
+_MODES = ("MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED")
+_TEXT = 1  # the number of TEXT
 _PLAIN, _JSON = ("", "text/plain"), "application/json"
 
 
@@ -72,7 +74,7 @@ def decode(body: Raw) -> Conversation:
 
 
 def _modalities(left: Raw) -> None:
-    if left.get(f"{_IN}responseModalities") == ["TEXT"]:
+    if left.get(f"{_IN}responseModalities") in (["TEXT"], [_TEXT]):
         del left[f"{_IN}responseModalities"]
 
 
@@ -118,7 +120,7 @@ def _output(config: Raw, conversation: Conversation, left: Raw) -> None:
 def _choice(given: Raw, tools: list[Tool]) -> tuple[ToolChoice | None, list[Tool]]:
     """Returns the choice, and the tools that it leaves: the others are not offered, which comes to the same."""
     config = section(section(given, "toolConfig"), "functionCallingConfig", "toolConfig.")
-    mode = text(config, "mode", "toolConfig.functionCallingConfig.").upper()
+    mode = _mode(config)
     names = [name for name in items(config, "allowedFunctionNames") if isinstance(name, str)]
     tools = allowed(tools, names) if mode in ("ANY", "VALIDATED") else tools
     match mode:
@@ -133,11 +135,15 @@ def _choice(given: Raw, tools: list[Tool]) -> tuple[ToolChoice | None, list[Tool
     raise wrong("toolConfig.functionCallingConfig.mode", f"{mode!r} is none of 'AUTO', 'ANY', 'NONE' and 'VALIDATED'")
 
 
+def _mode(config: Raw) -> str:
+    return word(config, "mode", _MODES, "toolConfig.functionCallingConfig.").upper()
+
+
 def _rest_of_tools(given: Raw, left: Raw) -> None:
     """What toolConfig says beside the choice."""
     config = section(given, "toolConfig")
     left |= {f"toolConfig.{key}": value for key, value in config.items() if key != "functionCallingConfig"}
     if flag(section(config, "functionCallingConfig"), "streamFunctionCallArguments"):
         left["toolConfig.functionCallingConfig.streamFunctionCallArguments"] = True
-    if (mode := section(config, "functionCallingConfig").get("mode")) == "VALIDATED":
+    if (mode := _mode(section(config, "functionCallingConfig"))) == "VALIDATED":
         left["toolConfig.functionCallingConfig.mode"] = mode

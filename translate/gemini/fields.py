@@ -59,6 +59,12 @@ def text(raw: Raw, key: str, where: str = "") -> str:
     return value or ""
 
 
+def word(raw: Raw, key: str, words: tuple[str, ...], where: str = "") -> str:
+    """Returns a word of an enumeration, which JSON of Google's may have as its number. words: by their numbers."""
+    value = raw.get(key)
+    return words[value] if type(value) is int and 0 <= value < len(words) else text(raw, key, where)
+
+
 def number(raw: Raw, key: str, where: str = "") -> float | None:
     """Returns a number, which JSON of Google's may have as a string."""
     value = raw.get(key)

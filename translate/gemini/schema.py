@@ -13,6 +13,7 @@ from translate.gemini.fields import camel
 Schema = dict[str, Any]
 
 MAX_DEPTH = 100
+_TYPES = ("TYPE_UNSPECIFIED", "STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL")
 _COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _SAME = ("description", "enum", "required", "minimum", "maximum", "pattern", "default", "title")
 _RENAMED = {"ref": "$ref", "$ref": "$ref", "example": "examples"}
@@ -55,6 +56,8 @@ def _type(raw: Schema) -> str | list[str]:
     kind = raw.get("type")
     if isinstance(kind, list):  # it is JSON Schema's already
         return [str(each).lower() for each in kind]
+    if type(kind) is int and 0 <= kind < len(_TYPES):  # Google's older library says it by its number
+        kind = _TYPES[kind]
     word = kind.lower() if isinstance(kind, str) and kind != "TYPE_UNSPECIFIED" else ""
     if raw.get("nullable") is True and word and word != "null" and "anyOf" not in raw:
         return [word, "null"]
