@@ -108,7 +108,8 @@ class Draft:
 
     def in_words(self, part: Part) -> str:
         """Returns what a person would read of a part that the protocol has no form for. Returns "" where there is
-        nothing to read; then the part's type is reported. Raises BadRequest for input that the model must see."""
+        nothing to read; then the part's type is reported, as where there are bytes beside the words. Raises BadRequest
+        for input that the model must see."""
         if isinstance(part, Thinking):
             return ""
         if not isinstance(part, Unknown):
@@ -116,7 +117,7 @@ class Draft:
             return ""
         self.leave({part.protocol: part.raw | {"citations": None}})  # there they ask for citations
         text = readable.unknown(part, self._protocol, self.words.ledger)
-        if not text:
+        if not text or readable.has_bytes(part):
             self.drop(part.kind)
         return text
 

@@ -46,6 +46,19 @@ def unknown(part: Unknown, upstream: Protocol, known: Table) -> str:
     return text if part.kind.endswith("result") else f"[{part.kind}]\n{text}"
 
 
+def has_bytes(part: Unknown) -> bool:
+    """Tells whether a part holds a file that its words leave out."""
+    return _has_bytes(part.raw)
+
+
+def _has_bytes(value: Any) -> bool:
+    if isinstance(value, str):
+        return _BINARY.match(value) is not None
+    if isinstance(value, list):
+        return any(map(_has_bytes, value))
+    return isinstance(value, dict) and any(_has_bytes(v) for key, v in value.items() if not _HIDDEN.search(key))
+
+
 def _change(part: Unknown) -> str:
     """Returns how a tool comes or goes in mid-conversation, "" for one that the provider alone can call."""
     tool = part.raw.get("tool")

@@ -63,6 +63,7 @@ def _of_part(part: dict[str, Any], kind: str) -> Iterator[str]:
         yield text_of(part, "file_id")
     elif kind == "file":
         yield text_of(object_of(part, "file"), "file_id")
+        yield text_of(part, "file_id")  # Mistral's
     elif kind in _WITH_SOURCE:
         yield text_of(object_of(part, "source"), "file_id")
     for field in _WITH_FILES:

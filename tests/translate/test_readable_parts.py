@@ -131,6 +131,13 @@ def test_pictures_and_ciphers_are_no_words() -> None:
     assert readable.unknown(Unknown("other", {"type": "y_result", "text": "t"}), "chat", LEDGER) == "t"
 
 
+@pytest.mark.parametrize("upstream", ["messages", "responses", "gemini"])
+def test_bytes_beside_words_are_reported(upstream: Protocol) -> None:
+    sheet = {"type": "new_sheet", "name": "a.xls", "pages": [{"url": "data:application/x-sheet;base64,eA=="}]}
+    out = sent("chat", upstream, [{"role": "user", "content": [sheet]}])
+    assert "[new_sheet]\\na.xls" in json.dumps(out.body) and out.dropped == ["new_sheet"]
+
+
 @pytest.mark.parametrize("upstream", ["messages", "responses"])
 def test_input_that_the_model_must_see_is_refused(upstream: Protocol) -> None:
     video = {"type": "video_url", "video_url": {"url": "http://x/v"}}

@@ -27,7 +27,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.json_fields import arguments_in, objects_of, text_of, thought
+from translate.json_fields import arguments_in, object_of, objects_of, text_of, thought
 from translate.leftovers import BREAKPOINT, CACHE_CONTROL, note_mark
 from translate.pairing import OpenCalls
 
@@ -204,7 +204,7 @@ def _part(raw: Any, path: str) -> Part:
     reader = _READERS.get(str(kind))
     part = reader(raw, path) if reader else Unknown("chat", raw)
     if reader:
-        if rest := {key: value for key, value in raw.items() if key not in ("type", kind, "signature", BREAKPOINT)}:
+        if rest := {key: value for key, value in raw.items() if key not in _READ and key != kind}:
             part.ext.setdefault("chat", {}).update(rest)
     if BREAKPOINT in raw:
         note_mark(raw, BREAKPOINT, part.ext)
@@ -242,17 +242,34 @@ def _image(raw: dict[str, Any], path: str) -> Part:
 
 def _file(raw: dict[str, Any], path: str) -> Part:
     file = raw.get("file")
+    if file is None and text_of(raw, "file_id"):  # Mistral
+        file = raw
     if not isinstance(file, dict):
         raise problems.missing(f"{path}.file")
     title, data = text_of(file, "filename"), text_of(file, "file_data")
-    form: Ext = {"chat.form": {"raw": raw}}
     if not data:
         if not (id := text_of(file, "file_id")):
             raise problems.missing(f"{path}.file.file_data")
-        return Document(file_id=id, title=title, ext=form)
+        return Document(file_id=id, title=title, ext={"chat.form": {"raw": raw}})
+    return _document(data, title, raw, f"{path}.file.file_data")
+
+
+def _file_at(raw: dict[str, Any], path: str) -> Part:
+    """Reads Mistral's document_url, and the file_url of Perplexity and z.ai."""
+    kind = raw["type"]
+    said = raw.get(kind)
+    url = said if isinstance(said, str) else text_of(object_of(raw, kind), "url")
+    if not url:
+        raise problems.missing(f"{path}.{kind}")
+    return _document(url, text_of(raw, "document_name") or text_of(raw, "file_name"), raw, f"{path}.{kind}")
+
+
+def _document(data: str, title: str, raw: dict[str, Any], field: str) -> Document:
+    """data: an address, a data URL, or bare base64."""
+    form: Ext = {"chat.form": {"raw": raw}}
     if re.match(r"https?://", data):
         return Document(url=data, title=title, ext=form)
-    return openai_media.document(data, title, form, f"{path}.file.file_data")
+    return openai_media.document(data, title, form, field)
 
 
 def _audio(raw: dict[str, Any], path: str) -> Part:
@@ -270,8 +287,12 @@ _READERS = {
     "thinking": _thinking,
     "image_url": _image,
     "file": _file,
+    "document_url": _file_at,
+    "file_url": _file_at,
     "input_audio": _audio,
 }
+# What of a part's fields is read, besides the one that is called as its type.
+_READ = frozenset(("type", "signature", BREAKPOINT, "file_id", "document_name", "file_name"))
 
 
 # ------------------------------------------------------------------------------------- thoughts and calls

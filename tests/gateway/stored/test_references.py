@@ -48,6 +48,7 @@ NAMING = {
         {"type": "image", "source": file("ID")}]}}])),
     "an upload": ("messages", said([{"type": "container_upload", "file_id": "ID"}])),
     "a file": ("chat", said([{"type": "file", "file": {"file_id": "ID"}}])),
+    "Mistral's file": ("chat", said([file("ID")])),
     "an input": ("responses", {"model": "m", "input": [{"role": "user", "content": [
         {"type": "input_file", "file_id": "ID"}]}]}),
     "an image": ("responses", {"model": "m", "input": [{"role": "user", "content": [

@@ -116,6 +116,31 @@ def test_files(file: dict[str, str], document: Document) -> None:
     assert part == document
 
 
+# As Mistral, Perplexity and z.ai have them.
+OTHERS_FILES: list[tuple[dict[str, Any], Document]] = [
+    ({"type": "document_url", "document_url": "https://x/a.pdf"}, Document(url="https://x/a.pdf")),
+    (
+        {"type": "document_url", "document_url": "data:application/pdf;base64,AA", "document_name": "a.pdf"},
+        Document("AA", "application/pdf", title="a.pdf"),
+    ),
+    ({"type": "document_url", "document_url": {"url": "https://x/a.pdf"}}, Document(url="https://x/a.pdf")),
+    (
+        {"type": "file_url", "file_url": {"url": "https://x/a.pdf"}, "file_name": "a"},
+        Document(url="https://x/a.pdf", title="a"),
+    ),
+    ({"type": "file_url", "file_url": {"url": "AA"}}, Document("AA", "application/pdf")),
+    ({"type": "file", "file_id": "file-1"}, Document(file_id="file-1")),
+]
+
+
+@pytest.mark.parametrize(("file", "document"), OTHERS_FILES)
+def test_other_servers_files(file: dict[str, Any], document: Document) -> None:
+    [part] = parts([file])
+    assert part.ext == {"chat.form": {"raw": file}}  # a Chat upstream gets it as it was
+    part.ext = {}
+    assert part == document
+
+
 def test_an_assistants_message() -> None:
     [turn] = ask(
         {
@@ -329,6 +354,16 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text", "a string"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].image_url.url", ""),
     ({"messages": [{"role": "user", "content": [{"type": "file"}]}]}, "messages[0].content[0].file", "Missing"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "document_url"}]}]},
+        "messages[0].content[0].document_url",
+        "Missing",
+    ),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "file_url", "file_url": {}}]}]},
+        "messages[0].content[0].file_url",
+        "Missing",
+    ),
     (
         {"messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}]},
         "messages[0].content[0].file.file_data",
