@@ -13,7 +13,7 @@ from typing import Any
 from translate import errors, wire
 from translate.chat import citations, details, extras, media
 from translate.chat.think import Piece, ThinkTags
-from translate.chat.usage import breakdown, is_known, of_chunk, stop_reason
+from translate.chat.usage import breakdown, is_cut, is_known, of_chunk, stop_reason
 from translate.conversation import (
     Event,
     Fault,
@@ -160,7 +160,7 @@ class Assembly:
         if choice.get("error") and (error := errors.of_object(choice)):
             return error
         self._delta(self._said(choice))
-        if error := self._finished_by(choice.get("finish_reason")):
+        if error := self._finished_by(_reason(choice)):
             return error
         met = text_of(choice, "stop_reason") or text_of(choice, "matched_stop")  # vLLM and SGLang tell which one it was
         if met and not is_known(met):
@@ -409,6 +409,12 @@ class Assembly:
         if index is not None:
             self._indexes[index] = item
         return item
+
+
+def _reason(choice: dict[str, Any]) -> Any:
+    """OpenRouter calls the end of a call "tool_calls", also where its provider has cut it in the middle."""
+    native = text_of(choice, "native_finish_reason")
+    return native if native and is_cut(native) and choice.get("finish_reason") else choice.get("finish_reason")
 
 
 def _name_of(call: Item) -> str:

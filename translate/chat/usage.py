@@ -70,6 +70,11 @@ def is_known(word: str) -> bool:
     return word.lower() in _END
 
 
+def is_cut(word: str) -> bool:
+    """Tells whether the word means that the reply was cut off."""
+    return _END.get(word.lower()) == "length"
+
+
 def breakdown(finish: str) -> ApiError | None:
     """Returns the error that a finish_reason such as "network_error" stands for."""
     kind = _BROKEN.get(finish.lower())

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.translate.chat.material import DONE, STOP, call, chunk, every_way, short, sse
 from translate.chat.decode_stream import Decoder
 from translate.conversation import Delta, Open, Start, Stop, ToolCall
+
+
+def cut(finish: str | None, native: str) -> dict[str, Any]:
+    """A last chunk as OpenRouter has it."""
+    last = chunk({}, finish)
+    last["choices"][0]["native_finish_reason"] = native
+    return last
+
 
 CALLS: dict[str, tuple[bytes, list[str]]] = {
     "a call, and its arguments piece by piece": (
@@ -21,6 +31,14 @@ CALLS: dict[str, tuple[bytes, list[str]]] = {
     "length in the middle of arguments": (
         sse(chunk(call('{"x', 0, "a", "f")), chunk({}, "length"), DONE),
         ['call f#a: {"x', "stop length"],
+    ),
+    "tool_calls, and the provider's own word is that it was cut (OpenRouter)": (
+        sse(chunk(call('{"x', 0, "a", "f")), cut("tool_calls", "max_output_tokens"), DONE),
+        ['call f#a: {"x', "stop length"],
+    ),
+    "the provider's own word for a plain end": (
+        sse(chunk(call("{}", 0, "a", "f")), cut("tool_calls", "STOP"), cut(None, "length"), DONE),
+        ["call f#a: {}", "stop tool_calls"],
     ),
     "no index, empty id, no arguments (Gemini, Databricks)": (
         sse(chunk({"tool_calls": [{"id": "", "function": {"name": "f", "arguments": None}}, 7]}), STOP, DONE),
