@@ -9,12 +9,18 @@ from __future__ import annotations
 import re
 
 BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 24_576, "xhigh": 32_768, "max": 65_536}
+_LEFT_OPEN = ("default", "auto")
 MIN_BUDGET = 1_024  # Anthropic's floor
 
 # Models that answer 400 to reasoning_effort because they do not reason.
 _NO_EFFORT = re.compile(r"gpt-(3|4)|chatgpt-4|gpt-5-chat|mistral|codestral|devstral|ministral|pixtral", re.I)
 _VERBOSITY = re.compile(r"gpt-([5-9]|\d\d)", re.I)
 _XHIGH = re.compile(r"gpt-(5\.[1-9]|[6-9])", re.I)
+
+
+def said(word: str) -> str:
+    """Returns an effort that a client names, "" for one that leaves it to the model: Groq's "default"."""
+    return "" if word.lower() in _LEFT_OPEN else word
 
 
 def may_reason(model: str, may: str = "auto") -> bool:

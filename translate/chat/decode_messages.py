@@ -49,7 +49,8 @@ def decode_messages(messages: Any) -> tuple[list[Part], list[Turn]]:
 
 class _History:
     """What has been read so far. Calls wait by their functions' names: a result may name nothing else (the older
-    function_call has no id at all)."""
+    function_call has no id at all). They wait by "" as well, for results that name nothing: clients of servers that
+    take these, such as Writer and z.ai, send them in the calls' order."""
 
     def __init__(self, messages: list[Any]) -> None:
         self.system: list[Part] = []
@@ -106,22 +107,26 @@ class _History:
         self.system += parts
 
     def _assistant(self, raw: dict[str, Any], i: int, path: str) -> None:
-        if isinstance(raw.get("function_call"), dict):
-            turn = _assistant(raw, path, f"call_{i}")
+        calls = objects_of(raw, "tool_calls")
+        if isinstance(raw.get("function_call"), dict) or not all(text_of(call, "id") for call in calls):
+            turn, source = _assistant(raw, path, f"call_{i}"), {}  # its place gives the ids
         else:
-            turn = recurring.one(raw, _assistant, path, self.given)
+            turn, source = recurring.one(raw, _assistant, path, self.given), raw
         for part in turn.parts:
             if isinstance(part, ToolCall):
                 self._waiting.add(part.name, part.id)
-        self._add(turn, raw)
+                self._waiting.add("", part.id)
+        self._add(turn, source)
 
     def _result(self, raw: dict[str, Any], path: str) -> None:
         id, name = text_of(raw, "tool_call_id"), text_of(raw, "name")
-        if not id and not name and raw["role"] == "tool":
-            raise problems.missing(f"{path}.tool_call_id")
         result, source = recurring.part_of(raw, _result, path, self.given), raw
         if not id:  # it depends on what was said before
-            result, source = replace(result, id=self._waiting.take_unnamed(name, self._answered) or f"call_{name}"), {}
+            its_call = self._waiting.take_unnamed(name, self._answered)
+            if not its_call and not name and raw["role"] == "tool":
+                raise problems.missing(f"{path}.tool_call_id")
+            result, source = replace(result, id=its_call or f"call_{name}"), {}
+            self._answered.add(result.id)
         last = self.turns[-1] if self.turns else None
         # A turn that begins with a result holds nothing but results, so that its first part shows what it is.
         if last is not None and last.role == "user" and all(isinstance(p, ToolResult) for p in last.parts[:1]):
@@ -142,7 +147,7 @@ def _user(raw: dict[str, Any], path: str) -> Turn:
 
 
 def _assistant(raw: dict[str, Any], path: str, id: str = "") -> Turn:
-    """id: of a call in the older form, which has none."""
+    """id: of the call in the older form, which has none, and the beginning of those that other calls lack."""
     parts, field = _thoughts(raw)
     parts += _content(raw, path, required=False)
     if refusal := text_of(raw, "refusal"):
@@ -150,7 +155,7 @@ def _assistant(raw: dict[str, Any], path: str, id: str = "") -> Turn:
     calls = raw.get("tool_calls")
     if calls is not None and not isinstance(calls, list):
         raise problems.wrong_type(f"{path}.tool_calls", "an array of objects", calls)
-    parts += [_call(call, f"{path}.tool_calls[{n}]") for n, call in enumerate(calls or ())]
+    parts += [_call(call, f"{path}.tool_calls[{n}]", id and f"{id}_{n}") for n, call in enumerate(calls or ())]
     if isinstance(legacy := raw.get("function_call"), dict):
         parts.append(ToolCall(id, text_of(legacy, "name"), arguments_in(legacy), {"chat.form": {"legacy": True}}))
     parts += [shown for image in objects_of(raw, "images") for shown in media.of_history(image)]
@@ -310,17 +315,17 @@ def _thoughts(raw: dict[str, Any]) -> tuple[list[Part], str]:
     return ([Thinking(raw[field])] if field else []), field
 
 
-def _call(raw: Any, path: str) -> ToolCall:
+def _call(raw: Any, path: str, otherwise: str) -> ToolCall:
+    """otherwise: its id if it has none."""
     if not isinstance(raw, dict):
         raise problems.wrong_type(path, "an object", raw)
-    if not (id := text_of(raw, "id")):
-        raise problems.missing(f"{path}.id")
     kind = "custom" if raw.get("type") == "custom" else "function"
     function = raw.get(kind)
     if not isinstance(function, dict) or not (name := text_of(function, "name")):
         raise problems.missing(f"{path}.{kind}.name")
     is_custom = kind == "custom"
-    call = ToolCall(id, name, text_of(function, "input") if is_custom else arguments_in(function), custom=is_custom)
+    id, arguments = text_of(raw, "id") or otherwise, text_of(function, "input") if is_custom else arguments_in(function)
+    call = ToolCall(id, name, arguments, custom=is_custom)
     if rest := {key: value for key, value in raw.items() if key not in ("id", "type", kind)}:
         call.ext["chat"] = rest
         _note_proof(raw, call.ext)

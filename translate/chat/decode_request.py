@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import problems, recurring
+from translate import effort, problems, recurring
 from translate.chat import foreign_blocks
 from translate.chat.decode_messages import decode_messages
 from translate.chat.words import WORDS
@@ -43,6 +43,7 @@ _REASONING_KEYS = {
     "thinking": ("type", "budget_tokens"),
 }
 
+_NO_LIMIT = (-1, -2, 0)  # what clients of LM Studio, llama.cpp and Ollama say for none
 _SEARCHES = ("web_search_options", "openrouter:web_search")
 
 
@@ -220,7 +221,9 @@ def _allowed(tools: list[Tool], given: dict[str, Any]) -> list[Tool]:
 
 def _max_tokens(given: dict[str, Any]) -> int | None:
     newer = problems.limit_of(given, "max_completion_tokens")
-    return problems.limit_of(given, "max_tokens") if newer is None else newer
+    if newer is not None or given.get("max_tokens") in _NO_LIMIT:
+        return newer
+    return problems.limit_of(given, "max_tokens")
 
 
 def _sampling(given: dict[str, Any]) -> Sampling:
@@ -246,11 +249,12 @@ def _output(given: dict[str, Any]) -> OutputFormat | None:
         return None
     if not isinstance(wanted, dict):
         raise problems.wrong_type("response_format", "an object", wanted)
-    if wanted.get("type") == "json_object":
+    has_schema = isinstance(wanted.get("schema"), dict)  # as llama.cpp, Together and Fireworks have it
+    if wanted.get("type") == "json_object" and not has_schema:
         return OutputFormat("json_object")
-    if wanted.get("type") != "json_schema":
+    if wanted.get("type") not in ("json_schema", "json_object"):
         return None
-    raw = wanted.get("json_schema")
+    raw = wanted if has_schema else wanted.get("json_schema")
     if not isinstance(raw, dict):
         raise problems.missing("response_format.json_schema")
     schema = raw.get("schema")
@@ -266,10 +270,10 @@ def _output(given: dict[str, Any]) -> OutputFormat | None:
 def _reasoning(given: dict[str, Any]) -> Reasoning:
     """Reads the wish for reasoning. OpenAI says it as reasoning_effort, OpenRouter as reasoning, z.ai and Moonshot as
     thinking, Qwen as enable_thinking and thinking_budget. An effort of "none" is a no."""
-    wanted = Reasoning(effort=text_of(given, "reasoning_effort"))
+    wanted = Reasoning(effort=effort.said(text_of(given, "reasoning_effort")))
     if isinstance(router := given.get("reasoning"), dict):
         wanted.enabled = flag_of(router, "enabled")
-        wanted.effort = wanted.effort or text_of(router, "effort")
+        wanted.effort = wanted.effort or effort.said(text_of(router, "effort"))
         wanted.budget = _whole(router, "max_tokens") or 0
         if router.get("exclude") is True:
             wanted.display = "omitted"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import problems
+from translate import effort, problems
 from translate.conversation import Conversation, OutputFormat, Part, Reasoning, Sampling, Text, Tool, ToolCall
 from translate.errors import BadRequest
 from translate.json_fields import flag_of, text_of
@@ -96,10 +96,10 @@ def _offered(tools: list[Tool], history: History) -> list[Tool]:
 
 def _reasoning(given: dict[str, Any], left: dict[str, Any]) -> Reasoning:
     said = _section(given, "reasoning")
-    effort = text_of(said, "effort")
-    wanted = Reasoning(effort=effort)
-    if effort:
-        wanted.enabled = effort != "none"
+    word = effort.said(text_of(said, "effort"))
+    wanted = Reasoning(effort=word)
+    if word:
+        wanted.enabled = word != "none"
     summary = text_of(said, "summary") or text_of(said, "generate_summary")
     if summary in _SUMMARIES:
         wanted.display = "summarized"

@@ -226,6 +226,31 @@ def test_a_legacy_call_and_its_result_find_each_other() -> None:
     assert other == ToolResult("call_unknown", [], ext=other.ext)
 
 
+def test_results_without_ids_answer_the_calls_in_their_order() -> None:
+    """As clients of Writer and z.ai send them; the former's calls have no ids either."""
+    bare = {"type": "function", "function": {"name": "g", "arguments": "{}"}}
+    turns = ask(
+        {"role": "assistant", "content": "", "tool_calls": [CALL, CALL | {"id": "b"}, bare]},
+        {"role": "tool", "content": "1"},
+        {"role": "tool", "tool_call_id": "b", "content": "2"},
+        {"role": "tool", "name": "", "content": "3"},
+        {"role": "assistant", "content": "", "tool_calls": [bare]},
+        {"role": "tool", "content": "4"},
+    ).turns
+    calls = [part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall)]
+    results = [part.id for turn in turns for part in turn.parts if isinstance(part, ToolResult)]
+    assert results == calls and calls[:2] == ["a", "b"] and len(set(calls)) == 4
+
+
+def test_a_result_that_names_its_function_leaves_the_next_one_its_call() -> None:
+    turns = ask(
+        {"role": "assistant", "tool_calls": [CALL, CALL | {"id": "b"}]},
+        {"role": "tool", "name": "f", "content": "1"},
+        {"role": "tool", "content": "2"},
+    ).turns
+    assert [part.id for part in turns[1].parts if isinstance(part, ToolResult)] == ["a", "b"]
+
+
 def test_a_messages_cache_mark_counts_for_its_last_part() -> None:
     [turn] = ask(
         {
@@ -296,10 +321,26 @@ def test_output() -> None:
     assert (told.output, told.ext["chat"]) == (None, {"response_format": grammar})
 
 
+@pytest.mark.parametrize("kind", ["json_object", "json_schema"])
+def test_a_schema_beside_the_formats_type(kind: str) -> None:
+    """As llama.cpp, Together and Fireworks have it."""
+    told = ask(response_format={"type": kind, "schema": {"type": "object"}})
+    assert told.output == OutputFormat("json_schema", {"type": "object"})
+
+
+@pytest.mark.parametrize("none", [-1, -2, 0])
+def test_a_limit_that_is_none(none: int) -> None:
+    """LM Studio's clients say -1, llama.cpp's -1 and -2, Ollama's 0."""
+    assert ask(max_tokens=none).max_tokens is None
+    assert ask(max_tokens=none, max_completion_tokens=5).max_tokens == 5
+
+
 REASONING: list[tuple[dict[str, Any], Reasoning]] = [
     ({}, Reasoning()),
     ({"reasoning_effort": "high"}, Reasoning(True, "high")),
     ({"reasoning_effort": "none"}, Reasoning(False, "none")),
+    ({"reasoning_effort": "default"}, Reasoning()),  # Groq's
+    ({"reasoning": {"effort": "auto", "enabled": True}}, Reasoning(True)),
     ({"reasoning": {"effort": "low", "exclude": True}}, Reasoning(True, "low", display="omitted")),
     ({"reasoning": {"max_tokens": 2000}}, Reasoning(True, budget=2000)),
     ({"reasoning": {"enabled": True}}, Reasoning(True)),
@@ -386,7 +427,8 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id", "Missing"),
     ({"messages": [{"role": "assistant", "tool_calls": {}}]}, "messages[0].tool_calls", "an array"),
     ({"messages": [{"role": "assistant", "tool_calls": [7]}]}, "messages[0].tool_calls[0]", "an object"),
-    ({"messages": [{"role": "assistant", "tool_calls": [{}]}]}, "messages[0].tool_calls[0].id", "Missing"),
+    ({"messages": [{"role": "tool", "content": "x", "name": ""}]}, "messages[0].tool_call_id", "Missing"),
+    ({"messages": [{"role": "assistant", "tool_calls": [{}]}]}, "messages[0].tool_calls[0].function.name", "Missing"),
     ({"messages": [{"role": "assistant", "tool_calls": [{"id": "a"}]}]}, "messages[0].tool_calls[0].function.name", ""),
     ({"model": 7}, "model", "a string"),
     ({"n": 2}, "n", "only 1 is supported"),
@@ -401,6 +443,7 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"tool_choice": {"type": "function"}}, "tool_choice.function.name", "Missing"),
     ({"max_tokens": "5"}, "max_tokens", "an integer"),
     ({"max_completion_tokens": 0}, "max_completion_tokens", "got 0"),
+    ({"max_tokens": -3}, "max_tokens", "got -3"),
     ({"temperature": "hot"}, "temperature", "a number"),
     ({"stop": [7]}, "stop", "an array of strings"),
     ({"response_format": "json"}, "response_format", "an object"),

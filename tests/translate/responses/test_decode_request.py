@@ -305,6 +305,7 @@ def test_the_other_fields() -> None:
 
 def test_values_that_say_little() -> None:
     assert ask(reasoning={"effort": "none"}).reasoning == Reasoning(False, "none")
+    assert ask(reasoning={"effort": "default"}).reasoning == Reasoning()  # left to the model
     assert ask(reasoning={"summary": None}, text={"format": {"type": "text"}}).output is None
     assert ask(text={"format": {"type": "json_object"}}).output == OutputFormat("json_object")
     odd = ask(text={"format": {"type": "grammar"}})
