@@ -303,6 +303,8 @@ def _chat_texts(out: Meaning, message: dict[str, Any]) -> None:
         else:
             out.foreign.add(str(part.get("type")))
     out.media += len(message.get("images") or [])
+    if isinstance(content, dict) and "type" not in content:  # Cloudflare: what a JSON schema asks for
+        content = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
     out.text += content if isinstance(content, str) else ""
     out.text += message.get("refusal") or ""
     details = [d for d in message.get("reasoning_details") or [] if isinstance(d, dict)]

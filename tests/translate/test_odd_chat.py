@@ -89,6 +89,15 @@ def test_calls_of_a_chat_server(name: str) -> None:
 
 CHAT_TEXTS: dict[str, tuple[bytes, Json]] = {
     "content that is one part": (chat(ROLE, chunk({"content": {"type": "text", "text": "hi"}}), END), {"text": "hi"}),
+    "the value that a JSON schema asks for (Cloudflare)": (
+        chat(ROLE, chunk({"content": {"kind": "a", "n": [1]}}), END),
+        {"text": '{"kind":"a","n":[1]}'},
+    ),
+    "such a value with a type of its own": (
+        chat(ROLE, chunk({"content": {"type": "fruit"}}), END),
+        {"text": '{"type":"fruit"}'},
+    ),
+    "such a value that is a list": (chat(ROLE, chunk({"content": [{"n": 1}]}), END), {"text": '[{"n":1}]'}),
     "an index of the choice that is a text": (
         bare(
             '{"choices":[{"index":"0","delta":{"content":"hi"}}]}', '{"choices":[{"index":"0","finish_reason":"stop"}]}'
@@ -131,6 +140,14 @@ def test_blanks_before_a_whole_reply_that_was_asked_for_so() -> None:
     agreed(every_way.told("chat", raw, streamed=False), **want, stop="end")
     nothing = every_way.told("chat", b"\n" * 500, streamed=False)
     assert all("empty body" in each.error for each in nothing.values())
+
+
+@pytest.mark.parametrize("finish", ["stop", None])
+def test_a_whole_reply_with_the_value_of_a_json_schema(finish: str | None) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": {"n": 1}}, "finish_reason": finish}
+    raw = json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
+    agreed(every_way.told("chat", raw, streamed=False), text='{"n":1}', stop="end")
+    assert every_way.problems("chat", raw, streamed=False) == []
 
 
 @pytest.mark.parametrize("choices", [[], [{"index": 0, "delta": {}, "finish_reason": None}]])

@@ -326,6 +326,7 @@ FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n
         [chunk(NOTED), chunk({"content": "x"}), CALLED],
         [chunk({"content": "x"}, search_results=[{"url": "http://a", "title": "A"}, {"title": "no address"}])],
         [chunk({"content": "x"}, citations=["http://a"]), chunk({"content": "y"}, citations=["http://a"])],
+        [chunk({"content": "x"}, venice_parameters={"web_search_citations": [{"url": "http://a", "title": "A"}]})],
         [chunk({"content": "x"}, citations=["http://b"]), chunk(NOTED)],
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 from translate import errors, wire
 from translate.chat import citations, details, extras, media
+from translate.chat.content import parts_of
 from translate.chat.think import Piece, ThinkTags
 from translate.chat.usage import breakdown, is_cut, is_known, of_chunk, stop_reason
 from translate.conversation import (
@@ -25,7 +26,7 @@ from translate.conversation import (
     ToolCall,
     Usage,
 )
-from translate.json_fields import arguments_in, index_of, list_of, object_of, objects_of, text_of, thought
+from translate.json_fields import arguments_in, index_of, object_of, objects_of, text_of, thought
 from translate.leftovers import OPENAI_TIERS
 from translate.repeats import ArgumentRepeats, TextRepeats
 from translate.sequence import Item, Sequence
@@ -101,7 +102,7 @@ class Assembly:
         if self._met and reason == "end":
             reason = "stop_sequence"
         late, self._annotations = self._annotations, []
-        if late := late or (_pages(self._extras) if self._extras and not self._noted else []):
+        if late := late or (citations.pages(self._extras) if self._extras and not self._noted else []):
             self._annotate(late)
         if self._sounds and (sound := media.audio_of(self._sounds)) is not None:
             self._sequence.push(sound)
@@ -154,6 +155,8 @@ class Assembly:
         for key in ("citations", "search_results", "moderation", "service_tier"):  # some send them on every chunk
             if data.get(key):
                 self._extras[key] = data[key]
+        if "venice_parameters" in data and (pages := citations.of_venice(data)):
+            self._extras["search_results"] = pages
 
     def _choice(self, choice: dict[str, Any]) -> errors.ApiError | None:
         self.seen += 1
@@ -200,7 +203,7 @@ class Assembly:
         if isinstance(content, str):
             self._text(content)
         elif content:
-            for part in content if isinstance(content, list) else [content]:
+            for part in parts_of(content):
                 self._content_part(part)
         if isinstance(audio := delta.get("audio"), dict):
             self._audio(audio)
@@ -268,7 +271,6 @@ class Assembly:
             self._add(Thinking if is_thinking else Text, text)
 
     def _content_part(self, raw: Any) -> None:
-        """Mistral's content is a list of texts and thoughts."""
         if isinstance(raw, str):
             self._text(raw)
         elif not isinstance(raw, dict):
@@ -424,14 +426,6 @@ def _name_of(call: Item) -> str:
 def _is_said(call: Item, name: str, piece: bytes) -> bool:
     """Tells whether the entry says all of the call once more."""
     return _name_of(call) == name and isinstance(call.repeats, ArgumentRepeats) and call.repeats.is_repeated_by(piece)
-
-
-def _pages(extras: dict[str, Any]) -> list[dict[str, Any]]:
-    """Perplexity's sources, which stand beside the message, as annotations."""
-    found = list_of(extras, "search_results") or [{"url": url} for url in list_of(extras, "citations")]
-    pages = [page for page in found if isinstance(page, dict) and isinstance(page.get("url"), str)]
-    cited = [{"title": str(page.get("title") or page["url"]), "url": page["url"]} for page in pages]
-    return [{"type": "url_citation", "url_citation": page} for page in cited]
 
 
 def _thought(entry: dict[str, Any]) -> Thinking:

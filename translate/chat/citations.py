@@ -9,6 +9,7 @@ from typing import Any
 
 from translate import citations
 from translate.conversation import Citation
+from translate.json_fields import list_of, object_of
 
 
 def read(raw: Any, before: int = 0) -> Citation:
@@ -32,6 +33,18 @@ def write(cited: list[Citation], start: int | None, end: int | None) -> list[Any
             page = {**_place(each, start, end), "title": each.title or each.url, "url": each.url}
             found.append({"type": "url_citation", "url_citation": page})
     return found
+
+
+def pages(beside: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the sources that stand beside the message, as Perplexity has them, as annotations."""
+    found = list_of(beside, "search_results") or [{"url": url} for url in list_of(beside, "citations")]
+    named = [page for page in found if isinstance(page, dict) and isinstance(page.get("url"), str)]
+    cited = [{"title": str(page.get("title") or page["url"]), "url": page["url"]} for page in named]
+    return [{"type": "url_citation", "url_citation": page} for page in cited]
+
+
+def of_venice(data: dict[str, Any]) -> list[Any]:
+    return list_of(object_of(data, "venice_parameters"), "web_search_citations")
 
 
 def _place(cited: Citation, start: int | None, end: int | None) -> dict[str, int]:

@@ -94,7 +94,7 @@ def _says_something(body: dict[str, Any]) -> bool:
         if choice.get("finish_reason") or "text" in choice:
             return True
         for said in (choice.get("message"), choice.get("delta")):
-            if isinstance(said, dict) and isinstance(said.get("content"), str | list | None):
+            if isinstance(said, dict) and isinstance(said.get("content"), str | list | dict | None):
                 return True
     return False
 
