@@ -182,6 +182,8 @@ def _from_inner(status: int, inner: dict[str, Any]) -> ApiError:
         message = f"{message}: {raw}"
     code = inner.get("code")
     details = objects_of(inner, "details")
+    if told := [_wrong_field(each) for each in details if isinstance(each.get("msg"), str)]:
+        message = f"{message}: {'; '.join(told)}"
     if any(each.get("reason") == "API_KEY_INVALID" for each in details):  # Google says 400
         status, code = 401, "invalid_api_key"
     given = inner.get("status_code") or inner.get("http_code") or inner.get("status")
@@ -191,6 +193,13 @@ def _from_inner(status: int, inner: dict[str, Any]) -> ApiError:
     error = _make(status, str(message), inner.get("type"), code, inner.get("param"))
     error.retry_after = next((wait for each in details if (wait := _delay(each)) is not None), None)
     return error
+
+
+def _wrong_field(detail: dict[str, Any]) -> str:
+    """Returns what a check of the request's fields says of one of them (FastAPI's form, in Azure's errors)."""
+    where = detail.get("loc")
+    path = ".".join(map(str, where)) if isinstance(where, list) else ""
+    return f"{path}: {detail['msg']}" if path else str(detail["msg"])
 
 
 def _delay(detail: dict[str, Any]) -> float | None:

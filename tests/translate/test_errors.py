@@ -78,6 +78,9 @@ READ: list[tuple[int, Any, tuple[Any, ...]]] = [
     (400, {"error": {"message": "no: why", "metadata": {"raw": "why"}}},
      ("invalid_request", 400, "no: why", None, None)),
     (400, {"error": {"message": "no", "metadata": "x"}}, ("invalid_request", 400, "no", None, None)),
+    (422, {"error": {"message": "invalid input error", "details": [
+        {"loc": ["body", "tools", 0], "msg": "not a text"}, {"msg": "too long", "loc": None}, {"loc": []}]}},
+     ("invalid_request", 422, "invalid input error: body.tools.0: not a text; too long", None, None)),
     (400, {"error": {"message": "no", "metadata": {"raw": 7}}}, ("invalid_request", 400, "no", None, None)),
     # Too long a prompt, under many names.
     (400, {"error": {"message": "This model's maximum context length is 9"}},
