@@ -56,13 +56,13 @@ def ways(client: Protocol, upstream: Protocol, raw: bytes, streamed: bool) -> It
     yield "whole of a stream", whole(client, upstream, raw, True), False
 
 
-def _asked(client: Protocol) -> Asked:
+def asked(client: Protocol) -> Asked:
     return replace(crossing.asked(client), echo={"includeThoughts": True} if client == "gemini" else {})
 
 
 def stream(client: Protocol, upstream: Protocol, reply: bytes | list[bytes]) -> bytes:
     """reply: in pieces, or a whole one."""
-    crosses = pair.Crossing(client, upstream, _asked(client))
+    crosses = pair.Crossing(client, upstream, asked(client))
     try:
         if isinstance(reply, bytes):
             return crosses.whole_as_stream(reply)
@@ -74,7 +74,7 @@ def stream(client: Protocol, upstream: Protocol, reply: bytes | list[bytes]) -> 
 
 def whole(client: Protocol, upstream: Protocol, reply: bytes, streamed: bool) -> bytes:
     try:
-        return pair.Crossing(client, upstream, _asked(client)).whole(reply, streamed)
+        return pair.Crossing(client, upstream, asked(client)).whole(reply, streamed)
     except errors.ApiError as error:
         return dialects.of(client).errors.body(error)
 

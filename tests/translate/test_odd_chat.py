@@ -10,6 +10,8 @@ import pytest
 from tests.support import every_way
 from tests.support.streams import END, HI, ROLE, chat, chunk, first_call
 from tests.translate.odd import CALL_END, ONE, SPENT, TWO, Json, agreed, bare, calls, entry
+from translate import pair
+from translate.target import Protocol
 
 CHAT_CALLS: dict[str, tuple[list[Json], list[tuple[str, Any]]]] = {
     "an index that is a text, interleaved": (
@@ -140,6 +142,29 @@ def test_blanks_before_a_whole_reply_that_was_asked_for_so() -> None:
     agreed(every_way.told("chat", raw, streamed=False), **want, stop="end")
     nothing = every_way.told("chat", b"\n" * 500, streamed=False)
     assert all("empty body" in each.error for each in nothing.values())
+
+
+ASIDE: dict[str, tuple[Json, Json]] = {  # what stands in the message, and beside the choices
+    "executed_tools": ({"executed_tools": [{"type": "search", "index": 0, "arguments": "{}", "output": "x"}]}, {}),
+    "related_questions": ({}, {"related_questions": ["why?"]}),
+    "images": ({}, {"images": [{"image_url": "http://x/a.png"}]}),
+}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("name", ASIDE)
+@pytest.mark.parametrize("client", ["messages", "responses", "gemini"])
+def test_what_a_server_says_beside_its_answer_is_reported(client: Protocol, name: str, streamed: bool) -> None:
+    """Groq of the tools that it ran, Perplexity of what else there is."""
+    message, beside = ASIDE[name]
+    whole = {"choices": [{"index": 0, "message": {"content": "hi"} | message, "finish_reason": "stop"}]} | beside
+    crosses = pair.Crossing(client, "chat", every_way.asked(client))
+    if streamed:
+        out = crosses.feed(chat(ROLE, HI, chunk(message) | beside, END)) + crosses.end()
+    else:
+        out = crosses.whole(json.dumps(whole).encode())
+    assert every_way.READ[client](out if streamed else json.loads(out)).text == "hi"
+    assert crosses.asked.left == [f"reply.{name}"]
 
 
 @pytest.mark.parametrize("finish", ["stop", None])

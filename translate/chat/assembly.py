@@ -24,9 +24,10 @@ from translate.conversation import (
     Text,
     Thinking,
     ToolCall,
+    Unknown,
     Usage,
 )
-from translate.json_fields import arguments_in, index_of, object_of, objects_of, text_of, thought
+from translate.json_fields import arguments_in, index_of, list_of, object_of, objects_of, text_of, thought
 from translate.leftovers import OPENAI_TIERS
 from translate.repeats import ArgumentRepeats, TextRepeats
 from translate.sequence import Item, Sequence
@@ -36,6 +37,7 @@ _PLAIN = frozenset(("role", "content"))
 # What most chunks and their choices have; nothing else need be looked for in these.
 _USUAL = frozenset(("id", "object", "created", "model", "system_fingerprint", "choices", "usage", "obfuscation"))
 _USUAL_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
+_BESIDE = ("citations", "search_results", "related_questions", "images", "moderation", "service_tier")
 _LEGACY_INDEX = 1 << 20  # function_call has no index; no server counts as far as this
 
 
@@ -106,6 +108,8 @@ class Assembly:
             self._annotate(late)
         if self._sounds and (sound := media.audio_of(self._sounds)) is not None:
             self._sequence.push(sound)
+        if executed := self._extras.pop("executed_tools", None):  # by Groq's compound systems
+            self._sequence.push(Unknown("chat", {"type": "executed_tools", "executed_tools": executed}))
         extras = self._extras | ({"annotations": self._annotations} if self._annotations else {})
         tier = extras.pop("service_tier", "")
         ext = {"chat": extras} if extras else {}
@@ -152,7 +156,7 @@ class Assembly:
     def _about(self, data: dict[str, Any]) -> None:
         self._names(data)
         self.usage = of_chunk(data, self.usage)
-        for key in ("citations", "search_results", "moderation", "service_tier"):  # some send them on every chunk
+        for key in _BESIDE:  # some send them on every chunk
             if data.get(key):
                 self._extras[key] = data[key]
         if "venice_parameters" in data and (pages := citations.of_venice(data)):
@@ -207,6 +211,8 @@ class Assembly:
                 self._content_part(part)
         if isinstance(audio := delta.get("audio"), dict):
             self._audio(audio)
+        if "executed_tools" in delta:
+            self._extras.setdefault("executed_tools", []).extend(list_of(delta, "executed_tools"))
         # While the text that they belong to is the last part.
         if annotations := objects_of(delta, "annotations"):
             self._annotate(annotations)
