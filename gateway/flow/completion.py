@@ -24,6 +24,7 @@ from gateway.http import body_decoding, body_size, header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.retry_policy import Full, Outcome
 from gateway.routing.router import Route
+from translate import usage
 from translate.conversation import Usage
 from translate.errors import ApiError
 
@@ -263,7 +264,7 @@ class Completion:
         if self.share is not None:
             return self.share[1]
         reply = lead.reply if lead is not None else None
-        return reply.usage if reply is not None else None
+        return usage.paid(reply.usage) if reply is not None else None
 
     def source(self, lead: Attempt | None) -> Source | None:
         """Returns where the reply comes from; None if no upstream was asked."""
@@ -297,7 +298,7 @@ class Completion:
         if ports.budgets is not None and ports.budgets.bound:
             ports.budgets.let_go(request.client, request.key, ports.unix())
         reply = lead.reply if lead is not None else None
-        told, question = reply.usage if reply is not None else None, request.cached
+        told, question = usage.paid(reply.usage) if reply is not None else None, request.cached
         if self.share is not None:
             told = self.share[1]
         if lead is not None and self.status == 200:

@@ -42,6 +42,12 @@ STREAMS: list[tuple[str, Protocol, list[Any], tuple[int, ...] | None]] = [
      [START, {"type": "message_delta", "usage": {"input_tokens": 25, "output_tokens": 9}}], (25, 7, 3, 9, 0)),
     ("zeros for what is not known", "messages",
      [START, {"type": "message_delta", "usage": {"input_tokens": 0, "output_tokens": 9}}], (25, 7, 3, 9, 0)),
+    ("another prompt, since the first was compacted", "messages",
+     [START, {"type": "message_delta", "usage": {
+         "input_tokens": 11, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "output_tokens": 9}}],
+     (11, 0, 0, 9, 0)),
+    ("another prompt, without a word of the cache", "messages",
+     [START, {"type": "message_delta", "usage": {"input_tokens": 11, "output_tokens": 9}}], (11, 7, 3, 9, 0)),
     ("null", "messages", [START, {"type": "message_delta", "usage": None}], (25, 7, 3, 1, 0)),
     ("null counts", "messages",
      [START, {"type": "message_delta", "usage": {"input_tokens": None, "output_tokens": None}}], (25, 7, 3, 1, 0)),
@@ -256,3 +262,24 @@ def test_a_reply_that_told_nothing() -> None:
     assert 15 <= tokens.of_reply(delta * 3, len(delta) * 3) <= 25
     assert tokens.of_reply(delta, len(delta) * 100) == pytest.approx(640, rel=0.1)
     assert tokens.of_reply(b"", 2000) == 10
+
+
+COMPACTED = {
+    "input_tokens": 11, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "output_tokens": 9,
+    "iterations": [
+        {"type": "compaction", "input_tokens": 100, "cache_read_input_tokens": 50_000, "cache_creation_input_tokens": 6,
+         "cache_creation": {"ephemeral_1h_input_tokens": 6}, "output_tokens": 80},
+        {"type": "message", "input_tokens": 11, "output_tokens": 9},
+    ]}  # fmt: skip
+
+
+def test_a_compaction_on_the_way_is_paid() -> None:
+    told = usage.of(read("messages"), {"usage": COMPACTED})
+    assert counts(told) == (11, 0, 0, 9, 0)
+    paid = usage.paid(told)
+    assert counts(paid) == (111, 50_000, 6, 89, 0) and paid is not None and paid.cache_write_1h == 6
+    plain = usage.of(read("messages"), {"usage": _BEGUN})
+    assert usage.paid(plain) is plain and usage.paid(None) is None
+    for odd in ("x", [7, {"type": "compaction", "input_tokens": "x"}, {}]):
+        told = usage.of(read("messages"), {"usage": {"input_tokens": 1, "iterations": odd}})
+        assert counts(usage.paid(told)) == (1, 0, 0, 0, 0)

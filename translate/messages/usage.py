@@ -37,10 +37,13 @@ _BROKEN = frozenset({"error", "abort", "network_error", "insufficient_system_res
 
 def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
     """Returns a `usage` object over what was known before; `before` is left as it was. A count of 0 does not replace a
-    real one: some servers fill fields they do not know with it. Only the output's is always the last word."""
+    real one: some servers fill fields they do not know with it. Only the output's is always the last word, and that of
+    the cache where the prompt is another one than before: it was made shorter on the way."""
     if not isinstance(raw, dict):
         return before
     known = before or Usage()
+    if known.prompt and _is_another(raw, known):
+        known = Usage(output=known.output, reasoning=known.reasoning, ext=known.ext)
     creation, details = raw.get("cache_creation"), raw.get("output_tokens_details")
     hour = count_of(creation, "ephemeral_1h_input_tokens")
     written = count_of(raw, "cache_creation_input_tokens") or hour + count_of(creation, "ephemeral_5m_input_tokens")
@@ -55,6 +58,12 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
         reasoning=count_of(details, "thinking_tokens") or known.reasoning,
         ext={"messages": left} if left else {},
     )
+
+
+def _is_another(raw: dict[str, Any], known: Usage) -> bool:
+    """Tells whether `raw` counts another prompt than the one that is known."""
+    given = count_of(raw, "input_tokens")
+    return bool(given) and given != known.input and raw.get("cache_read_input_tokens") is not None
 
 
 def of_event(event: dict[str, Any], before: Usage | None = None) -> Usage | None:

@@ -164,6 +164,29 @@ def test_streams_that_pass_through_tell_their_input() -> None:
     assert [record[f"gen_ai.usage.{name}"] for name in names] == [3_500, 500, 70]
 
 
+COMPACTED = ENDED.replace(
+    b'{"output_tokens":70}',
+    b'{"input_tokens":40,"cache_read_input_tokens":0,"cache_creation_input_tokens":0,"output_tokens":70,"iterations":['
+    b'{"type":"compaction","input_tokens":3000,"cache_read_input_tokens":500,"output_tokens":30},'
+    b'{"type":"message","input_tokens":40,"output_tokens":70}]}',
+)
+
+
+@pytest.mark.parametrize("path", [MESSAGES, PATH])
+def test_a_compaction_on_the_way_is_charged(path: str) -> None:
+    """Anthropic tells what it took apart from the answer's tokens. Clients are told what Anthropic tells."""
+    with Upstream([Answer.sse([BEGUN, WORDS, COMPACTED])]) as up:
+        with House(house_text("* = a", alice(10_000), a=section(up.url, "", "messages"))) as house:
+            told = Seen(house)
+            ask = STREAM | {"max_tokens": 9, "stream_options": {"include_usage": True}}
+            _, _, got = house.post(path, ask, KEY)
+            record: dict[str, Any] = told.last()
+            assert left(house) == pytest.approx(10_000 - 3_540 - 100, abs=100)
+    names = ("input_tokens", "cache_read.input_tokens", "output_tokens")
+    assert [record[f"gen_ai.usage.{name}"] for name in names] == [3_540, 500, 100]
+    assert path == MESSAGES or b'"prompt_tokens":40,' in got
+
+
 BUDGETS = """[client alice]
 key = alice-key-0123456789
 {}
