@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import wire
+from translate.json_fields import text_of
 
 _LONE = frozenset(("text", "output_text", "thinking", "reasoning", "refusal", "image_url", "image", "audio"))
 
@@ -15,7 +16,7 @@ def parts_of(content: Any) -> list[Any]:
     if isinstance(content, list):
         is_value = any(isinstance(item, dict) for item in content) and not any(map(_is_part, content))
         return [wire.dumps_text(content)] if is_value else content
-    if isinstance(content, dict) and content.get("type") not in _LONE:
+    if isinstance(content, dict) and text_of(content, "type") not in _LONE:
         return [wire.dumps_text(content)]
     return [content]
 
