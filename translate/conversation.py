@@ -294,7 +294,8 @@ class Usage:
 
     input: neither read from nor written to a cache. Anthropic's input_tokens is this number; OpenAI's prompt_tokens is
     input + cache_read + cache_write. reasoning is a part of output. total: the sum as the upstream says it, which may
-    count more than the single counters; 0 = it says none.
+    count more than the single counters; 0 = it says none. aside: what was taken on the
+    way to the answer, and is in none of the others: a compaction.
     """
 
     input: int = 0
@@ -305,6 +306,7 @@ class Usage:
     reasoning: int = 0
     ext: Ext = field(default_factory=dict)
     total: int = field(default=0, compare=False)
+    aside: Usage | None = field(default=None, compare=False)
 
     @property
     def prompt(self) -> int:

@@ -16,13 +16,11 @@ from typing import Any
 
 from translate import sse, wire
 from translate.conversation import Usage
-from translate.json_fields import count_of, objects_of
 
 MAX_EVENTS = 8  # so many of the latest events with usage are read: servers that repeat it do so in every event
 MAX_OBJECT_BYTES = 4096  # a usage object has no more, where the beginning of its event is lost
 MAX_PARSED_BYTES = 256 * 1024  # a larger body is searched from its end
 
-_COUNTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 _OBJECT = re.compile(rb"\s*:\s*\{")
 # Unlike ujson it can stop at the end of an object. NaN, which some servers say, is no JSON and would spoil the log.
 _DECODER = json.JSONDecoder(parse_constant=lambda _: None)
@@ -110,16 +108,8 @@ def added(one: Usage | None, other: Usage | None) -> Usage | None:
 
 
 def paid(usage: Usage | None) -> Usage | None:
-    """Returns the usage with all that is charged. Anthropic counts what a compaction on the way has taken, mostly the
-    whole conversation, in an iteration of its own, and not in the sums."""
-    if usage is None or "messages" not in usage.ext:
-        return usage
-    for each in objects_of(usage.ext["messages"], "iterations"):
-        if each.get("type") == "compaction":
-            fresh, read, written, output = (count_of(each, name) for name in _COUNTS)
-            hour = count_of(each.get("cache_creation"), "ephemeral_1h_input_tokens")
-            usage = added(usage, Usage(fresh, read, written, hour, output))
-    return usage
+    """Returns the usage with what was taken beside the answer: it is charged, too."""
+    return usage if usage is None or usage.aside is None else added(usage.aside, usage)
 
 
 def _latest(name: bytes, raw: bytes, most: int) -> list[bytes]:

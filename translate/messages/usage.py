@@ -11,9 +11,12 @@ from typing import Any
 
 from translate.conversation import Part, Refusal, Stop, StopReason, ToolCall, Usage
 from translate.errors import ApiError
-from translate.json_fields import count_of, object_of, text_of
+from translate.json_fields import count_of, object_of, objects_of, text_of
+from translate.usage import added
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+_OF_ITERATIONS = (*_COUNTS, "cache_creation")
 
 _READ: dict[str, StopReason] = {
     "end_turn": "end",
@@ -42,28 +45,33 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
     if not isinstance(raw, dict):
         return before
     known = before or Usage()
-    if known.prompt and _is_another(raw, known):
-        known = Usage(output=known.output, reasoning=known.reasoning, ext=known.ext)
+    fresh = count_of(raw, "input_tokens")
+    if before and fresh and fresh != before.input and raw.get("cache_read_input_tokens") is not None:
+        known = Usage(output=known.output, reasoning=known.reasoning, ext=known.ext, aside=known.aside)
     creation, details = raw.get("cache_creation"), raw.get("output_tokens_details")
     hour = count_of(creation, "ephemeral_1h_input_tokens")
     written = count_of(raw, "cache_creation_input_tokens") or hour + count_of(creation, "ephemeral_5m_input_tokens")
     left = {key: value for key, value in raw.items() if key not in _COUNTS}
     left = known.ext.get("messages", {}) | left
     return Usage(
-        input=count_of(raw, "input_tokens") or known.input,
+        input=fresh or known.input,
         cache_read=count_of(raw, "cache_read_input_tokens") or known.cache_read,
         cache_write=written or known.cache_write,
         cache_write_1h=hour or known.cache_write_1h,
         output=known.output if raw.get("output_tokens") is None else count_of(raw, "output_tokens"),
         reasoning=count_of(details, "thinking_tokens") or known.reasoning,
         ext={"messages": left} if left else {},
+        aside=(_compacting(raw) if "iterations" in raw else None) or known.aside,
     )
 
 
-def _is_another(raw: dict[str, Any], known: Usage) -> bool:
-    """Tells whether `raw` counts another prompt than the one that is known."""
-    given = count_of(raw, "input_tokens")
-    return bool(given) and given != known.input and raw.get("cache_read_input_tokens") is not None
+def _compacting(raw: dict[str, Any]) -> Usage | None:
+    """Returns what compactions on the way have taken, mostly the whole conversation: the sums leave it out."""
+    used: Usage | None = None
+    for each in objects_of(raw, "iterations"):
+        if each.get("type") == "compaction":
+            used = added(used, read_usage({name: value for name, value in each.items() if name in _OF_ITERATIONS}))
+    return used
 
 
 def of_event(event: dict[str, Any], before: Usage | None = None) -> Usage | None:
