@@ -298,7 +298,9 @@ class Completion:
         if ports.budgets is not None and ports.budgets.bound:
             ports.budgets.let_go(request.client, request.key, ports.unix())
         reply = lead.reply if lead is not None else None
-        told, question = usage.paid(reply.usage) if reply is not None else None, request.cached
+        told, question = reply.usage if reply is not None else None, request.cached
+        if told is not None and told.aside is not None:
+            told = usage.paid(told)
         if self.share is not None:
             told = self.share[1]
         if lead is not None and self.status == 200:
