@@ -294,8 +294,8 @@ class Usage:
 
     input: neither read from nor written to a cache. Anthropic's input_tokens is this number; OpenAI's prompt_tokens is
     input + cache_read + cache_write. reasoning is a part of output. total: the sum as the upstream says it, which may
-    count more than the single counters; 0 = it says none. aside: what was taken on the
-    way to the answer, and is in none of the others: a compaction.
+    count more than the single counters; 0 = it says none. aside: what a compaction took before the answer, which is in
+    none of the others.
     """
 
     input: int = 0
