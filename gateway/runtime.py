@@ -34,6 +34,7 @@ from gateway.flow.reattach import Reattach
 from gateway.flow.refusal_hold import Refusing
 from gateway.flow.token_counting import Counting
 from gateway.flow.trace import Tracing
+from gateway.flow.waves import Waves
 from gateway.http import framing
 from gateway.http.auth import Access
 from gateway.http.copied_answer import CopyingWriter
@@ -128,6 +129,8 @@ class Service:
         self.reattach: Reattach | None = None
         self.response_store = self._response_store(settings)
         self.in_flight = RequestsInFlight(self._housekeep)
+        self.waves = Waves(_call_soon)
+        self.client.on_many, self.client.on_many_over = self.waves.hold, self.waves.let_go
         self._ages_at = 0.0
         self.flows = self.in_flight.flows
         self.quirks = LearnedQuirks()
@@ -252,6 +255,7 @@ class Service:
             writer=self.answer,
             next_key=self.next_key,
             in_flight=self.in_flight,
+            waves=self.waves,
             observer=self.observers,
             access=self.access,
             hops=self.hops,
@@ -405,6 +409,10 @@ def _ids(start: str) -> Callable[[], str]:
     """Makes a new id for each request: "req_" with letters and digits, unique over processes and restarts, as far as
     `start` is. The reply, the logs and the pages have the same id."""
     return map(f"req_{start}%x".__mod__, itertools.count(1)).__next__
+
+
+def _call_soon(step: Callable[[], object]) -> None:
+    asyncio.get_running_loop().call_soon(step)
 
 
 def _call_later(delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:

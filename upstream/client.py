@@ -49,6 +49,8 @@ class UpstreamClient(SocketsOnLoop):
         self.pool = pool or Pool()
         self._live: set[Exchange] = set()  # sent and not ended
         self._ready: list[Exchange] = []  # those with something for their sink
+        self.on_many: Callable[[], object] = _nothing  # called before several sinks get something
+        self.on_many_over: Callable[[], object] = _nothing  # called after that
         self._free: dict[Way, list[Handle]] = {}
         self._spare = 0  # how many handles are in _free
         self._handles = 0
@@ -403,11 +405,15 @@ class UpstreamClient(SocketsOnLoop):
         ready = self._ready
         if not ready:
             return 0
-        now = self.now()
+        now, many = self.now(), len(ready) > 1
+        if many:
+            self.on_many()
         for exchange in ready:  # the list may grow meanwhile, when a sink resumes
             exchange.deliver(now)
         served = len(ready)
         ready.clear()
+        if many:
+            self.on_many_over()
         return served
 
     def _sweep(self) -> None:
@@ -419,6 +425,10 @@ class UpstreamClient(SocketsOnLoop):
             self.fail(exchange, failure)
         if not self._closed and (self._trim() or self._live) and self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+
+
+def _nothing() -> None:
+    return None
 
 
 def _inode(fd: int) -> int:

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from gateway.credentials.minted import Minted
 from gateway.credentials.signing import signed
@@ -26,6 +29,7 @@ from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
 from gateway.flow.sealing import Seal
 from gateway.flow.trace import Span
+from gateway.flow.waves import Step
 from gateway.flow.whole_reply import formed
 from gateway.http import header_rules
 from gateway.http.auth import keys_of
@@ -346,12 +350,27 @@ class Attempt:
                 self._failed(failure)
             elif self.incoming.mode == "streaming":
                 self._closed()
+            elif self.incoming.status != 200:
+                self._refused()
             else:
-                self._whole()
-            if self.lease.state != "released" and not self._goes_on():
-                raise errors.BadReply("the upstream's reply came to nothing")
+                self._ports.waves.add(Step.ANSWER, partial(self._step, self._gathered))
+                return
+            self._must_go_on()
         except Exception as error:
             self.on_fault(error)
+
+    def _step(self, take: Callable[..., None], *args: Any) -> None:
+        """A step of a whole reply, in its wave."""
+        if self.owner is None:
+            return  # nobody wants the reply any more
+        try:
+            take(*args)
+        except Exception as error:
+            self.on_fault(error)
+
+    def _must_go_on(self) -> None:
+        if self.lease.state != "released" and not self._goes_on():
+            raise errors.BadReply("the upstream's reply came to nothing")
 
     def _closed(self) -> None:
         """The upstream closed its stream."""
@@ -399,25 +418,23 @@ class Attempt:
             return
         self._lost(outcome)
 
-    def _whole(self) -> None:
-        owner, reply, incoming = self.owner, self.reply, self.incoming
-        assert owner is not None and reply is not None
+    def _refused(self) -> None:
+        """The upstream answered with an error, or with a status that is no answer."""
+        incoming = self.incoming
         status, headers, body = incoming.status, incoming.headers, incoming.body()
-        if 400 <= status < 600:  # HTTP has none above
-            outcome = upstream_error.outcome(status, body, headers, self.request.body, self._ports.unix())
-            if self.more is None or not self.more.again(outcome):
-                self._lost(outcome)
-        elif status != 200:
+        if not 400 <= status < 600:  # HTTP has none above
             raise upstream_error.odd_status(self.route, status, headers)
-        else:
-            self._gathered(body, header_rules.find(headers, "content-type"))
+        outcome = upstream_error.outcome(status, body, headers, self.request.body, self._ports.unix())
+        if self.more is None or not self.more.again(outcome):
+            self._lost(outcome)
 
-    def _gathered(self, body: bytes, content_type: str) -> None:
-        """Takes a whole reply that is no error."""
-        owner, reply = self.owner, self.reply
-        assert owner is not None and reply is not None
+    def _gathered(self) -> None:
+        """Makes the client's reply of a whole one that is no error."""
+        reply, body = self.reply, self.incoming.body()
+        assert reply is not None
         if self._seal is not None and self._seal.task:
             body = self._seal.envelope.counted(body)
+        content_type = header_rules.find(self.incoming.headers, "content-type")
         reply, body, streamed, passes = formed(
             self.request, self._ports, reply, body, content_type, verbatim=self.verbatim
         )
@@ -426,15 +443,22 @@ class Attempt:
             self._pass(reply.whole_as_stream(body))
             if self.owner is None or (not self._goes_on() and self.lease.state != "released"):
                 self.settle("answered")
+            self._must_go_on()
             return
         out = reply.whole(self._ports.masked(body) if streamed else body, streamed)
+        kind = header_rules.EVENT_STREAM if streamed and passes else header_rules.JSON_HEAD
+        self._ports.waves.add(Step.GIVE, partial(self._step, self._gives, kind, out))
+
+    def _gives(self, kind: bytes, out: bytes) -> None:
+        """The client gets its whole reply, of this Content-Type; or the turn goes on, or another model is asked."""
+        owner = self.owner
+        assert owner is not None
         if self.more is not None and self._goes_on():
             return
         if self.hold is not None and self.hold.whole(out):
             self._declined()
             return
         self.settle("answered")
-        kind = header_rules.EVENT_STREAM if streamed and passes else header_rules.JSON_HEAD
         owner.on_whole_reply(self, kind, out)
 
     def _pass_rest(self) -> None:

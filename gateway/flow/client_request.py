@@ -222,10 +222,11 @@ class ClientRequest:
         """
         data = self.data
         if data is None:
-            self.data = data = envelope.parse(self.body, self.shape.values, sliced=len(self.body) >= LARGE)
+            data = envelope.parse(self.body, self.shape.values, sliced=len(self.body) >= LARGE)
             self.shape.check(data, len(self.body))
             if self.in_path:
                 data |= {"model": self.in_path, "stream": self.streams}
+            self.data = data
         return data
 
     def extend(self) -> None:

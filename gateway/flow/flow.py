@@ -17,11 +17,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import resolving, watching
+from gateway.flow import prepare, resolving, watching
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest, Front
 from gateway.flow.completion import Completion
@@ -33,6 +34,7 @@ from gateway.flow.resolving import Steps
 from gateway.flow.sharing import Sharing
 from gateway.flow.states import TABLE, Event, Impossible, State
 from gateway.flow.timing import Clock
+from gateway.flow.waves import Step
 from gateway.http import header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.limiter import Wait
@@ -135,7 +137,7 @@ class Flow(HTTPMessageDelegate):
     def finish(self) -> None:
         self.clock.read = self._ports.now()
         self.writer.watch(self._client_left)
-        self.on(Event.BODY_IN, self._body_in)
+        self._ports.waves.add(Step.READ, partial(self.on, Event.BODY_IN, self._body_in))
 
     def _body_in(self) -> None:
         request, ports = self.request, self._ports
@@ -188,7 +190,19 @@ class Flow(HTTPMessageDelegate):
             self.end(event, None, self.completion.whole, 200, head, self.request.alone)
         elif self.sharing is None or not self.sharing.takes(event, routes):
             self.failover.begin(routes)
-            self.go_on(event)
+            request, waves = self.request, self._ports.waves
+            if routes[0].verbatim or request.crossed is not None or request.task == "count" or request.relayed:
+                waves.add(Step.SEND, partial(self.on, event, self.go_on, event))
+            else:
+                waves.add(Step.CROSS, partial(self.on, event, self._cross, event, routes[0]))
+
+    def _cross(self, event: Event, route: Route) -> None:
+        """Translates the request for the route that is likely to take it."""
+        try:
+            self.request.crossed = prepare.crossed(self.request, route, self._ports)()
+        except ApiError:
+            self.request.crossed = None  # the attempt there meets the error again, and the next route may take it
+        self._ports.waves.add(Step.SEND, partial(self.on, event, self.go_on, event))
 
     def write_by(self, writer: Writer) -> None:
         """Lets all that goes to the client from here on go through this writer."""
@@ -393,7 +407,7 @@ class Flow(HTTPMessageDelegate):
         if self.sharing is not None:
             self.sharing.answered(error)
         self.completion.over(error, self.lead)
-        self.writer.when_sent(self._flushed)
+        self._ports.waves.add(Step.CLOSE, partial(self.writer.when_sent, self._flushed))
 
     def on_broken(self, error: Exception, event: Event = Event.BROKEN) -> None:
         """Ends the request here, whatever went wrong: it is refused, its stream ends with an error, or the connection

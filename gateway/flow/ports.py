@@ -23,6 +23,7 @@ from gateway.flow.info import Finished, Info, Standing
 from gateway.flow.learned_quirks import LearnedQuirks
 from gateway.flow.token_counting import Counting
 from gateway.flow.trace import Trace
+from gateway.flow.waves import ALONE, Waves
 from gateway.http.auth import Access
 from gateway.http.loop_guard import Hops
 from gateway.http.response_writer import ResponseWriter, Writer
@@ -187,6 +188,7 @@ class Ports:
     strict: bool
     shape: Shape = SHAPE
     gathered: Gathered = GATHERED
+    waves: Waves = ALONE
     # what may be off
     hedges: Callable[[str], bool] | None = None
     joins: Callable[[Writer, ClientRequest], Callable[[], None] | None] | None = None

@@ -8,6 +8,8 @@ What the code has taught about the table of the design:
 - There is no state for refusing. An error that the client gets is a reply like any other: it is written, then flushed.
 - RESOLVING is every pause between the body and the first endpoint: another worker is asked for a response, a limiter
   that counts elsewhere answers later, or the loop takes a turn between the reading and the writing of a huge body.
+- A request that waits for its wave (waves.py) is in no other state than before: the event whose step this is has not
+  come yet.
 - SHARING waits for the answer to the same question of another request: a count of tokens, or a whole reply, or the
   first byte of a stream that both get.
 - A client that leaves in FLUSHING is seen by the writer, which then says FLUSHED.

@@ -22,6 +22,7 @@ from gateway.flow.ports import Ports
 from gateway.flow.refusal_hold import Refusing
 from gateway.flow.states import State
 from gateway.flow.token_counting import Counting
+from gateway.flow.waves import ALONE, Waves
 from gateway.http.auth import Access
 from gateway.http.loop_guard import Hops
 from gateway.limits.admission import Admission
@@ -202,8 +203,12 @@ class Book:
             worker_rpc=WorkerRpc(), retry=retry, deadline_s=chosen.retry.deadline,
             max_body_bytes=chosen.server.max_body_bytes, body_timeout_s=chosen.server.body_timeout,
             learns=True, strict=False, hedges=(lambda model: True) if chosen.retry.hedge else None,
-            hold=Refusing if retry.on_refusal else None,
+            hold=Refusing if retry.on_refusal else None, waves=self.waves(self.loop),
         )  # fmt: skip
+
+    @staticmethod
+    def waves(loop: VirtualLoop) -> Waves:
+        return ALONE
 
     # ------------------------------------------------------------------------------------ the language
 
