@@ -154,6 +154,13 @@ def places(body: bytes, key: bytes) -> list[int] | None:
     return found
 
 
+def early(key: bytes) -> re.Pattern[bytes]:
+    """Matches the beginning of an object up to this key (in its quotes), where only short values stand before it:
+    strings, numbers, words."""
+    member = rb'"[^"\\]*+"\s*+:\s*+(?:"[^"\\]*+"|[^\s"{}\[\],]++)\s*+,\s*+'
+    return re.compile(rb"\s*+\{\s*+(?:%b)*?%b\s*+:" % (member, re.escape(key)))
+
+
 def has_key(body: bytes, key: bytes) -> bool:
     """Tells whether the object itself has such a key (in its quotes), and not only something within it. If the key
     stands in too many places, the answer is yes."""

@@ -158,9 +158,10 @@ class ClientRequest:
         if not form and "json" not in self.headers.get("Content-Type", "json"):
             upstream_request.check_type(self.headers, self.body)
         other = self.endpoint.other
-        if other is not None and other.has in self.body and not top_level.has_key(self.body, other.lacks):
-            self.endpoint = other.endpoint
-            self.framed = self.endpoint.framed({}) if self.endpoint.framed is not None else None
+        if other is not None and not other.usual.match(self.body) and other.has in self.body:
+            if not top_level.has_key(self.body, other.lacks):
+                self.endpoint = other.endpoint
+                self.framed = self.endpoint.framed({}) if self.endpoint.framed is not None else None
         if self.endpoint.unsealed is not None or self.endpoint.opened is not None:
             json_bounds.check(self.body, self.shape.values)  # both read the body, unlike what only passes through
         if self.endpoint.unsealed is not None:

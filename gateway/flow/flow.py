@@ -22,7 +22,7 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import prepare, resolving, watching
+from gateway.flow import prepare, resolving, watching, waves
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest, Front
 from gateway.flow.completion import Completion
@@ -137,7 +137,10 @@ class Flow(HTTPMessageDelegate):
     def finish(self) -> None:
         self.clock.read = self._ports.now()
         self.writer.watch(self._client_left)
-        self._ports.waves.add(Step.READ, partial(self.on, Event.BODY_IN, self._body_in))
+        if self.request.size > waves.LARGE:
+            self.on(Event.BODY_IN, self._body_in)
+        else:
+            self._ports.waves.add(Step.READ, partial(self.on, Event.BODY_IN, self._body_in))
 
     def _body_in(self) -> None:
         request, ports = self.request, self._ports
@@ -190,11 +193,11 @@ class Flow(HTTPMessageDelegate):
             self.end(event, None, self.completion.whole, 200, head, self.request.alone)
         elif self.sharing is None or not self.sharing.takes(event, routes):
             self.failover.begin(routes)
-            request, waves = self.request, self._ports.waves
+            request = self.request
             if routes[0].verbatim or request.crossed is not None or request.task == "count" or request.relayed:
-                waves.add(Step.SEND, partial(self.on, event, self.go_on, event))
+                self._ports.waves.add(Step.SEND, partial(self.on, event, self.go_on, event))
             else:
-                waves.add(Step.CROSS, partial(self.on, event, self._cross, event, routes[0]))
+                self._ports.waves.add(Step.CROSS, partial(self.on, event, self._cross, event, routes[0]))
 
     def _cross(self, event: Event, route: Route) -> None:
         """Translates the request for the route that is likely to take it."""

@@ -19,6 +19,7 @@ from enum import IntEnum
 log = logging.getLogger("proxy")
 
 MANY = 5  # replies that end together, from which on the requests that follow wait for each other
+LARGE = 64 * 1024  # bytes of a request that goes on at once, while the CPU's caches still have its body
 AT_ONCE = 16  # requests that go on in one turn of the loop, so that streams go on, too
 
 Work = Callable[[], object]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.linear.work import grows_linearly
 from translate import top_level, wire
 
 NAMES = ("model", "stream", "anthropic_beta")
@@ -56,3 +57,28 @@ def test_very_many_such_words_and_odd_values() -> None:
     body = {"messages": [{"model": "x"}] * 200, "model": {"deep": 1}, "stream": True}
     rest, found = top_level.taken(wire.dumps(body), ("model", "stream"))
     assert wire.loads(rest) == {"messages": body["messages"]} and set(found) == {"model", "stream"}
+
+
+@pytest.mark.parametrize(
+    ("body", "is_early"),
+    [
+        (b'{"messages":[]}', True),
+        (b' { "model" : "m" , "stream":true,\n"temperature":0.5,"user":null,"messages" :[{"input":1}]}', True),
+        (b'{"input":"hi","messages":[]}', True),
+        (b'{"user":"messages","input":[]}', False),  # a value
+        (b'{"metadata":{"messages":"1"},"input":[]}', False),  # not of the object itself
+        (b'{"tools":[{"messages":1}],"messages":[]}', False),  # after a long value: not looked for
+        (b'{"user":"a\\"b","messages":[]}', False),
+        (b'{"input":"hi","instructions":"\\"messages\\":"}', False),
+        (b'["messages"]', False),
+        (b"", False),
+    ],
+)
+def test_an_early_key_is_one_of_the_object_itself(body: bytes, is_early: bool) -> None:
+    assert bool(top_level.early(b'"messages"').match(body)) is is_early
+
+
+@pytest.mark.parametrize("odd", [b'"a":1,', b" ", b'"a":"' + b"b" * 9, b'"', b'"a":', b"1"])
+def test_an_early_key_is_looked_for_in_linear_time(odd: bytes) -> None:
+    early = top_level.early(b'"messages"')
+    grows_linearly(lambda n: b"{" + odd * n + b"[", early.match, 20_000)

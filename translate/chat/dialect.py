@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from translate import openai_errors, usage
+from translate import openai_errors, top_level, usage
 from translate.chat import fault, foreign_reasoning, media, responses_body, unreadable_pointers
 from translate.chat.decode_request import decode
 from translate.chat.decode_stream import Decoder
@@ -28,7 +28,7 @@ STREAMED = ("audio/speech", "audio/transcriptions", "audio/translations", "image
 """Those whose requests or replies are forms and files."""
 
 
-_RESPONSES = Other(b'"input"', b'"messages"', responses_body.ENDPOINT)
+_RESPONSES = Other(b'"input"', b'"messages"', responses_body.ENDPOINT, top_level.early(b'"messages"'))
 
 
 def _relayed(name: str) -> Endpoint:

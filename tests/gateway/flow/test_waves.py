@@ -187,6 +187,17 @@ def test_a_request_may_end_before_its_reply_is_given(soon: Soon, ends: Any, said
     assert book.is_clean()
 
 
+def test_a_large_request_goes_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Soon()
+    monkeypatch.setattr(Book, "waves", staticmethod(lambda loop: Waves(turns.later)))
+    book = Book()
+    ends_many(book.ports.waves)
+    book >> asks(stream=False) << ""
+    book >> asks(stream=False, messages=[{"role": "user", "content": "x" * waves.LARGE}]) << "ask a"
+    goes_on(book, turns)
+    book << "ask a"
+
+
 # ---- many clients at once
 
 
