@@ -22,8 +22,9 @@ _WITH_SOURCE = frozenset(("document", "image"))
 _WITH_FILES = ("container", "environment")  # fields that hold files to put there
 _WITHOUT_TYPE = ("images", "input_image_mask", "mask")  # fields that hold a file without the word what it is
 _CALLS = frozenset(("mcp_tool_use", "server_tool_use", "tool_use"))
-# Fields of what has words of its own: a tool's schema, its arguments, its results.
+# Fields of what has words of its own: a tool's schema, its arguments, its results. Those of a call stand in its input.
 _OF_TOOLS = frozenset(("args", "arguments", "input_schema", "parameters", "response", "schema", "source"))
+_OF_CALLS = _OF_TOOLS | {"input"}
 
 
 def may_be_in(body: bytes) -> bool:
@@ -43,17 +44,18 @@ def unknown(id: str) -> ApiError:
 
 
 def _of(body: dict[str, Any]) -> Iterator[str]:
-    waiting: list[Any] = [body]
+    variables = object_of(object_of(body, "prompt"), "variables")  # whose names are anybody's, also those of _OF_TOOLS
+    waiting: list[Any] = [body, *variables.values()]
     while waiting:
         value = waiting.pop()
         if isinstance(value, list):
             waiting += value
         elif isinstance(value, dict):
             kind = text_of(value, "type")
-            if kind in _CALLS:
-                continue
             yield from _of_part(value, kind)
-            waiting += [item for key, item in value.items() if key not in _OF_TOOLS and isinstance(item, dict | list)]
+            # What calls itself a call may be a whole message, or the request: only a call's own field is left out.
+            left = _OF_CALLS if kind in _CALLS and value is not body else _OF_TOOLS
+            waiting += [item for key, item in value.items() if key not in left and isinstance(item, dict | list)]
             if kind == "document":  # it may hold parts
                 waiting.append(object_of(value, "source").get("content"))
 

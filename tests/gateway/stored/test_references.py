@@ -109,6 +109,17 @@ def test_what_tools_are_told_names_no_file() -> None:
     assert references.named({"contents": [{"parts": parts}], "messages": messages}) == []
 
 
+@pytest.mark.parametrize("body", [
+    {"type": "tool_use", "input": [{"content": [{"type": "input_file", "file_id": "ID"}]}]},
+    {"type": "tool_use", "container": {"file_ids": ["ID"]}},
+    {"messages": [{"role": "user", "type": "tool_use", "content": [{"type": "file", "file": {"file_id": "ID"}}]}]},
+    {"prompt": {"id": "p", "variables": {"source": {"type": "input_file", "file_id": "ID"}}}},
+])  # fmt: skip
+def test_no_word_hides_a_file(body: dict[str, Any]) -> None:
+    """Many servers do not look at fields that they do not know."""
+    assert references.named(body) == ["ID"]
+
+
 MADE_THERE = {"bash_code_execution_output", "code_execution_output", "container_file_citation", "file_citation",
               "file_path"}  # fmt: skip
 ELSEWHERE = {"BetaManagedAgentsFileResourceParams", "Result"}  # what is not served; a search's, made by the upstream
