@@ -37,6 +37,7 @@ log = logging.getLogger("upstream")
 SWEEP_S = 0.2  # how late a timeout of the client itself may be
 TELL_S = 10.0  # the time between two warnings that all connections are in use
 NOBODY_THERE = frozenset({"dns", "connect", "tls", "certificate", "connect_timeout", "tls_timeout"})
+SOCKET = pycurl.ACTIVESOCKET  # type: ignore[attr-defined]  # not in the types
 SPARE_HANDLES = 1024  # how many unused libcurl handles are kept; each takes a few KB
 
 
@@ -57,6 +58,7 @@ class UpstreamClient(SocketsOnLoop):
         self._peak = RecentPeak()
         self._looked_last = 0.0  # when a request may last have looked for a connection
         self._sockets: dict[int, int] = {}  # sockets that libcurl has opened: file descriptor -> inode
+        self._streams: dict[int, int] = {}  # those of them that spoke HTTP/2
         self._sweeper: asyncio.TimerHandle | None = None
         self._tell_at = 0.0
         self._opened = self._reused = self._cancelled = self._failed = self._sent = 0
@@ -272,14 +274,14 @@ class UpstreamClient(SocketsOnLoop):
 
     def _in_use(self) -> set[int]:
         """The sockets of all that is in flight."""
-        which = pycurl.ACTIVESOCKET  # type: ignore[attr-defined]  # not in the types
-        return {x._handle.curl.getinfo(which) for x in self._live if x._handle is not None}
+        return {x._handle.curl.getinfo(SOCKET) for x in self._live if x._handle is not None}
 
     def _has_come(self, fd: int) -> None:
         """Ends an idle connection on which something comes that nobody has asked for, such as a second reply, or the
         408 of a server that closes it. libcurl would take it for the reply to the next request, which may be another
         client's. With HTTP/2, servers say this and that at any time, and it belongs to no request."""
-        if self.pool.http2 or _inode(fd) != self._sockets.get(fd, -1):  # libcurl may have closed it just now
+        inode = _inode(fd)
+        if inode != self._sockets.get(fd, -1) or inode == self._streams.get(fd):  # libcurl may have closed it just now
             return
         if has_unread(fd) and fd not in self._in_use():
             del self._sockets[fd]
@@ -346,6 +348,9 @@ class UpstreamClient(SocketsOnLoop):
         self._live.discard(exchange)
         if not exchange._added:  # its address was still being looked up
             return
+        if handle.stream:
+            fd = handle.curl.getinfo(SOCKET)
+            self._streams[fd] = self._sockets.get(fd, 0)
         self._multi.remove_handle(handle.curl)
         if handle.last_stream < NO_GOAWAY:
             self._goaways.last_stream(handle, self._live)

@@ -79,11 +79,13 @@ STRAYS = {
 }
 
 
+@pytest.mark.parametrize("http2", [False, True])
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("closes", [False, True])
 @pytest.mark.parametrize("stray", STRAYS)
-def test_what_nobody_has_asked_for_is_no_reply(stray: str, closes: bool, tls: bool) -> None:
-    """libcurl takes what has come on an idle connection for the reply to the next request, and so on with each."""
+def test_what_nobody_has_asked_for_is_no_reply(stray: str, closes: bool, tls: bool, http2: bool) -> None:
+    """libcurl takes what has come on an idle connection for the reply to the next request, and so on with each. Also
+    where HTTP/2 is permitted, and the server has HTTP/1.1 alone."""
     idle, sent = asyncio.Event(), asyncio.Event()
 
     async def script(conn: Conn) -> None:
@@ -101,7 +103,7 @@ def test_what_nobody_has_asked_for_is_no_reply(stray: str, closes: bool, tls: bo
 
     @run
     async def test() -> None:
-        async with Upstream(script, tls) as up, client() as c:
+        async with Upstream(script, tls) as up, client(Pool(http2=http2)) as c:
             assert (await ask(c, up.url, verify=False)).failure is None
             idle.set()
             await sent.wait()
@@ -248,5 +250,32 @@ def test_a_stream_below_a_goaway_goes_on() -> None:
                 told = await ask(c, up.url, verify=False)
                 assert told.failure is None and told.status == 200
             assert up.connections == 2  # the next went on a new one
+
+    test()
+
+
+def test_frames_between_two_requests_end_no_connection() -> None:
+    """With HTTP/2, these belong to no request."""
+    idle, sent = asyncio.Event(), asyncio.Event()
+
+    async def script(conn: Conn) -> None:
+        frames = FrameWriter(conn)
+        frames.answer(await frames.request())
+        await idle.wait()
+        frames.send(PING, 0, 0, b"12345678")
+        await conn.writer.drain()
+        sent.set()
+        frames.answer(await frames.request())
+        await frames.request()
+
+    @run
+    async def test() -> None:
+        async with Upstream(script, h2=True) as up, client(Pool(http2=True)) as c:
+            assert (await ask(c, up.url, verify=False)).failure is None
+            idle.set()
+            await sent.wait()
+            await asyncio.sleep(0.05)
+            assert (await ask(c, up.url, verify=False)).failure is None
+            assert up.connections == 1
 
     test()
