@@ -77,6 +77,8 @@ class Budgets:
     def adopt(self, bounds: Mapping[str, Bounds]) -> None:
         """Takes over the limits by client; clients without any are left out."""
         self.bound = {client: each for client, each in bounds.items() if any(each)}
+        # Without a budget nobody says that a request is over: it would hold for ever, once there is one again.
+        self._held = {client: held for client, held in self._held.items() if client in self.bound}
         self._warned.clear()
 
     def check(self, client: str, unix: float) -> None:

@@ -134,3 +134,17 @@ def test_one_request_holds_a_fourth_at_most() -> None:
         made.hold("ann", key, Spent(0.0, 10**9), NOON)
     with pytest.raises(ApiError):
         made.hold("ann", "e", Spent(), NOON)
+
+
+def test_what_was_held_for_a_budget_that_was_taken_away_is_not_held_when_it_is_back() -> None:
+    made = Budgets()
+    made.adopt({"ann": Bounds(usd_per_day=1.0)})
+    made.hold("ann", "a", Spent(0.25, 100), NOON)
+    made.adopt({})
+    made.spends("ann", 0.2, 9, NOON, "a")
+    made.adopt({"ann": Bounds(usd_per_day=1.0)})
+    made.spends("ann", 0.9, 9, NOON)
+    made.hold("ann", "b", Spent(0.25, 100), NOON + DAY_S / 3)
+    made.adopt({"ann": Bounds(usd_per_day=1.1)})  # who has one still keeps what is held
+    with pytest.raises(ApiError):
+        made.hold("ann", "c", Spent(9.0, 100), NOON + DAY_S / 3)
