@@ -1,4 +1,4 @@
-"""# that makes sense. Chooses the next endpoint of a request, a pause before it, or a hedge, or gives up. It knows no
+"""Chooses the next endpoint of a request that makes sense, a pause before it, or a hedge, or gives up. It knows no
 socket.
 
 `plan` holds the routes that may be tried, best first; `at` is the index of the present one. `acquire` takes what an
@@ -297,8 +297,8 @@ class Failover:
                     f" ({why})" if why else "", extra=facts)  # fmt: skip
 
     def over(self, error: ApiError | None) -> None:
-        """# client's business. The request is over. error: what it ends with. If this is the refusal that taught a
-        quirk, the quirk was of no help and is forgotten."""
+        """The request is over. error: what it ends with. If this is the refusal that taught a quirk, the quirk was of
+        no help and is forgotten."""
         for taught in self._taught:
             if error is not None and error.message == taught.words:
                 quirks = self._ports.quirks.of_client(self._request.client)
