@@ -20,7 +20,7 @@ log = logging.getLogger("proxy")
 
 MANY = 5  # replies that end together, from which on the requests that follow wait for each other
 LARGE = 64 * 1024  # bytes of a request that goes on at once, while the CPU's caches still have its body
-AT_ONCE = 16  # requests that go on in one turn of the loop, so that streams go on, too
+AT_ONCE = 16  # requests that take a step in one turn of the loop, so that streams go on, too
 
 Work = Callable[[], object]
 
@@ -72,8 +72,10 @@ class Waves:
         self._holds = True
         closing = 0
         for step, waiting in zip(Step, self._waiting, strict=True):
-            now = waiting[:AT_ONCE]
-            del waiting[:AT_ONCE]
+            # All are closed: their clients have all of the reply and may ask again, which must find nothing held.
+            most = len(waiting) if step is Step.CLOSE else AT_ONCE
+            now = waiting[:most]
+            del waiting[:most]
             if step is Step.CLOSE:
                 closing = len(now)
             for work in now:

@@ -106,6 +106,17 @@ def test_some_go_on_before_all_others_have_begun() -> None:
     assert soon.turn() == [str(waves.AT_ONCE)]
 
 
+def test_who_has_a_reply_is_closed_before_he_asks_again() -> None:
+    """What a request holds, as of the requests that an address may have at once, would be in the way of the next."""
+    soon = Soon()
+    many = Waves(soon.later)
+    many.hold()
+    for number in range(waves.AT_ONCE * 3):
+        many.add(Step.CLOSE, soon.notes(str(number)))
+    many.let_go()
+    assert len(soon.done) == waves.AT_ONCE * 3 and not soon.calls
+
+
 def test_an_error_of_one_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
     soon = Soon()
     many = Waves(soon.later)
