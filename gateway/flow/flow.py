@@ -193,11 +193,11 @@ class Flow(HTTPMessageDelegate):
             self.end(event, None, self.completion.whole, 200, head, self.request.alone)
         elif self.sharing is None or not self.sharing.takes(event, routes):
             self.failover.begin(routes)
-            request = self.request
-            if routes[0].verbatim or request.crossed is not None or request.task == "count" or request.relayed:
+            request, first = self.request, self.failover.plan[0]
+            if first.verbatim or request.crossed is not None or request.task == "count" or request.relayed:
                 self._ports.waves.add(Step.SEND, partial(self.on, event, self.go_on, event))
             else:
-                self._ports.waves.add(Step.CROSS, partial(self.on, event, self._cross, event, routes[0]))
+                self._ports.waves.add(Step.CROSS, partial(self.on, event, self._cross, event, first))
 
     def _cross(self, event: Event, route: Route) -> None:
         """Translates the request for the route that is likely to take it."""

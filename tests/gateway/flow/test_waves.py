@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import waves
+from gateway.flow import prepare, waves
 from gateway.flow.waves import Step, Waves, Work
 from tests.gateway.flow import test_scenarios, test_scenarios_ending, test_scenarios_failover, test_scenarios_waiting
 from tests.gateway.flow.playbook import Book, asks, leaves, replies, shuts_down
-from tests.gateway.flow.stories import story
+from tests.gateway.flow.stories import opens, story
 from tests.gateway.limits.virtual import VirtualLoop
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
@@ -207,6 +207,30 @@ def test_a_large_request_goes_on_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     book >> asks(stream=False, messages=[{"role": "user", "content": "x" * waves.LARGE}]) << "ask a"
     goes_on(book, turns)
     book << "ask a"
+
+
+# ---- what is translated before an upstream is asked
+
+
+@pytest.fixture
+def translated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The upstreams that requests are translated for, one after the other."""
+    found: list[str] = []
+    before = prepare.crossed
+
+    def crossed(request: Any, route: Any, ports: Any) -> Any:
+        found.append(route.upstream.name)
+        return before(request, route, ports)
+
+    monkeypatch.setattr(prepare, "crossed", crossed)
+    return found
+
+
+def test_a_request_is_translated_once_for_whoever_is_asked(translated: list[str]) -> None:
+    """The first one of the model's line is not the first one of the plan where it rests, or others are better."""
+    book = Book()
+    book >> opens("a") >> asks(protocol="messages", stream=False) << "ask b" >> replies("b") << "200, over"
+    assert translated == ["b"] and book.is_clean()
 
 
 # ---- many clients at once
