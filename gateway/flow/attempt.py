@@ -138,7 +138,7 @@ class Attempt:
             log.debug("request %s: try %d of '%s' goes to %s (%d bytes)", self.request.key, number,
                       self.request.asked_model, outgoing.url.partition("?")[0], len(outgoing.body))  # fmt: skip
         ports.observer.sent(self.request.info(number), outgoing.body)
-        self.request.data = None  # a retry parses again
+        self.request.data = self.request.crossed = None  # a retry parses again
 
     # ------------------------------------------------------------------ further requests of one turn
 

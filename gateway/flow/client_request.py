@@ -208,6 +208,11 @@ class ClientRequest:
             self._memory.let_go(self._held)
             self._held = 0
 
+    def waits(self) -> None:
+        """Drops what can be made again from the body. What is large is kept: it was made beside the loop."""
+        if len(self.body) < LARGE:
+            self.data = self.crossed = None
+
     @property
     def is_over(self) -> bool:
         """Whether the body is not needed any more, or was refused."""

@@ -243,6 +243,7 @@ class Flow(HTTPMessageDelegate):
 
     def _back_off(self, event: Event, seconds: float) -> None:
         self.enter(event, State.BACKING_OFF)
+        self.request.waits()
         self.clock.waits()
         self.timer = self._ports.call_later(seconds, self.on, Event.TIMER, self.go_on, Event.TIMER)
 

@@ -13,7 +13,7 @@ from gateway.flow import prepare, waves
 from gateway.flow.waves import Step, Waves, Work
 from tests.gateway.flow import test_scenarios, test_scenarios_ending, test_scenarios_failover, test_scenarios_waiting
 from tests.gateway.flow.playbook import Book, asks, leaves, replies, shuts_down
-from tests.gateway.flow.stories import opens, story
+from tests.gateway.flow.stories import ONE_SLOT, QUOTA, opens, story
 from tests.gateway.limits.virtual import VirtualLoop
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
@@ -231,6 +231,26 @@ def test_a_request_is_translated_once_for_whoever_is_asked(translated: list[str]
     book = Book()
     book >> opens("a") >> asks(protocol="messages", stream=False) << "ask b" >> replies("b") << "200, over"
     assert translated == ["b"] and book.is_clean()
+
+
+def test_who_waits_holds_his_body_alone(translated: list[str]) -> None:
+    """What is read of it takes many times the memory, and only bodies are counted."""
+    book = Book(QUOTA)
+    for _ in range(12):
+        book >> asks(model="one", protocol="messages", stream=False) << "ask a" >> replies("a") << "200, over"
+    book >> asks(model="one", protocol="messages", stream=False) << ""
+    request = book.flow.request
+    assert request.data is None and request.crossed is None and request.body
+    book >> 6.0 << "ask a" >> replies("a") << "200, over"
+    assert translated == ["a"] * 14 and book.is_clean()
+
+
+def test_what_was_translated_for_another_is_dropped() -> None:
+    text = ONE_SLOT.replace("[upstream b]\nprotocol = chat", "[upstream b]\nprotocol = messages")
+    book = Book(text.replace("m = a, b", "m = a | b"))
+    book >> asks(model="a/m") << "ask a" >> asks(protocol="messages") << "ask b"
+    assert book.flow.request.crossed is None
+    book >> leaves() << "cancel b, over" >> leaves(0) << "cancel a, over"
 
 
 # ---- many clients at once
