@@ -44,8 +44,8 @@ def place(found: Members, wanted: str) -> int:
 
 
 def without(body: bytes, found: Members, names: Collection[str], first: bytes = b"") -> bytes:
-    """Returns the object without its members of these names. further: members (without their last comma) that are put
-    in front. Every other byte stays. found: what `members` has returned."""
+    """Returns the object without its members of these names. first: further members (without their last comma) that are
+    put in front. Every other byte stays. found: what `members` has returned."""
     view = memoryview(body)
     pieces: list[bytes | memoryview] = [b"{", first] if first else [b"{"]
     at = 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from translate.schemas.places import Schema, changed, dict_in, found_at, list_in, pieces
 
-MAX_PLACED = 2_000  # replaced references: without a limit, they could unfold into more than any memory holds
+MAX_PLACED = 2_000  # pieces that take the places of references: these can unfold into more than any memory holds
 
 
 def closed_over(schema: Schema) -> Schema:
