@@ -84,7 +84,7 @@ def _size(quota: Limiter, request: ClientRequest) -> int:
 
 def _asked(request: ClientRequest, otherwise: int) -> int:
     """Returns the tokens of the reply that the request asks for. The same name at another depth, such as in the
-    argument of a tool, does not count."""
+    argument of a tool, does not count. Nor does 0, by which clients mean no limit."""
     body, asks = request.body, request.dialect.asks
     found: list[tuple[int, int, int]] = []
     for name in asks.names:
@@ -95,7 +95,7 @@ def _asked(request: ClientRequest, otherwise: int) -> int:
         found += [(at, number.end(), int(number[1])) for at, number in said if number is not None]
     found.sort()
     depths = top_level.levels(body, [(at, end) for at, end, _ in found]) if found else ()
-    own = [number for (_, _, number), depth in zip(found, depths, strict=True) if depth == asks.depth]
+    own = [number for (_, _, number), depth in zip(found, depths, strict=True) if number and depth == asks.depth]
     return max(own, default=otherwise)
 
 

@@ -76,6 +76,8 @@ _USE = [{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name"
         (PATH, ASK | {"max_completion_tokens": 700, "tools": [_TOOLED]}, 700),
         (PATH, ASK | {"max_output_tokens": 1}, 2500),  # which is no field of Chat
         (PATH, ASK | {"max_tokens": 10**11}, 2500),
+        (PATH, ASK | {"max_tokens": 0}, 2500),  # which is no limit, as is -1
+        (PATH, ASK | {"max_tokens": -1}, 2500),
         (MESSAGES, {"messages": _USE, "model": "m", "max_tokens": 900}, 900),
         (MESSAGES, {"model": "m", "max_tokens": 90_000, "messages": _USE}, 2500),
         ("/v1/responses", _NOTED | {"max_output_tokens": 300}, 300),
