@@ -104,12 +104,13 @@ def added(one: Usage | None, other: Usage | None) -> Usage | None:
         reasoning=one.reasoning + other.reasoning,
         total=one.total + other.total if one.total and other.total else 0,
         ext=one.ext | other.ext,
+        aside=added(one.aside, other.aside),
     )
 
 
 def paid(usage: Usage | None) -> Usage | None:
     """Returns the usage with what was taken beside the answer: it is charged, too."""
-    return usage if usage is None or usage.aside is None else added(usage.aside, usage)
+    return usage if usage is None or usage.aside is None else added(usage.aside, replace(usage, aside=None))
 
 
 def _latest(name: bytes, raw: bytes, most: int) -> list[bytes]:

@@ -278,6 +278,9 @@ def test_a_compaction_on_the_way_is_paid() -> None:
     assert counts(told) == (11, 0, 0, 9, 0)
     paid = usage.paid(told)
     assert counts(paid) == (111, 50_000, 6, 89, 0) and paid is not None and paid.cache_write_1h == 6
+    both = usage.added(told, told)  # two rounds of one answer, such as one that was paused
+    assert counts(both) == (22, 0, 0, 18, 0) and counts(usage.paid(both)) == (222, 100_000, 12, 178, 0)
+    assert usage.paid(paid) is paid  # it is added once
     plain = usage.of(read("messages"), {"usage": _BEGUN})
     assert usage.paid(plain) is plain and usage.paid(None) is None
     for odd in ("x", [7, {"type": "compaction", "input_tokens": "x"}, {}]):
