@@ -56,7 +56,9 @@ def _has_bytes(value: Any) -> bool:
         return _BINARY.match(value) is not None
     if isinstance(value, list):
         return any(map(_has_bytes, value))
-    return isinstance(value, dict) and any(_has_bytes(v) for key, v in value.items() if not _HIDDEN.search(key))
+    return isinstance(value, dict) and any(
+        _has_bytes(item) if not _HIDDEN.search(key) else key == "data" and bool(item) for key, item in value.items()
+    )
 
 
 def _change(part: Unknown) -> str:

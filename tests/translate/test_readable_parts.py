@@ -133,9 +133,11 @@ def test_pictures_and_ciphers_are_no_words() -> None:
 
 @pytest.mark.parametrize("upstream", ["messages", "responses", "gemini"])
 def test_bytes_beside_words_are_reported(upstream: Protocol) -> None:
-    sheet = {"type": "new_sheet", "name": "a.xls", "pages": [{"url": "data:application/x-sheet;base64,eA=="}]}
-    out = sent("chat", upstream, [{"role": "user", "content": [sheet]}])
-    assert "[new_sheet]\\na.xls" in json.dumps(out.body) and out.dropped == ["new_sheet"]
+    pages: list[Json] = [{"url": "data:application/x-sheet;base64,eA=="}, {"data": "eA=="}]
+    for page in pages:
+        sheet = {"type": "new_sheet", "name": "a.xls", "pages": [page]}
+        out = sent("chat", upstream, [{"role": "user", "content": [sheet]}])
+        assert "[new_sheet]\\na.xls" in json.dumps(out.body) and out.dropped == ["new_sheet"]
 
 
 @pytest.mark.parametrize("upstream", ["messages", "responses"])
