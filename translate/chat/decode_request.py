@@ -220,10 +220,10 @@ def _allowed(tools: list[Tool], given: dict[str, Any]) -> list[Tool]:
 
 
 def _max_tokens(given: dict[str, Any]) -> int | None:
-    newer = problems.limit_of(given, "max_completion_tokens")
-    if newer is not None or given.get("max_tokens") in _NO_LIMIT:
-        return newer
-    return problems.limit_of(given, "max_tokens")
+    for name in ("max_completion_tokens", "max_tokens"):  # LangChain writes the first one, whatever the server
+        if given.get(name) not in _NO_LIMIT and (limit := problems.limit_of(given, name)) is not None:
+            return limit
+    return None
 
 
 def _sampling(given: dict[str, Any]) -> Sampling:

@@ -330,9 +330,10 @@ def test_a_schema_beside_the_formats_type(kind: str) -> None:
 
 @pytest.mark.parametrize("none", [-1, -2, 0])
 def test_a_limit_that_is_none(none: int) -> None:
-    """LM Studio's clients say -1, llama.cpp's -1 and -2, Ollama's 0."""
-    assert ask(max_tokens=none).max_tokens is None
+    """LM Studio's clients say -1, llama.cpp's -1 and -2, Ollama's 0; LangChain writes max_tokens by the newer name."""
+    assert ask(max_tokens=none).max_tokens is None and ask(max_completion_tokens=none).max_tokens is None
     assert ask(max_tokens=none, max_completion_tokens=5).max_tokens == 5
+    assert ask(max_tokens=5, max_completion_tokens=none).max_tokens == 5
 
 
 REASONING: list[tuple[dict[str, Any], Reasoning]] = [
@@ -442,7 +443,7 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"tool_choice": "f"}, "tool_choice", "'f' is none of"),
     ({"tool_choice": {"type": "function"}}, "tool_choice.function.name", "Missing"),
     ({"max_tokens": "5"}, "max_tokens", "an integer"),
-    ({"max_completion_tokens": 0}, "max_completion_tokens", "got 0"),
+    ({"max_completion_tokens": -3}, "max_completion_tokens", "got -3"),
     ({"max_tokens": -3}, "max_tokens", "got -3"),
     ({"temperature": "hot"}, "temperature", "a number"),
     ({"stop": [7]}, "stop", "an array of strings"),
