@@ -31,6 +31,8 @@ from translate.json_fields import arguments_in, object_of, objects_of, text_of, 
 from translate.leftovers import BREAKPOINT, CACHE_CONTROL, note_mark
 from translate.pairing import OpenCalls
 
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{1,31}://", re.I)  # base64 has no colon
+
 
 def decode_messages(messages: Any) -> tuple[list[Part], list[Turn]]:
     """Returns (system parts, turns). Raises BadRequest naming the field."""
@@ -272,7 +274,7 @@ def _file_at(raw: dict[str, Any], path: str) -> Part:
 def _document(data: str, title: str, raw: dict[str, Any], field: str) -> Document:
     """data: an address, a data URL, or bare base64."""
     form: Ext = {"chat.form": {"raw": raw}}
-    if re.match(r"https?://", data):
+    if _ADDRESS.match(data):
         return Document(url=data, title=title, ext=form)
     return openai_media.document(data, title, form, field)
 

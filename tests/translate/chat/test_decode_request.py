@@ -129,6 +129,8 @@ OTHERS_FILES: list[tuple[dict[str, Any], Document]] = [
         Document(url="https://x/a.pdf", title="a"),
     ),
     ({"type": "file_url", "file_url": {"url": "AA"}}, Document("AA", "application/pdf")),
+    ({"type": "document_url", "document_url": "HTTPS://x/a.pdf"}, Document(url="HTTPS://x/a.pdf")),
+    ({"type": "file_url", "file_url": {"url": "gs://x/a.pdf"}}, Document(url="gs://x/a.pdf")),
     ({"type": "file", "file_id": "file-1"}, Document(file_id="file-1")),
 ]
 
