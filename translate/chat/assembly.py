@@ -14,7 +14,7 @@ from translate import errors, wire
 from translate.chat import citations, details, extras, media
 from translate.chat.content import parts_of
 from translate.chat.think import Piece, ThinkTags
-from translate.chat.usage import breakdown, is_cut, is_known, of_chunk, stop_reason
+from translate.chat.usage import breakdown, is_cut, is_known, is_whole, of_chunk, stop_reason
 from translate.conversation import (
     Event,
     Fault,
@@ -420,9 +420,10 @@ class Assembly:
 
 
 def _reason(choice: dict[str, Any]) -> Any:
-    """OpenRouter calls the end of a call "tool_calls", also where its provider has cut it in the middle."""
-    native = text_of(choice, "native_finish_reason")
-    return native if native and is_cut(native) and choice.get("finish_reason") else choice.get("finish_reason")
+    """OpenRouter calls the end of a call "tool_calls", also where its provider has cut it in the middle. Any other
+    word of its own, such as "error", says more than the provider's."""
+    finish, native = text_of(choice, "finish_reason"), text_of(choice, "native_finish_reason")
+    return native if native and is_cut(native) and is_whole(finish) else finish
 
 
 def _name_of(call: Item) -> str:

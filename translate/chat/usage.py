@@ -75,6 +75,11 @@ def is_cut(word: str) -> bool:
     return _END.get(word.lower()) == "length"
 
 
+def is_whole(word: str) -> bool:
+    """Tells whether the word means that the reply came to its end."""
+    return _END.get(word.lower()) in ("end", "tool_calls")
+
+
 def breakdown(finish: str) -> ApiError | None:
     """Returns the error that a finish_reason such as "network_error" stands for."""
     kind = _BROKEN.get(finish.lower())

@@ -36,6 +36,14 @@ CALLS: dict[str, tuple[bytes, list[str]]] = {
         sse(chunk(call('{"x', 0, "a", "f")), cut("tool_calls", "max_output_tokens"), DONE),
         ['call f#a: {"x', "stop length"],
     ),
+    "an error, of which the provider's own word says less": (
+        sse(chunk(call("{}", 0, "a", "f")), cut("error", "length"), DONE),
+        ['fault upstream: the upstream ended its answer with finish_reason "error"'],
+    ),
+    "a refusal, likewise": (
+        sse(chunk({"content": "no"}), cut("content_filter", "MAX_TOKENS"), DONE),
+        ["text: no", "stop refusal"],
+    ),
     "the provider's own word for a plain end": (
         sse(chunk(call("{}", 0, "a", "f")), cut("tool_calls", "STOP"), cut(None, "length"), DONE),
         ["call f#a: {}", "stop tool_calls"],
