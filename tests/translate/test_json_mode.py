@@ -14,9 +14,11 @@ MODE = {"response_format": {"type": "json_object"}}
 ASKED = "Answer as JSON."
 
 
-def gemini(text: str, system: str = "") -> dict[str, Any]:
+def gemini(text: str, system: str = "", answered: str = "") -> dict[str, Any]:
     said = {"systemInstruction": {"parts": [{"text": system}]}} if system else {}
-    return said | {"contents": [{"role": "user", "parts": [{"text": text}]}],
+    user = {"role": "user", "parts": [{"text": text}]}
+    more = [{"role": "model", "parts": [{"text": answered}]}, user] if answered else []
+    return said | {"contents": [user, *more],
                    "generationConfig": {"responseMimeType": "application/json"}}  # fmt: skip
 
 
@@ -40,6 +42,7 @@ def responses(text: str, system: str = "") -> dict[str, Any]:
         ("gemini", gemini("Three colours"), "responses", 1),
         ("gemini", gemini("Three colours", ASKED), "responses", 1),
         ("gemini", gemini("Three colours as json"), "responses", 0),
+        ("gemini", gemini("Three colours", answered="As json?"), "chat", 1),  # only the model says so
         ("chat", chat("Three colours", ASKED), "responses", 1),
         ("chat", chat(f"Three colours. {ASKED}"), "responses", 0),
         ("responses", responses("Three colours", ASKED), "chat", 0),

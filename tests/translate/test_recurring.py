@@ -107,6 +107,17 @@ def test_what_comes_twice_in_one_request_is_two_things(memory: Memory) -> None:
     assert isinstance(sent, list) and [m["tool_call_id"] for m in sent if m["role"] == "tool"] == ["t", "t_2"]
 
 
+def test_calls_without_ids_have_those_of_their_present_places(memory: Memory) -> None:
+    bare = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
+    asked = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "so", "tool_calls": [bare]},
+             {"role": "tool", "content": "1"}]  # fmt: skip
+    for history in (asked, asked, [asked[0], *asked], [*asked, *asked]):
+        raw = wire.dumps({"model": "m", "messages": history})
+        for upstream in UPSTREAMS[2:]:
+            remembered = said("chat", upstream, recurring.loads(raw), Target("m"))
+            assert remembered == said("chat", upstream, wire.loads(raw), Target("m"))
+
+
 def test_only_what_is_new_is_read_and_written(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     history: list[Any] = [{"role": ("user", "assistant")[n % 2], "content": f"turn {n} " * 20} for n in range(41)]
     body = {"model": "m", "max_tokens": 9, "system": [{"type": "text", "text": "s" * 99}], "messages": history}

@@ -281,6 +281,8 @@ def test_a_compaction_on_the_way_is_paid() -> None:
     both = usage.added(told, told)  # two rounds of one answer, such as one that was paused
     assert counts(both) == (22, 0, 0, 18, 0) and counts(usage.paid(both)) == (222, 100_000, 12, 178, 0)
     assert usage.paid(paid) is paid  # it is added once
+    later = usage.of(read("messages"), {"usage": {"output_tokens": 10}}, told)  # of a later event of the stream
+    assert later is not None and told is not None and later.aside == told.aside
     plain = usage.of(read("messages"), {"usage": _BEGUN})
     assert usage.paid(plain) is plain and usage.paid(None) is None
     for odd in ("x", [7, {"type": "compaction", "input_tokens": "x"}, {}]):
