@@ -57,7 +57,7 @@ def _has_bytes(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(_has_bytes, value))
     return isinstance(value, dict) and any(
-        _has_bytes(item) if not _HIDDEN.search(key) else key == "data" and bool(item) for key, item in value.items()
+        _has_bytes(item) if _is_shown(key, value) else key == "data" and bool(item) for key, item in value.items()
     )
 
 
@@ -78,8 +78,14 @@ def _strings(value: Any) -> list[str]:
     if isinstance(value, list):
         return [text for item in value for text in _strings(item)]
     if isinstance(value, dict):
-        return [text for key, item in value.items() if not _HIDDEN.search(key) for text in _strings(item)]
+        return [text for key, item in value.items() if _is_shown(key, value) for text in _strings(item)]
     return []
+
+
+def _is_shown(key: str, holder: dict[str, Any]) -> bool:
+    """Tells whether a field is for the model to read. The `data` of a plain-text document, as of a page that was
+    fetched, is its text."""
+    return not _HIDDEN.search(key) or (key == "data" and holder.get("type") == "text")
 
 
 def titled(title: str, text: str) -> str:

@@ -140,6 +140,19 @@ def test_bytes_beside_words_are_reported(upstream: Protocol) -> None:
         assert "[new_sheet]\\na.xls" in json.dumps(out.body) and out.dropped == ["new_sheet"]
 
 
+@pytest.mark.parametrize("upstream", ["chat", "responses", "gemini"])
+def test_the_text_of_a_fetched_page_is_told(upstream: Protocol) -> None:
+    text = {"type": "text", "media_type": "text/plain", "data": "Words of the page."}
+    page = {"type": "web_fetch_result", "url": "https://a.example", "content": {"type": "document", "source": text}}
+    call = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_fetch", "input": {"url": "https://a.example"}}
+    result = {"type": "web_fetch_tool_result", "tool_use_id": "srvtoolu_1", "content": page}
+    turns = [{"role": "user", "content": "Read it."}, {"role": "assistant", "content": [call, result]}]
+    turns.append({"role": "user", "content": "And?"})
+    out = crossed("messages", upstream, {"model": "m", "max_tokens": 9, "messages": turns})
+    assert isinstance(out, Encoded)
+    assert "Words of the page." in json.dumps(out.body) and "web_fetch_tool_result" not in out.dropped
+
+
 @pytest.mark.parametrize("upstream", ["messages", "responses"])
 def test_input_that_the_model_must_see_is_refused(upstream: Protocol) -> None:
     video = {"type": "video_url", "video_url": {"url": "http://x/v"}}
