@@ -3,7 +3,8 @@
 There are two events. `sent(info, body)` comes when an attempt is sent to its upstream, or a request fails without
 having been sent, and `finished(record)` when the client has the last byte or has left. Records are made and passed on
 for a few requests at a time: this costs a third of the same work for each request alone, for which the CPU's caches are
-full of other things. Whoever shows numbers calls flush() first.
+full of other things. Where only a few requests are on their way, the record of one is made when the next has just been
+sent, and the proxy waits for its upstream anyway: so no client waits for it. Whoever shows numbers calls flush() first.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ log = logging.getLogger("proxy")
 SOON_S = 0.05
 AT_ONCE = 16  # how many records are made in a row; it takes half a millisecond, in which no stream goes on
 LEAST_AT_ONCE = 4  # the same if few requests are on their way, because each would have to wait for the others
+FEW = 3  # requests on their way, up to which no other one is likely to wait while records are made
 MAX_COUNTED = 500  # how many names of dropped fields are counted, since clients may send any name
 
 Record = dict[str, Any]
@@ -51,8 +53,8 @@ class Observers:
         self._mask = mask
         self._busy = busy
         self._over: list[tuple[str, Callable[[], Record], Trace | None]] = []
-        self._timer: asyncio.Handle | None = None
-        self._next = False  # whether a flush is planned for the next turn of the loop
+        self._timer: asyncio.TimerHandle | None = None  # is never cancelled: a new one costs more
+        self._next = False  # whether records are made in the next turn of the loop
         self._most_busy = 0  # since the last flush: replies often come in waves, at whose end few are on their way
 
     def __repr__(self) -> str:
@@ -60,6 +62,8 @@ class Observers:
 
     def sent(self, info: Info, body: bytes) -> None:
         """body: what the upstream gets."""
+        if self._over and not self._next and self._busy() <= FEW:
+            self._make_next()
         for tell in self.on_sent:
             try:
                 tell(info, body)
@@ -84,31 +88,28 @@ class Observers:
         if enough and len(self._over) <= AT_ONCE and not self._busy():
             self.flush()  # now, as no other reply has to wait and no new request is here yet
         elif enough and not self._next:
-            self._wait_no_more()
-            self._next = True
-            self._timer = asyncio.get_running_loop().call_soon(self._some)
+            self._make_next()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SOON_S, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(SOON_S, self._late)
+
+    def _make_next(self) -> None:
+        """Makes records in the next turn of the loop, since further replies may be about to leave in this one."""
+        self._next = True
+        asyncio.get_running_loop().call_soon(self._some)
 
     def _some(self) -> None:
-        """Makes some records, in a later turn of the loop, since further replies may be about to leave in this one."""
-        self._wait_no_more()
-        self._most_busy = 0
+        self._next, self._most_busy = False, 0
         now, self._over = self._over[:AT_ONCE], self._over[AT_ONCE:]
         self._make(now)
-        if self._over:
-            self._next = True
-            self._timer = asyncio.get_running_loop().call_soon(self._some)
+        if self._over and not self._next:
+            self._make_next()
 
-    def _wait_no_more(self) -> None:
-        self._next = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _late(self) -> None:
+        self._timer = None
+        self.flush()
 
     def flush(self) -> None:
         """Makes the records that wait, and passes them to the observers."""
-        self._wait_no_more()
         now, self._over, self._most_busy = self._over, [], 0
         self._make(now)
 

@@ -25,6 +25,7 @@ def ask(house: House, times: int) -> list[str]:
 def test_as_many_as_there_is_room_for_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher, "SOON_S", 3600.0)
     monkeypatch.setattr(dispatcher, "AT_ONCE", 3)
+    monkeypatch.setattr(dispatcher, "FEW", 0)
     made: list[dict[str, Any]] = []
     with Upstream([OK] * 5) as up, House(one_upstream(up.url, "chat")) as house:
         house.on_loop(lambda: house.proxy.service.observers.on_finished.append(made.append))
@@ -68,6 +69,41 @@ def test_a_wave_is_recorded_at_its_end(monkeypatch: pytest.MonkeyPatch, busy: in
     assert asyncio.run(wave(2 * dispatcher.AT_ONCE)) == [0, 16, 32]
 
 
+@pytest.mark.parametrize("busy", [1, dispatcher.FEW, dispatcher.FEW + 1])
+def test_of_a_few_requests_the_record_of_one_is_made_when_the_next_waits_for_its_upstream(
+    monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    """No client waits for it then. Where many are on their way, others have something to do."""
+    monkeypatch.setattr(dispatcher, "SOON_S", 3600.0)
+    monkeypatch.setattr(record, "record", lambda info, *more: info.key)
+    made: list[Any] = []
+    observers = dispatcher.Observers(lambda *of: None, str, lambda: busy)
+    observers.on_finished.append(made.append)
+    over, begun = SimpleNamespace(key=1, dropped=(), trace=None), SimpleNamespace(key=2)
+
+    async def turns() -> list[int]:
+        observers.finished(cast(Any, over), cast(Any, None))
+        await asyncio.sleep(0)
+        seen = [len(made)]
+        observers.sent(cast(Any, begun), b"")
+        seen.append(len(made))  # it may not have left yet
+        await asyncio.sleep(0)
+        return [*seen, len(made)]
+
+    assert asyncio.run(turns()) == [0, 0, busy <= dispatcher.FEW]
+
+
+def test_records_that_nothing_calls_for_are_made_soon_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "SOON_S", 0.001)
+    with Upstream([OK] * 2) as up, House(one_upstream(up.url, "chat")) as house:
+        made: list[dict[str, Any]] = []
+        house.on_loop(lambda: house.proxy.service.observers.on_finished.append(made.append))
+        ask(house, 1)
+        house.wait(lambda p: len(made) == 1)
+        ask(house, 1)
+        house.wait(lambda p: len(made) == 2)
+
+
 def test_one_who_fails_costs_nobody_else(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     made: list[dict[str, Any]] = []
     right = record.record
@@ -82,6 +118,7 @@ def test_one_who_fails_costs_nobody_else(monkeypatch: pytest.MonkeyPatch, caplog
 
     bad = [""]
     monkeypatch.setattr(dispatcher, "SOON_S", 3600.0)
+    monkeypatch.setattr(dispatcher, "FEW", 0)
     monkeypatch.setattr(record, "record", odd)
     with Upstream([OK] * 3) as up, House(one_upstream(up.url, "chat")) as house:
         watchers = house.proxy.service.observers.on_finished
