@@ -15,8 +15,8 @@ from tests.support import sdk_responses, sdk_types, streams
 from tests.support.crossing import asked
 from tests.translate.responses import material as responses
 from translate import pair
-from translate.chat.usage import breakdown, stop_reason
-from translate.responses.usage import REFUSED
+from translate.chat.stop import breakdown, read_stop
+from translate.responses.stop import REFUSED
 from translate.target import Protocol
 
 EXPLAINED = {"type": "refusal", "category": "cyber", "explanation": "Not that."}
@@ -93,7 +93,7 @@ def test_what_a_responses_upstream_calls_a_filter_stays_one() -> None:
 
 @pytest.mark.parametrize("word", ["SAFETY", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "RECITATION", "IMAGE_SAFETY"])
 def test_geminis_words_for_it(word: str) -> None:
-    assert stop_reason(word, has_calls=False) == stop_reason(word, has_calls=True) == "refusal"
+    assert read_stop(word, has_calls=False) == read_stop(word, has_calls=True) == "refusal"
 
 
 @pytest.mark.parametrize("word", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"])

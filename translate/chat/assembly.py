@@ -13,8 +13,9 @@ from typing import Any
 from translate import errors, wire
 from translate.chat import citations, details, extras, media
 from translate.chat.content import parts_of
+from translate.chat.stop import breakdown, is_cut, is_known, is_whole, read_stop
 from translate.chat.think import Piece, ThinkTags
-from translate.chat.usage import breakdown, is_cut, is_known, is_whole, of_chunk, stop_reason
+from translate.chat.usage import of_chunk
 from translate.conversation import (
     Event,
     Fault,
@@ -100,7 +101,7 @@ class Assembly:
         if self._tags is not None:
             self._tagged(self._tags.rest())
         has_calls = bool(self._calls) and any(not call.is_nothing() for call in self._calls)
-        reason = stop_reason(self._finish, has_calls, self._refused)
+        reason = read_stop(self._finish, has_calls, refused_in_words=self._refused)
         if self._met and reason == "end":
             reason = "stop_sequence"
         late, self._annotations = self._annotations, []

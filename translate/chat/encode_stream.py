@@ -13,7 +13,8 @@ from typing import Any, Literal
 from translate import errors, wire
 from translate.chat import citations, details, extras, fault, media
 from translate.chat.reply import arguments_of, beside, call_id, leave_explanation
-from translate.chat.usage import finish_reason, usage_body
+from translate.chat.stop import write_stop
+from translate.chat.usage import usage_body
 from translate.conversation import (
     Close,
     Delta,
@@ -200,7 +201,7 @@ class Encoder:
             out.append(self._chunk({"audio": audio}))
         leave_explanation(stop, self._asked)
         self._annotate(stop.ext.get("chat", {}).get("annotations", []), out)
-        finish = finish_reason(stop.reason, bool(self._calls), bool(self._refused), self._asked.functions)
+        finish = write_stop(stop.reason, bool(self._calls), bool(self._refused), self._asked.functions)
         tail = self._after.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish.encode())
         if said := beside(stop):
             tail = b"%b,%b\n\n" % (tail[:-3], wire.dumps(said)[1:])

@@ -12,7 +12,8 @@ from typing import Any
 from translate import foreign_parts, wire
 from translate.chat import citations, details, extras, media
 from translate.chat.assembly import Assembly
-from translate.chat.usage import finish_reason, of_chunk, stop_reason, usage_body
+from translate.chat.stop import read_stop, write_stop
+from translate.chat.usage import of_chunk, usage_body
 from translate.conversation import (
     Close,
     Delta,
@@ -64,7 +65,7 @@ def _plain(body: dict[str, Any], policy: Policy) -> list[Event] | None:
     if not text or half or not isinstance(tier, str | None):
         return None
     start = Start(text_of(body, "id"), text_of(body, "model"))
-    stop = Stop(stop_reason(finish, False), of_chunk(body), service_tier=tier if tier in OPENAI_TIERS else "")
+    stop = Stop(read_stop(finish, has_calls=False), of_chunk(body), service_tier=tier if tier in OPENAI_TIERS else "")
     return [start, Open(Text("")), Delta([wire.inside(text)]), Close(), stop]
 
 
@@ -202,7 +203,7 @@ class _Message:
             message["images"] = self.media.images
         if audio := self.media.audio():
             message["audio"] = audio
-        finish = finish_reason(self.stop.reason, bool(self.calls), bool(self.refusals), self.asked.functions)
+        finish = write_stop(self.stop.reason, bool(self.calls), bool(self.refusals), self.asked.functions)
         usage = with_estimate(self.stop.usage or self.usage, self.asked.input_tokens)
         choice = {"index": 0, "message": message | self.extra, "logprobs": None, "finish_reason": finish}
         return {

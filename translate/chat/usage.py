@@ -1,4 +1,4 @@
-"""Counters and finish reasons: reads and writes Chat's words for them.
+"""The tokens that a reply took: `usage` of Chat, read and written.
 
 OpenAI's prompt_tokens includes what was read from and written to a cache, and the neutral `input` does not; the one
 conversion each way is here. Compatible servers spell the cache counters in half a dozen ways, send null for what they
@@ -10,92 +10,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from translate.conversation import StopReason, Usage
-from translate.errors import KINDS, ApiError
+from translate.conversation import Usage
 from translate.json_fields import count, count_of, object_of
 from translate.usage import with_thoughts
-
-_END: dict[str, StopReason] = {
-    "stop": "end", "eos": "end", "end_turn": "end", "eos_token": "end", "stop_sequence": "stop_sequence",
-    "length": "length", "max_tokens": "length", "model_length": "length", "max_output_tokens": "length",
-    "model_context_window_exceeded": "context_overflow",
-    "tool_calls": "tool_calls", "tool_call": "tool_calls", "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "refusal", "content-filter": "refusal", "sensitive": "refusal", "safety": "refusal",
-    "recitation": "refusal", "refusal": "refusal", "pause_turn": "pause",
-    # Gemini's words, which gateways before it hand on.
-    "prohibited_content": "refusal", "blocklist": "refusal", "spii": "refusal", "image_safety": "refusal",
-    "image_prohibited_content": "refusal", "blocked": "refusal", "content_filtered": "refusal",
-}  # fmt: skip
-
-# Finish reasons which mean that the server broke down and gave no answer (z.ai, DeepSeek, OpenRouter, SGLang).
-_BROKEN = {
-    "error": "upstream",
-    "network_error": "upstream",
-    "malformed_function_call": "upstream",  # Gemini: the model made a call that cannot be read
-    "unexpected_tool_call": "upstream",
-    "abort": "upstream",
-    "insufficient_system_resource": "overloaded",
-}
 
 _OPENAIS = frozenset((
     "prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details",
 ))  # fmt: skip
 _COUNTS = frozenset(("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"))  # the last two: gateways
-
-_FINISH: dict[StopReason, str] = {
-    "length": "length",
-    "context_overflow": "length",
-    "pause": "length",
-    "tool_calls": "tool_calls",
-    "refusal": "content_filter",
-}
-
-
-def stop_reason(finish: str, has_calls: bool, refused_in_words: bool = False) -> StopReason:
-    """`finish`: an upstream's finish_reason, "" where it gave none; an unknown word counts as an end.
-
-    A reply with tool calls asks for their results whatever the server called it, but for one that was cut:
-    its last call's arguments may be half, and must not be run. Without a call, "tool_calls" is an end. A reply
-    that holds a refusal is one, though OpenAI ends it with "stop".
-    """
-    reason = _END.get(finish.lower(), "end")
-    if reason in ("end", "tool_calls"):
-        return "tool_calls" if has_calls else "refusal" if refused_in_words else "end"
-    return reason
-
-
-def is_known(word: str) -> bool:
-    """Tells whether the word is anybody's finish_reason."""
-    return word.lower() in _END
-
-
-def is_cut(word: str) -> bool:
-    """Tells whether the word means that the reply was cut off."""
-    return _END.get(word.lower()) == "length"
-
-
-def is_whole(word: str) -> bool:
-    """Tells whether the word means that the reply came to its end."""
-    return _END.get(word.lower()) in ("end", "tool_calls")
-
-
-def breakdown(finish: str) -> ApiError | None:
-    """Returns the error that a finish_reason such as "network_error" stands for."""
-    kind = _BROKEN.get(finish.lower())
-    if kind is None:
-        return None
-    return ApiError(kind, f'the upstream ended its answer with finish_reason "{finish}"', KINDS[kind][0])
-
-
-def finish_reason(reason: StopReason, has_calls: bool, refused_in_words: bool, functions: bool = False) -> str:
-    """Returns Chat's finish_reason. A refusal that was said in `refusal` ends with "stop", as at OpenAI; a turn that is
-    paused for good is cut off. functions: the client calls tools by that name."""
-    if has_calls and reason in ("end", "pause", "tool_calls"):
-        return "function_call" if functions else "tool_calls"
-    if (reason == "tool_calls" and not has_calls) or (reason == "refusal" and refused_in_words):
-        return "stop"
-    return _FINISH.get(reason, "stop")
 
 
 def usage_of(raw: Any) -> Usage | None:

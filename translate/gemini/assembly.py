@@ -12,7 +12,8 @@ from translate import errors, reply_media, wire
 from translate.conversation import Event, Fault, Part, Stop, Text, Thinking, ToolCall, Unknown, Usage
 from translate.gemini import grounding, proofs
 from translate.gemini.fields import camel
-from translate.gemini.usage import breakdown, of_event, stop_reason
+from translate.gemini.stop import breakdown, read_stop
+from translate.gemini.usage import of_event
 from translate.json_fields import object_of, objects_of, text_of
 from translate.sequence import Item, Sequence
 
@@ -94,7 +95,7 @@ class Assembly:
     def stop(self) -> None:
         """Ends the reply: it is complete."""
         self._cite()
-        reason = stop_reason(self._finish, bool(self._calls), not self._said)
+        reason = read_stop(self._finish, bool(self._calls), not self._said)
         if self._blocked:
             reason = "refusal"
         why = self._why if reason == "refusal" else ""

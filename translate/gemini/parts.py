@@ -25,7 +25,8 @@ from translate.conversation import (
     Usage,
 )
 from translate.gemini import grounding, proofs
-from translate.gemini.usage import finish_reason, usage_body
+from translate.gemini.stop import write_stop
+from translate.gemini.usage import usage_body
 from translate.target import Asked
 from translate.usage import with_estimate
 
@@ -104,7 +105,7 @@ class Parts:
 
     def ending(self, stop: Stop, usage: Usage | None) -> tuple[Raw, Raw]:
         """Returns (the candidate's last fields, the reply's)."""
-        candidate: Raw = {"finishReason": finish_reason(stop.reason), "index": 0}
+        candidate: Raw = {"finishReason": write_stop(stop.reason), "index": 0}
         if stop.reason == "refusal" and stop.explanation:
             candidate["finishMessage"] = stop.explanation
         if grounds := grounding.write(self._cited, self._queries):

@@ -1,4 +1,4 @@
-"""Counters and finish reasons: reads and writes Google's words for them.
+"""The tokens that a reply took: `usageMetadata` of Google, read and written.
 
 promptTokenCount includes what was read from a cache, which the neutral `input` does not; candidatesTokenCount leaves
 out what was thought, which the neutral `output` includes; what tools of Google's own have put into the prompt is
@@ -9,54 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate.conversation import StopReason, Usage
-from translate.errors import KINDS, ApiError
+from translate.conversation import Usage
 from translate.gemini.fields import camel
 from translate.json_fields import count_of, object_of
 from translate.usage import with_thoughts
 
-_END: dict[str, StopReason] = {
-    "STOP": "end", "MAX_TOKENS": "length", "CONTINUATION": "pause",
-    **dict.fromkeys(
-        ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY",
-         "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "MODEL_ARMOR", "ESCALATION", "JAILBREAK"), "refusal"),
-}  # fmt: skip
-
-# Finish reasons which mean that the model broke down and gave no answer.
-_BROKEN = frozenset({
-    "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE",
-    "MALFORMED_RESPONSE",
-})  # fmt: skip
-
-_FINISH: dict[StopReason, str] = {
-    "length": "MAX_TOKENS",
-    "context_overflow": "MAX_TOKENS",
-    "pause": "MAX_TOKENS",
-    "refusal": "SAFETY",
-}
-
 _COUNTS = ("promptTokenCount", "candidatesTokenCount", "totalTokenCount")
-
-
-def stop_reason(finish: str, has_calls: bool, said_nothing: bool) -> StopReason:
-    """finish: "" where the upstream gave none. Google ends a reply with calls by STOP, and one that it will not give by
-    a reason of no meaning and no content."""
-    reason = _END.get(finish)
-    if reason is None:
-        reason = "refusal" if finish and said_nothing else "end"
-    return "tool_calls" if reason == "end" and has_calls else reason
-
-
-def breakdown(finish: str, why: str) -> ApiError | None:
-    """Returns the error that a finish reason stands for. why: the upstream's own words."""
-    if finish not in _BROKEN:
-        return None
-    said = f": {why}" if why else ""
-    return ApiError("upstream", f"the upstream ended its answer with {finish}{said}", KINDS["upstream"][0])
-
-
-def finish_reason(reason: StopReason) -> str:
-    return _FINISH.get(reason, "STOP")
 
 
 def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:

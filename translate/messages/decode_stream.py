@@ -21,7 +21,8 @@ from translate.messages.assembly import Block, Raw, block_of, push
 from translate.messages.encode_stream import Encoder
 from translate.messages.fast_path import Template, learn
 from translate.messages.reply import explode
-from translate.messages.usage import breakdown, explanation_in, read_stop, read_usage
+from translate.messages.stop import breakdown, explanation_in, read_stop
+from translate.messages.usage import read_usage
 from translate.pieces import BETWEEN
 from translate.reading import Look, as_it_is
 from translate.sequence import CUT, broken_call

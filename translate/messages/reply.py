@@ -1,6 +1,6 @@
 """Whole replies: an upstream's message -> events (explode), events -> the client's message (collect).
 
-Both stand on the pieces that streams stand on (assembly.py, usage.py, and the functions at the end of this
+Both stand on the pieces that streams stand on (assembly.py, stop.py, usage.py, and the functions at the end of this
 file), so that a reply is the same whether it was streamed or not. Arguments of a tool call that are no JSON
 object are given to the client as {"_raw": text} (see repair.as_object). Parts of other protocols that Messages
 has no block for are left out: an unknown block makes clients fail.
@@ -30,7 +30,8 @@ from translate.conversation import (
 from translate.errors import BadReply
 from translate.json_fields import text_of
 from translate.messages import assembly, citations
-from translate.messages.usage import breakdown, explanation_in, read_stop, read_usage, write_stop, write_usage
+from translate.messages.stop import breakdown, explanation_in, read_stop, write_stop
+from translate.messages.usage import read_usage, write_usage
 from translate.sequence import CUT, broken_call
 from translate.target import Asked
 from translate.usage import with_estimate

@@ -1,4 +1,4 @@
-"""What a reply says about itself: the tokens it took, and why it stopped.
+"""The tokens that a reply took: `usage` of Messages, read and written.
 
 Anthropic's usage is cumulative where it comes twice (message_start, then message_delta): later values replace earlier
 ones and are never added. input_tokens leaves out what came from or went to the cache, as the neutral form does.
@@ -9,33 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate.conversation import Part, Refusal, Stop, StopReason, ToolCall, Usage
-from translate.errors import ApiError
-from translate.json_fields import count_of, object_of, objects_of, text_of
+from translate.conversation import Usage
+from translate.json_fields import count_of, objects_of
 from translate.usage import added
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 _OF_ITERATIONS = (*_COUNTS, "cache_creation")
-
-_READ: dict[str, StopReason] = {
-    "end_turn": "end",
-    "max_tokens": "length",
-    "stop_sequence": "stop_sequence",
-    "tool_use": "tool_calls",
-    "pause_turn": "pause",
-    "refusal": "refusal",
-    "model_context_window_exceeded": "context_overflow",
-    "compaction": "compaction",
-}
-_WRITTEN: dict[StopReason, str] = {neutral: own for own, neutral in _READ.items()}
-
-# Words of other protocols, which servers that speak several let through.
-_FOREIGN: dict[str, StopReason] = {
-    "length": "length", "max_output_tokens": "length", "model_length": "length",
-    "content_filter": "refusal", "sensitive": "refusal", "safety": "refusal",
-}  # fmt: skip
-_BROKEN = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
 
 
 def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
@@ -99,40 +79,3 @@ def write_usage(usage: Usage) -> dict[str, Any]:
     if usage.reasoning:
         out["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
     return out | usage.ext.get("messages", {})
-
-
-def read_stop(given: Any, seen: set[type[Part]]) -> tuple[StopReason, dict[str, Any]]:
-    """Returns the neutral reason of a stop_reason, and what ext must keep of it. null where the reply ended all the
-    same, and words that are not known yet, count as a plain end; the word itself is kept."""
-    if isinstance(given, str) and (known := _READ.get(given) or _FOREIGN.get(given.lower())):
-        return known, {}
-    reason: StopReason = "tool_calls" if ToolCall in seen else "end"
-    return reason, {"stop_reason": given} if given else {}
-
-
-def breakdown(given: Any) -> ApiError | None:
-    """Returns the error that a stop_reason such as "network_error" stands for."""
-    if not isinstance(given, str) or given.lower() not in _BROKEN:
-        return None
-    return ApiError("upstream", f'the upstream ended its answer with stop_reason "{given}"')
-
-
-def explanation_in(said: dict[str, Any]) -> str:
-    """Returns why the model declines, in words, of what a message or its end says; "" where it does not say so."""
-    return text_of(object_of(said, "stop_details"), "explanation")
-
-
-def write_stop(stop: Stop, seen: set[type[Part]]) -> dict[str, Any]:
-    """Returns stop_reason and stop_sequence, true to what the reply held (`seen`: the types of its parts). Tool calls
-    with a plain end are tool_use, tool_use without a tool is end_turn; a reply that was cut off stays so."""
-    own = stop.ext.get("messages", {})
-    reason = own.get("stop_reason") or _WRITTEN[stop.reason]
-    if stop.reason == "end" and "stop_reason" not in own:
-        if ToolCall in seen:
-            reason = "tool_use"
-        elif Refusal in seen:
-            reason = "refusal"
-    elif stop.reason == "tool_calls" and ToolCall not in seen:
-        reason = "end_turn"
-    sequence = stop.sequence if reason == "stop_sequence" and stop.sequence else None
-    return {"stop_reason": reason, "stop_sequence": sequence}

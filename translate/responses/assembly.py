@@ -16,7 +16,8 @@ from translate.conversation import Event, Fault, Stop, Usage
 from translate.json_fields import list_of, object_of, text_of
 from translate.leftovers import OPENAI_TIERS
 from translate.responses.readers import CallReader, ItemReader, Raw, reader_of
-from translate.responses.usage import stop_reason, usage_of
+from translate.responses.stop import read_stop
+from translate.responses.usage import usage_of
 from translate.sequence import Sequence
 
 # event type -> (what its text is, the key of its index, the type of an item that was never announced)
@@ -192,7 +193,7 @@ class Assembly:
             reader.fall_back()
         refused = any(reader.refused for reader in self._order)
         has_calls = any(isinstance(reader, CallReader) for reader in self._order)
-        reason = stop_reason(response, has_calls, refused)
+        reason = read_stop(response, has_calls, refused)
         self.ended = True
         by_filter = reason == "refusal" and response.get("status") == "incomplete"
         left: Raw = {"incomplete": "content_filter"} if by_filter else {}

@@ -31,7 +31,8 @@ from translate.conversation import (
     Usage,
 )
 from translate.responses import citations, fault, items, media
-from translate.responses.usage import incomplete_reason, usage_body, words_of_refusal
+from translate.responses.stop import incomplete_reason, words_of_refusal
+from translate.responses.usage import usage_body
 from translate.sequence import CUT
 from translate.target import Asked
 from translate.usage import with_estimate

@@ -1,28 +1,17 @@
-"""Counters and endings: reads and writes Responses' words for them.
+"""The tokens that a response took: `usage` of Responses, read and written.
 
 input_tokens includes what was read from and written to a cache, and the neutral `input` does not; the one conversion
-each way is here. A response ends by its status, and an incomplete one says why.
+each way is here.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from translate.conversation import Stop, StopReason, Usage
+from translate.conversation import Usage
 from translate.json_fields import count_of, object_of
 
 _COUNTS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")  # the latter two: gateways
-
-REFUSED = "The model declined to answer this request."
-
-_INCOMPLETE: dict[str, StopReason] = {
-    "max_output_tokens": "length",
-    "max_tokens": "length",
-    "length": "length",
-    "max_messages": "length",
-    "content_filter": "refusal",
-    "safety": "refusal",
-}
 
 
 def usage_of(raw: Any) -> Usage | None:
@@ -64,26 +53,3 @@ def usage_body(usage: Usage) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": usage.prompt + usage.output,
     }
-
-
-def stop_reason(response: dict[str, Any], has_calls: bool, refused: bool) -> StopReason:
-    """Returns the neutral reason of a response that ended without an error; an unknown word counts as an end."""
-    if response.get("status") == "incomplete":
-        reason = object_of(response, "incomplete_details").get("reason")
-        return _INCOMPLETE.get(str(reason), "length")
-    if has_calls:
-        return "tool_calls"
-    return "refusal" if refused else "end"
-
-
-def incomplete_reason(stop: Stop) -> str:
-    """Returns why a response is incomplete, "" where it is completed. A refusal is a complete answer, as at OpenAI;
-    what a Responses upstream calls a filter's doing stays that."""
-    if stop.reason in ("length", "context_overflow", "pause"):
-        return "max_output_tokens"
-    return str(stop.ext.get("responses", {}).get("incomplete", "")) if stop.reason == "refusal" else ""
-
-
-def words_of_refusal(stop: Stop) -> str:
-    """Returns what a model that declined has to say: Anthropic's explanation, where it gives one."""
-    return stop.explanation or REFUSED

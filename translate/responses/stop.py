@@ -1,0 +1,42 @@
+"""Why a response ended: by its status, and an incomplete one gives a reason. Both are read and written here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate.conversation import Stop, StopReason
+from translate.json_fields import object_of
+
+REFUSED = "The model declined to answer this request."
+
+_INCOMPLETE: dict[str, StopReason] = {
+    "max_output_tokens": "length",
+    "max_tokens": "length",
+    "length": "length",
+    "max_messages": "length",
+    "content_filter": "refusal",
+    "safety": "refusal",
+}
+
+
+def read_stop(response: dict[str, Any], has_calls: bool, refused: bool) -> StopReason:
+    """Returns the neutral reason of a response that ended without an error; an unknown word counts as an end."""
+    if response.get("status") == "incomplete":
+        reason = object_of(response, "incomplete_details").get("reason")
+        return _INCOMPLETE.get(str(reason), "length")
+    if has_calls:
+        return "tool_calls"
+    return "refusal" if refused else "end"
+
+
+def incomplete_reason(stop: Stop) -> str:
+    """Returns why a response is incomplete, "" where it is completed. A refusal is a complete answer, as at OpenAI;
+    what a Responses upstream calls a filter's doing stays that."""
+    if stop.reason in ("length", "context_overflow", "pause"):
+        return "max_output_tokens"
+    return str(stop.ext.get("responses", {}).get("incomplete", "")) if stop.reason == "refusal" else ""
+
+
+def words_of_refusal(stop: Stop) -> str:
+    """Returns what a model that declined has to say: Anthropic's explanation, where it gives one."""
+    return stop.explanation or REFUSED
