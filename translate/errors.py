@@ -9,6 +9,7 @@ the upstream's error body goes back as it came.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -116,6 +117,11 @@ class BadReply(ApiError):
 
     def __init__(self, message: str) -> None:
         super().__init__("upstream", message)
+
+
+def whole_seconds(wait_s: float) -> int:
+    """Returns a wait as clients are told it: rounded up, since they read no fractions, and at least 1."""
+    return max(1, math.ceil(wait_s))
 
 
 # --------------------------------------------------------------------------------------------- reading

@@ -7,7 +7,6 @@ last byte (or is gone) `finish` settles what the request took and tells the obse
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections.abc import Sequence
 
@@ -164,7 +163,7 @@ class Completion:
         said = self._ports.masked(self._in_words(error))
         head = header_rules.JSON_HEAD + self.reply_head(failed)
         if error.retry_after is not None and not header_rules.find(theirs.headers, "retry-after"):
-            head += header_rules.line("Retry-After", str(max(1, math.ceil(error.retry_after))))
+            head += header_rules.retry_after(error.retry_after)
         self.whole(words.status(error), head, said)
 
     def break_off(self, error: ApiError, lead: Attempt | None) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from gateway.http import header_names
 from gateway.limits import rate_limit
+from translate.errors import whole_seconds
 
 SHIELD = b"X-Content-Type-Options: nosniff\r\nContent-Security-Policy: sandbox\r\n"
 
@@ -69,15 +70,15 @@ def back(
             continue
         if named is None:
             named = {word.strip().lower() for key, words in headers if key == "connection" for word in words.split(",")}
-        if name in named or (name == "retry-after" and not (value := _whole_seconds(value))):
+        if name in named or (name == "retry-after" and not (value := _their_retry_after(value))):
             continue
         out += line(name, value)
     return out + line("request-id", their_id(headers))
 
 
-def _whole_seconds(value: str) -> str:
-    """A Retry-After in whole seconds, rounded up, because clients do not read fractions, and not all read dates. "" if
-    it is not valid."""
+def _their_retry_after(value: str) -> str:
+    """An upstream's Retry-After in whole seconds, rounded up: clients do not read fractions, and not all read dates.
+    "" if it is not valid."""
     if value.isdecimal() and value.isascii():
         return value
     seconds = rate_limit.asked_wait((("retry-after", value),), time.time())
@@ -120,10 +121,14 @@ def of_refusal(status: int, key: str, upstream_name: str, retry_after_s: float |
     own = b"request-id: %b\r\nx-request-id: %b\r\n" % (key.encode(), key.encode())
     own += line("X-Proxy-Upstream", upstream_name)
     if retry_after_s is not None:
-        own += b"Retry-After: %d\r\n" % max(1, math.ceil(retry_after_s))
+        own += retry_after(retry_after_s)
     if status in _FOR_GOOD:
         own += b"x-should-retry: false\r\n"
     return own
+
+
+def retry_after(wait_s: float) -> bytes:
+    return b"Retry-After: %d\r\n" % whole_seconds(wait_s)
 
 
 def lines(headers: Mapping[str, str]) -> bytes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from translate import wire
-from translate.errors import ApiError
+from translate.errors import ApiError, whole_seconds
 
 _STATUS = {
     "invalid_request": "INVALID_ARGUMENT",
@@ -43,8 +42,8 @@ def _details(error: ApiError, request_id: str) -> list[dict[str, Any]]:
         violation = {"field": error.param, "description": error.message}
         details.append({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]})
     if error.retry_after is not None:
-        delay = f"{max(1, math.ceil(error.retry_after))}s"
-        details.append({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay})
+        delay = {"retryDelay": f"{whole_seconds(error.retry_after)}s"}
+        details.append({"@type": "type.googleapis.com/google.rpc.RetryInfo"} | delay)
     if request_id:
         details.append({"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": request_id})
     return details
