@@ -38,7 +38,7 @@ from gateway.pages.elsewhere import AskingBefore, Elsewhere, Preflight
 from gateway.pages.handlers import Handler
 from gateway.pages.health import Alive, Ready
 from gateway.pages.models import Models, OneModel
-from gateway.pages.responses import Stored
+from gateway.pages.stored_responses import StoredResponse
 from gateway.relay import relay
 from gateway.relay.relay import Relay
 from gateway.runtime import Service
@@ -78,7 +78,7 @@ class Door(HTTPServerConnectionDelegate):
                 (r"/api/tags", ollama.Tags, args),
                 (r"/api/ps", ollama.Running, args),
                 (r"/api/version", ollama.Version, args),
-                (r"/v1/responses/([^/]+)(/input_items|/cancel)?", Stored, args),
+                (r"/v1/responses/([^/]+)(/input_items|/cancel)?", StoredResponse, args),
                 (r"/debug/quirks", status.Learned, args),
                 (status.PATH, status.Standing, args),
                 (r"/(?:healthz|health/live(?:li)?ness|api/hello)?", Alive, args),

@@ -44,8 +44,7 @@ from gateway.http.response_writer import ResponseWriter
 from gateway.in_flight import RequestsInFlight
 from gateway.limits.admission import Admission, Gate
 from gateway.limits.blame import Blame
-from gateway.limits.body_memory import BodyMemory
-from gateway.limits.gathered import Gathered
+from gateway.limits.body_memory import BodyMemory, Gathered
 from gateway.limits.limiter import Limiter
 from gateway.limits.shape import Shape
 from gateway.observe.dispatcher import Observers

@@ -29,9 +29,8 @@ from gateway.http.loop_guard import Hops
 from gateway.http.response_writer import ResponseWriter, Writer
 from gateway.limits.admission import Admission
 from gateway.limits.blame import Blame
-from gateway.limits.body_memory import BodyMemory
+from gateway.limits.body_memory import GATHERED, BodyMemory, Gathered
 from gateway.limits.budget import Budgets
-from gateway.limits.gathered import GATHERED, Gathered
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
 from gateway.limits.shape import SHAPE, Shape

@@ -1,10 +1,25 @@
-"""How much memory the bodies of all requests may take together. Each body has a limit, but their sum needs one, too."""
+"""How much memory bodies may take: those of all requests together, and one reply that is gathered until its end.
+
+The body of each request has a limit, too ([server] max_body_mb), but their sum needs one as well.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from translate.errors import ApiError
 
 BODIES_AT_ONCE = 16  # times the largest body
+
+
+class Gathered(NamedTuple):
+    """The most bytes that are held of a reply, and of an error: some errors repeat all of the request, or never end."""
+
+    reply_bytes: int = 64 << 20
+    error_bytes: int = 256 << 10
+
+
+GATHERED = Gathered()
 
 
 class BodyMemory:

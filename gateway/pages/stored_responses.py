@@ -7,23 +7,29 @@ comes as events; for one in the response store, they are made from it (translate
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
+from http.client import responses as REASONS
 from typing import Any
 from urllib.parse import parse_qs
 
-from tornado.httputil import HTTPHeaders
+from tornado.iostream import StreamClosedError
 
 from gateway.http import header_rules
+from gateway.pages.handlers import Handler
 from gateway.pages.upstream_query import Asking, Reply, Sink
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 from gateway.stored import store_sync
 from gateway.stored.previous_response import owner_of
 from gateway.stored.store import Entry
-from translate import wire
+from translate import dialects, wire
 from translate.errors import ApiError, BadRequest
 from translate.responses import replay
 from translate.responses.dialect import RESPONSES
+
+log = logging.getLogger("proxy")
 
 # An id becomes a part of an upstream's URL, so it must not be "..".
 ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")
@@ -31,38 +37,70 @@ SERVED = {("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cance
 PAGE, MAX_PAGE = 20, 100  # input items on a page: by default, and at most
 
 
-async def ask(
-    service: Service,
-    client: str,
-    client_headers: HTTPHeaders,
-    method: str,
-    id: str,
-    part: str,
-    query: str,
-    sink: Sink,
-) -> Reply:
-    """Answers one request. part: "", "/input_items" or "/cancel". sink: receives a response that is asked for as a
-    stream and is not finished yet. Raises ApiError."""
-    if not ID.fullmatch(id):
-        raise ApiError("not_found", "this is not a valid id of a response")
-    owner = owner_of(client, client_headers)
-    if lacking := store_sync.unknown(service.worker_rpc, service.response_store, [owner], [id]):
-        await store_sync.fetch(service.worker_rpc, service.response_store, owner, lacking)
-    entry = service.response_store.find(owner, id)
-    if entry is not None and entry.body:
-        if method != "DELETE":
-            return _from_memory(entry, part, _asked(query))
-        service.response_store.delete(owner, id)
-        await store_sync.forget(service.worker_rpc, service.response_store, owner, id)
-        if service.response_store.place(id) is None:  # otherwise an upstream keeps it too, as with a websocket's turn
-            return _json({"id": id, "object": "response", "deleted": True})
-    await service.charge_question(client)
-    streams = method == "GET" and not part and _asked(query).get("stream") == "true"
-    upstream = _keeper(service, owner, id)
-    made_with = service.response_store.key(id)
-    key = upstream.key_number(made_with)
-    asking = Asking(service, upstream, sink if streams else None, key)
-    return await asking.ask(method, f"responses/{id}{part}", query, client_headers)
+class StoredResponse(Handler):
+    """GET and DELETE /v1/responses/{id}, GET .../input_items, POST .../cancel: one stored response."""
+
+    asking: asyncio.Task[Reply] | None = None
+
+    async def ask(self, id: str, part: str | None) -> None:
+        """part: what follows the id in the path: None, "/input_items" or "/cancel"."""
+        method = self.request.method or ""
+        if (method, part or "") not in SERVED or dialects.at(self.request.path):
+            error = ApiError("invalid_request", f"{method} {self.request.path[:200]} is not served here", 405)
+            self.refuse(error, RESPONSES)
+            return
+        self.asking = asyncio.ensure_future(self._reply(method, id, part or ""))
+        self.service.in_flight.asks(self.asking)
+        try:
+            reply = await self.asking
+        except ApiError as error:
+            self.refuse(error, RESPONSES)
+        except (asyncio.CancelledError, StreamClosedError):
+            log.debug("%s %s: the client left", method, self.request.path)
+        else:
+            if not reply.streamed:
+                self.begin(reply)
+            self.finish(reply.body)
+
+    get = head = post = put = patch = delete = ask
+
+    async def _reply(self, method: str, id: str, part: str) -> Reply:
+        """The reply: from the response store, else of the upstream that keeps the response. Raises ApiError."""
+        if not ID.fullmatch(id):
+            raise ApiError("not_found", "this is not a valid id of a response")
+        service, headers, query = self.service, self.request.headers, self.request.query
+        owner = owner_of(self.client, headers)
+        if lacking := store_sync.unknown(service.worker_rpc, service.response_store, [owner], [id]):
+            await store_sync.fetch(service.worker_rpc, service.response_store, owner, lacking)
+        entry = service.response_store.find(owner, id)
+        if entry is not None and entry.body:
+            if method != "DELETE":
+                return _from_memory(entry, part, _asked(query))
+            service.response_store.delete(owner, id)
+            await store_sync.forget(service.worker_rpc, service.response_store, owner, id)
+            if service.response_store.place(id) is None:  # else an upstream keeps it too, as with a websocket's turn
+                return _json({"id": id, "object": "response", "deleted": True})
+        await service.charge_question(self.client)
+        follows = method == "GET" and not part and _asked(query).get("stream") == "true"
+        upstream = _keeper(service, owner, id)
+        key = upstream.key_number(service.response_store.key(id))
+        asking = Asking(service, upstream, Sink(self.begin, self.more) if follows else None, key)
+        return await asking.ask(method, f"responses/{id}{part}", query, headers)
+
+    def begin(self, reply: Reply) -> None:
+        self.set_status(reply.status, REASONS.get(reply.status, "Unknown"))
+        for line in reply.head.decode("latin-1").split("\r\n")[:-1]:
+            name, _, value = line.partition(": ")
+            self.set_header(name, value)
+
+    async def more(self, data: bytes) -> None:
+        """Sends a piece of a stream, and waits until the client has read it."""
+        self.write(data)
+        await self.flush()
+
+    def on_connection_close(self) -> None:
+        if self.asking is not None:
+            self.asking.cancel()
 
 
 def _asked(query: str) -> dict[str, str]:

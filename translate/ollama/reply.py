@@ -1,7 +1,7 @@
 """Chat's replies in Ollama's own form: a line of JSON for each delta, and a last one with the counts.
 
-What comes is read by Chat's own decoder, whatever server it came from; an empty line would break Ollama's clients, so
-that a sign of life is a delta of nothing.
+Chat's own decoder reads the replies, whatever server they come from. An empty line would break Ollama's clients, and so
+a sign of life is a delta without text.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import ApiError, BadReply
-from translate.ollama.moment import rfc3339
 
 Body = dict[str, Any]
 
 CONTENT_TYPE = "application/x-ndjson"
 _CREATED = re.compile(rb'"created"\s*:\s*(\d{1,11})')
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]+)"')
+_DAY_S = 86_400
+_LAST_S = 253402300799  # the end of the year 9999
 
 
 def error(error: ApiError, request_id: str = "") -> bytes:
@@ -50,7 +51,7 @@ class Lines:
     def __init__(self, generates: bool) -> None:
         self._generates = generates
         self._decoder = Decoder()
-        self._head: Body = {"model": "", "created_at": rfc3339(0)}
+        self._head: Body = {"model": "", "created_at": _rfc3339(0)}
         self._part: Part | None = None
         self._before = self._after = b""
         self._kept: list[bytes] = []
@@ -63,7 +64,7 @@ class Lines:
 
     def feed(self, events: bytes) -> bytes:
         if not self._pieces and (found := _CREATED.search(events)):
-            self._head["created_at"] = rfc3339(int(found[1]))
+            self._head["created_at"] = _rfc3339(int(found[1]))
         if not self._pieces and (said := _MODEL.search(events)):  # a sign of life may go out before the reply begins
             self._head["model"] = said[1].decode("utf-8", "replace")
         self._pieces += 1
@@ -166,7 +167,7 @@ def generate_loaded(body: Body) -> bytes | None:
 def _loaded(body: Body, said: Body) -> bytes:
     kept = body.get("keep_alive")
     reason = "unload" if kept is not None and str(kept).rstrip("smh") == "0" else "load"
-    head = {"model": body.get("model") or body.get("name"), "created_at": rfc3339(0)}
+    head = {"model": body.get("model") or body.get("name"), "created_at": _rfc3339(0)}
     return wire.dumps(head | said | {"done_reason": reason, "done": True})
 
 
@@ -191,3 +192,18 @@ def whole(raw: bytes, generates: bool) -> bytes:
     if generates:
         return wire.dumps(last | said)
     return wire.dumps(last | {"message": last["message"] | said})
+
+
+def _rfc3339(seconds: int) -> str:
+    """Seconds since 1970 as RFC 3339 has them, by the civil calendar (Howard Hinnant, "Date Algorithms")."""
+    days, rest = divmod(max(0, min(seconds, _LAST_S)), _DAY_S)
+    days += 719_468
+    era, of_era = divmod(days, 146_097)
+    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    shifted = (5 * of_year + 2) // 153
+    day = of_year - (153 * shifted + 2) // 5 + 1
+    month = shifted + 3 if shifted < 10 else shifted - 9
+    year += era * 400 + (month <= 2)
+    hour, minute, second = rest // 3_600, rest // 60 % 60, rest % 60
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
