@@ -93,7 +93,7 @@ def steps(target: Target, own: Own, sizes: Sizes) -> list[Step]:
         ways = [*_direct(target, speech, stream), *_through(target, speech, stream)]
         words = f"{speech.name} {kind.split()[1]}, {sizes.clients} clients"
         found.append(_step(target, words, kind, sizes.many, ways, 0, sizes.clients))
-    ways = [*_direct(target, speech, False, fresh=True), *_through(target, speech, False, fresh=True)]
+    ways = [*_direct(target, speech, stream=False, fresh=True), *_through(target, speech, stream=False, fresh=True)]
     found.append(_step(target, f"{speech.name} whole, a new connection each", "fresh", sizes.fresh, ways))
     return [*found, *own_steps(target, own, sizes)]
 

@@ -250,7 +250,7 @@ class Crossing:
 
     def whole_as_stream(self, raw: bytes) -> bytes:
         """Returns a whole reply for a client that asked for a stream. Raises ApiError."""
-        events = self._events_of(raw, False)
+        events = self._events_of(raw, streamed=False)
         self._look(events)
         if self.fault is not None:
             raise self.fault

@@ -148,7 +148,7 @@ class UpstreamClient(SocketsOnLoop):
             host = host_of(exchange.request.url)
             what = "the name" if place.host == urlsplit(exchange.request.url).hostname else f"its proxy {place.host}"
             words = f"{host}: {what} cannot be resolved ({answer.error})"
-            self.fail(exchange, Failure("dns", words, True, pycurl.E_COULDNT_RESOLVE_HOST))
+            self.fail(exchange, Failure("dns", words, replayable=True, errno=pycurl.E_COULDNT_RESOLVE_HOST))
             return
         self._addresses.point(handle.curl, place, answer)
         handle.hurry(self.now() - exchange.started)

@@ -247,7 +247,7 @@ class Exchange:
             return None
         if not self._added and limits.connect and age >= limits.connect:
             words = f"{host_of(self.request.url)}: the name was not resolved within {limits.connect:g} s"
-            return Failure("connect_timeout", words, True, pycurl.E_OPERATION_TIMEDOUT)
+            return Failure("connect_timeout", words, replayable=True, errno=pycurl.E_OPERATION_TIMEDOUT)
         if limits.first_byte and (age if self._is_whole else now - self.sent_at) >= limits.first_byte:
             if self._waits_for_connection():
                 return self._client.exhausted(self, age)

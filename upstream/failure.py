@@ -132,10 +132,10 @@ def from_curl(
     kind = _kind(errno, detail, replied=replied, sent=sent, connected=connected, proxied=proxied)
     if "alert certificate required" in detail:  # TLS 1.3 sends it after the handshake, before the request is read
         message = f"{host_of(url)}: the server asks for a client certificate; set [upstream NAME] client_cert"
-        return Failure("certificate", message, True, errno)
+        return Failure("certificate", message, replayable=True, errno=errno)
     if refused and not replied:
         message = f"{host_of(url)}: the server takes no more requests on it" + (f" ({detail})" if detail else "")
-        return Failure("closed", message, True, errno)
+        return Failure("closed", message, replayable=True, errno=errno)
     words = WORDS[kind]
     if kind == "closed" and reused and not replied:
         words = "an idle connection that was used again was closed before any reply"

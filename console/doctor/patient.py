@@ -125,7 +125,7 @@ class Patient:
         known = ("model", "messages", "system", "tools", "input", "instructions", "contents")
         counted = {key: value for key, value in body.items() if key in known}
         url = self.upstream.side(self.protocol, "count", self.model)
-        return await self.post(url, wire.dumps(counted), False, "count")
+        return await self.post(url, wire.dumps(counted), stream=False, task="count")
 
     async def post(self, url: str, body: bytes, stream: bool, task: str = "") -> Heard:
         timeouts = self.upstream.stream_timeouts if stream else self.upstream.whole_timeouts

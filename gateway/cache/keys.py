@@ -112,7 +112,7 @@ def _kind(name: str, protocol: str, extra: tuple[str, ...]) -> str:
         return _WHOSE
     if low in extra or low in header_names.ACCOUNT:
         return _TOLD
-    return _TOLD if header_names.goes(low, protocol, True) and _ABOUT_THE_CALLER.match(low) is None else ""
+    return _TOLD if header_names.goes(low, protocol, own_key=True) and _ABOUT_THE_CALLER.match(low) is None else ""
 
 
 def canonical(request: ClientRequest, told: bytes, *, at_any_temperature: bool, private: bool) -> bytes:

@@ -70,7 +70,7 @@ class Completion:
     def whole(self, status: int, head: bytes, body: bytes) -> None:
         """Writes a whole reply. head: its header lines, without those of timing."""
         self.status = status
-        self._clock.given(True)
+        self._clock.given(whole=True)
         if self._request.task == "count" or self._request.cached is not None:
             self.reply = status, head, body
         if status == 200 and self._request.task and self._request.framed is not None:
@@ -98,7 +98,7 @@ class Completion:
         self._request.let_go()  # nothing is sent twice from here on
         self.status = 200
         self.streamed = True
-        self._clock.given(False)
+        self._clock.given(whole=False)
         framed = self._request.framed
         kind = header_rules.stream(framed.content_type) if framed is not None else header_rules.EVENT_STREAM
         self.writer.start(200, kind + self.reply_head(attempt) + self._timing())
@@ -214,7 +214,7 @@ class Completion:
         """Does what begin_stream does. That one calls no helper, because every stream goes through it."""
         self.status = 200
         self.streamed = True
-        self._clock.given(False)
+        self._clock.given(whole=False)
         self.writer.start(200, self._stream_head() + head + self._timing())
 
     def _stream_head(self) -> bytes:
@@ -230,7 +230,9 @@ class Completion:
             said = header_rules.find(of.incoming.headers, "x-proxy-token-count")  # it is a proxy like this one
             own += header_rules.line("X-Proxy-Token-Count", said[:40]) if said else BY_UPSTREAM
         bounds = charges.left(self._request, self._ports) if self._ports.tells_bounds else _NONE
-        theirs = header_rules.back(of.incoming.headers, of.verbatim, of.route.upstream.settings.reply_headers, bounds)
+        theirs = header_rules.back(
+            of.incoming.headers, same=of.verbatim, let_through=of.route.upstream.settings.reply_headers, own=bounds
+        )
         return self._ports.masked(theirs) + own if theirs else own
 
     def own_head(self, upstream: str = "", dropped: Sequence[str] = ()) -> bytes:

@@ -51,7 +51,9 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
         url = route.upstream.side(request.protocol, request.task, route.model)
     if route.home and request.query and route.envelope is None:
         url = query_string.onward(url, request.query, route.upstream.settings.query)
-    lines = upstream_request.header_lines(route, request.headers, route.home, ports.access.open, ports.hops)
+    lines = upstream_request.header_lines(
+        route, request.headers, same=route.home, open_door=ports.access.open, own_hops=ports.hops
+    )
     if verbatim:
         if request.front is not None:
             request.front.passes(request)

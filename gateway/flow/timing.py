@@ -60,7 +60,7 @@ class Clock:
         self._heard(self._now())
         self._asked = 0.0
 
-    def given(self, whole: bool) -> None:
+    def given(self, *, whole: bool) -> None:
         """The head of the reply is being made. whole: the body is there, too."""
         if self.first:
             return

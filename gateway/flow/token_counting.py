@@ -81,7 +81,7 @@ class Ratios:
     def __repr__(self) -> str:
         return f"<Ratios of {len(self._known)}>"
 
-    def of(self, upstream: str, model: str, quick: bool) -> float:
+    def of(self, upstream: str, model: str, *, quick: bool) -> float:
         """Returns the ratio. If only the other estimate has one, returns that; if nothing is known, 1.0."""
         known = self._known.get((upstream, model, quick)) or self._known.get((upstream, model, not quick))
         return known[0] if known else 1.0
@@ -135,7 +135,8 @@ class Counting:
         that number, by which the reply will teach. raw: the body that `data` was read from."""
         name, model = route.upstream.name, route.model
         quick = tokens.quick(data, raw)
-        return max(1, round(quick * self.ratios.of(name, model, True))), self._estimated(route, data, quick, len(raw))
+        count = max(1, round(quick * self.ratios.of(name, model, quick=True)))
+        return count, self._estimated(route, data, quick, len(raw))
 
     def watched(self, request: ClientRequest, route: Route) -> Estimated:
         """Returns now and then the estimates for a body that passes through to an upstream that cannot count."""
@@ -209,7 +210,7 @@ class Counting:
             count = _counted(request.data or envelope.parse(request.body, request.shape.values), counting)
             _forget(self._estimates)
             self._estimates[key] = count
-        count = max(1, round(count * self.ratios.of(route.upstream.name, route.model, False)))
+        count = max(1, round(count * self.ratios.of(route.upstream.name, route.model, quick=False)))
         return _ESTIMATE + b"X-Proxy-Token-Count: estimate\r\n", counting.body(count)
 
     def _calibrated(

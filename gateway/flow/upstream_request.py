@@ -94,7 +94,7 @@ def affinity(session: str, body: bytes) -> str:
     return ""
 
 
-def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool, own_hops: Hops) -> list[str]:
+def header_lines(route: Route, client: HTTPHeaders, *, same: bool, open_door: bool, own_hops: Hops) -> list[str]:
     """Returns header lines, which nobody changes: for the same headers (Headers.facts) they are made once for each key
     of an upstream. client: its headers. same: upstream and client speak one protocol. open_door: there are no
     [client]s, so that a key that comes along is meant for the upstream."""

@@ -58,7 +58,11 @@ def upstream(
 
 
 def back(
-    headers: Sequence[tuple[str, str]], same: bool, let_through: tuple[str, ...] = (), own: Collection[str] = ()
+    headers: Sequence[tuple[str, str]],
+    *,
+    same: bool,
+    let_through: tuple[str, ...] = (),
+    own: Collection[str] = (),
 ) -> bytes:
     """The header lines for a client from those of an upstream (names in lower case), without Content-Type and
     Cache-Control. The upstream's id of the request is sent as request-id, whatever its name was. own: names of headers

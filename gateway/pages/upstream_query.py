@@ -81,7 +81,9 @@ class Asking:
         service.hops.check_upstream(upstream.name, upstream.base_url)
         await upstream.ready(self._key)
         route = Route(upstream, self._protocol, "", key=self._key)
-        lines = upstream_request.header_lines(route, client, True, service.access.open, service.hops)
+        lines = upstream_request.header_lines(
+            route, client, same=True, open_door=service.access.open, own_hops=service.hops
+        )
         own = upstream.settings
         url = query_string.onward(own.url(endpoint, protocol=self._protocol), query, own.query)
         timeouts = upstream.whole_timeouts if self._sink is None else upstream.stream_timeouts
@@ -129,7 +131,7 @@ class Asking:
         return self._sink is not None and self._status == 200 and "event-stream" in kind
 
     def _head(self) -> bytes:
-        theirs = header_rules.back(self._headers, True, self._upstream.settings.reply_headers)
+        theirs = header_rules.back(self._headers, same=True, let_through=self._upstream.settings.reply_headers)
         return self._service.masked(theirs) + header_rules.line("X-Proxy-Upstream", self._upstream.name)
 
     async def _follow(self, sink: Sink) -> Reply:

@@ -76,7 +76,7 @@ class Reload:
             if asked or self._source.whole():
                 self._refuse(faults)
         except Exception:
-            self._tell(False, why=["internal error of the proxy, see its log"])
+            self._tell(taken=False, why=["internal error of the proxy, see its log"])
             log.exception("an error in the proxy: the settings could not be changed, and the old ones stay in force")
 
     def _judge(self, new: Settings, asked: bool) -> None:
@@ -89,7 +89,7 @@ class Reload:
             except Exception:
                 self._take(old)
                 raise
-        self._tell(True, changed=names, restart=waits)
+        self._tell(taken=True, changed=names, restart=waits)
         self._say(logging.INFO, "%s was read again; changed: %s", new.file, ", ".join(names) or "nothing",
                   event="reload", changed=names, restart=waits)  # fmt: skip
         if waits:
@@ -97,7 +97,7 @@ class Reload:
 
     def _refuse(self, faults: SettingsError) -> None:
         why = list(map(str, faults.problems))
-        self._tell(False, why=why)
+        self._tell(taken=False, why=why)
         self._say(logging.ERROR, "%s has errors, so that the old settings stay in force:\n%s",
                   self._service.settings.file, "\n".join(why), event="reload refused", why=why)  # fmt: skip
 
@@ -106,6 +106,6 @@ class Reload:
         level = level if self._service.worker_rpc.number == 0 else logging.DEBUG
         log.log(level, message, *args, extra=fields(**facts))
 
-    def _tell(self, taken: bool, **more: Any) -> None:
+    def _tell(self, *, taken: bool, **more: Any) -> None:
         self._service.reloads["taken" if taken else "refused"] += 1
         self._service.reloaded = {"time": time.time(), "taken": taken, "changed": [], "restart": [], "why": []} | more

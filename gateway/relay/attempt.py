@@ -128,7 +128,9 @@ class Attempt:
         endpoint = self._asked.endpoint if self._asked is not None else request.task
         url = upstream.settings.url(endpoint, route.model, route.protocol)
         url = query_string.onward(url, request.query if query is None else query, upstream.settings.query)
-        lines = upstream_request.header_lines(route, request.headers, True, ports.access.open, ports.hops)
+        lines = upstream_request.header_lines(
+            route, request.headers, same=True, open_door=ports.access.open, own_hops=ports.hops
+        )
         body: bytes | Body | None = None
         if method == "POST":
             body, lines = self._intake.onward(route.model, lines)

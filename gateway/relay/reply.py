@@ -48,7 +48,9 @@ class Reply:
     def _head(self, route: Route, coming: Coming) -> bytes:
         """Returns the header lines of the reply, except for its type."""
         bounds = charges.left(self._request, self._ports)
-        theirs = header_rules.back(coming.headers, True, route.upstream.settings.reply_headers, bounds)
+        theirs = header_rules.back(
+            coming.headers, same=True, let_through=route.upstream.settings.reply_headers, own=bounds
+        )
         own = header_rules.of_reply(coming.headers, self._request.key, route.upstream.name, [])
         clock = self._clock
         timing = header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
@@ -56,7 +58,7 @@ class Reply:
 
     def start(self, route: Route, coming: Coming) -> None:
         """Begins a reply that goes to the client as it comes."""
-        self._clock.given(False)
+        self._clock.given(whole=False)
         kind = header_rules.EVENT_STREAM
         if "event-stream" not in coming.kind.lower():
             kind = header_rules.media(coming.kind)
@@ -74,14 +76,14 @@ class Reply:
         """Writes a reply that was gathered."""
         self._used = coming.used(body)
         self.status = coming.status
-        self._clock.given(True)
+        self._clock.given(whole=True)
         self._writer.whole(coming.status, header_rules.JSON_HEAD + self._head(route, coming), body)
 
     def pass_error(self, route: Route, coming: Coming, outcome: Outcome) -> None:
         """Writes the upstream's own error, unchanged if possible."""
         words = self._request.dialect.errors
         self.error = outcome.error
-        self._clock.given(True)
+        self._clock.given(whole=True)
         head = self._head(route, coming)
         if not self._intake.read:
             self._writer.last()

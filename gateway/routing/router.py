@@ -114,17 +114,17 @@ class Route:
         best = protocol_choice.choose(self.client, spoken, more=True)
         if best is None or best == self.protocol or self.protocol not in spoken:
             return None
-        return Route(self.upstream, best, self.model, self.client, False, self.key, self.stage, self.weight)
+        return replace(self, protocol=best, schema=False)
 
     def _with_schema(self, protocol: Protocol) -> Route:
-        return Route(self.upstream, protocol, self.model, self.client, True, self.key, self.stage, self.weight)
+        return replace(self, protocol=protocol, schema=True)
 
     def in_another_protocol(self) -> Route:
         """The route in another protocol, if the upstream turned out not to serve this one (see Router.lacks)."""
         protocol = self.client and self.upstream.protocol_for(self.client, self.model)
         if protocol is None or self.protocol not in self.upstream.lacks:
             return self
-        return Route(self.upstream, protocol, self.model, self.client, False, self.key, self.stage, self.weight)
+        return replace(self, protocol=protocol, schema=False)
 
     def of(self, body: bytes) -> Route:
         """The route that a request with this body takes. It looks for words in the body, which is enough, because
@@ -292,7 +292,8 @@ class Router:
                     astray = True
                     continue
                 routes += [
-                    Route(upstream, protocol, name, client, False, key, ref.stage, weight) for key in range(keys)
+                    Route(upstream, protocol, name, client, key=key, stage=ref.stage, weight=weight)
+                    for key in range(keys)
                 ]
         if routes:
             return routes

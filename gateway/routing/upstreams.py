@@ -79,8 +79,8 @@ class LiveUpstream:
         paths = {each.upstream: dialect.name for dialect in dialects.every() for each in dialect.endpoints}
         paths["models"] = self.lists_in.name
         self.urls = {path: s.url(path, protocol=name) for path, name in paths.items()}
-        self.stream_timeouts = _timeouts(s, True)
-        self.whole_timeouts = _timeouts(s, False)
+        self.stream_timeouts = _timeouts(s, stream=True)
+        self.whole_timeouts = _timeouts(s, stream=False)
         self.way = _way(s)
         self.mints = [sources.mint(s, key, self._asked) for key in s.credentials]
         written = ["" if mint is not None else key for key, mint in zip(s.credentials, self.mints, strict=True)]
@@ -186,8 +186,8 @@ class LiveUpstream:
         return envelopes.of(self.settings.envelope, dialects.of(protocol))
 
     def wrapped_url(self, envelope: Envelope, task: str, model: str, *, streams: bool = False) -> str:
-        s = self.settings
-        return f"{s.base_url}/{envelope.path(task, model, streams, Location(s.project, s.region))}"
+        own = self.settings
+        return f"{own.base_url}/{envelope.path(task, model, streams, Location(own.project, own.region))}"
 
     @property
     def models_url(self) -> str:
@@ -290,7 +290,7 @@ def _policy(upstream: Upstream, translate: Translate) -> Policy:
     )
 
 
-def _timeouts(settings: Upstream, stream: bool) -> Timeouts:
+def _timeouts(settings: Upstream, *, stream: bool) -> Timeouts:
     t = settings.timeouts
     return Timeouts(
         connect=t.connect, first_byte=t.until_first_byte(stream), idle=t.idle if stream else 0.0, total=t.total(stream)

@@ -56,7 +56,7 @@ def test_38_estimates_learn_from_what_was_used(stream: bool) -> None:
         assert is_estimate and 4_000 < plain < 7_000
         first = house.post(PATHS["messages"], ASK | ASKED | {"stream": stream})
         assert first[0] == 200
-        house.wait(lambda p: p.service.counting.ratios.of("up", "m", False) != 1.0)
+        house.wait(lambda p: p.service.counting.ratios.of("up", "m", quick=False) != 1.0)
         taught, _ = counted(house)
         assert taught == pytest.approx(9_000, rel=0.02)
         assert counted(house, ASKED | {"model": "up/other"})[0] == plain
@@ -96,7 +96,7 @@ def test_38_a_messages_upstream_that_cannot_count_teaches_too() -> None:
             body = json.dumps(ASK | ASKED | {"stream": True}).encode()
             house.post(PATHS["messages"], body)
             assert up.requests[-1].body == body
-        house.wait(lambda p: p.service.counting.ratios.of("up", "m", False) != 1.0)
+        house.wait(lambda p: p.service.counting.ratios.of("up", "m", quick=False) != 1.0)
         assert counted(house)[0] == pytest.approx(9_000, rel=0.02)
         assert [r.path for r in up.requests].count(COUNT) == 1  # it said that it cannot: remembered
 
@@ -105,19 +105,19 @@ def test_38_a_ratio_is_plausible_bounded_and_slow_to_change() -> None:
     ratios = Ratios()
     for real in (0, 1, 299, 3_501, 10**9):  # a server that leaves cached tokens out, or counts something else
         ratios.learn("up", "m", True, 1_000, real)
-    assert ratios.of("up", "m", True) == ratios.of("up", "m", False) == 1.0
+    assert ratios.of("up", "m", quick=True) == ratios.of("up", "m", quick=False) == 1.0
     for real in (300, 3_500):
         one = Ratios()
         one.learn("up", "m", True, 1_000, real)
-        assert one.of("up", "m", True) == one.of("up", "m", False) == pytest.approx(real / 1_000)
+        assert one.of("up", "m", quick=True) == one.of("up", "m", quick=False) == pytest.approx(real / 1_000)
     for _ in range(100):
         ratios.learn("up", "m", True, 1_000, 2_000)
     ratios.learn("up", "m", True, 1_000, 1_000)
-    assert ratios.of("up", "m", True) == pytest.approx(2 - tokens.LEAST_WEIGHT)
-    assert ratios.of("up", "other", True) == ratios.of("another", "m", True) == 1.0
+    assert ratios.of("up", "m", quick=True) == pytest.approx(2 - tokens.LEAST_WEIGHT)
+    assert ratios.of("up", "other", quick=True) == ratios.of("another", "m", quick=True) == 1.0
     for i in range(2 * MAX_MODELS):
         ratios.learn("up", f"m{i}", True, 1_000, 2_000)
-    assert ratios.of("up", "m", True) == 1.0 and repr(ratios) == f"<Ratios of {2 * MAX_MODELS}>"
+    assert ratios.of("up", "m", quick=True) == 1.0 and repr(ratios) == f"<Ratios of {2 * MAX_MODELS}>"
 
 
 def test_38_few_requests_are_estimated_in_full(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,8 @@ def _of_fields(left: Body) -> tuple[Wish | None, Body]:
     trigger = edit.get("trigger")
     at = trigger.get("value") if isinstance(trigger, dict) else None
     goes_on = edit.get("pause_after_compaction") is not True
-    return Wish(text_of(edit, "instructions"), True, int(at) if is_number(at) else USUAL_TRIGGER, goes_on), rest
+    at = int(at) if is_number(at) else USUAL_TRIGGER
+    return Wish(text_of(edit, "instructions"), adds=True, at=at, goes_on=goes_on), rest
 
 
 def reply_part(text: str, asked: Asked) -> Unknown:

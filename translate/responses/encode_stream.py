@@ -212,7 +212,7 @@ class Encoder:
 
     def _announce_reasoning(self, out: list[bytes]) -> None:
         self._item = items.item_id("rs", self._asked, self._place)
-        self._added(items.reasoning(self._item, [], "", False), out)
+        self._added(items.reasoning(self._item, [], "", done=False), out)
 
     # ----------------------------------------------------------------------------------------------- ends
 
@@ -288,7 +288,7 @@ class Encoder:
             parts.append(items.summary_part(text))
             self._of_item(b"response.reasoning_summary_text.done", b'"summary_index":0,"text":"%b"' % text, out)
             self._of_item(b"response.reasoning_summary_part.done", b'"summary_index":0,"part":' + parts[0], out)
-        self._done(items.reasoning(self._item, parts, encrypted or sealed_reasoning.EMPTY, True), out)
+        self._done(items.reasoning(self._item, parts, encrypted or sealed_reasoning.EMPTY, done=True), out)
 
     def _close_call(self, part: ToolCall, text: bytes, out: list[bytes]) -> None:
         if not part.custom and not text:

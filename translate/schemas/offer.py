@@ -57,7 +57,7 @@ def cannot_say(output: OutputFormat | None, usual: Writes, model: str) -> bool:
         return False
     if usual.never is not None and usual.never.search(model):
         return True
-    return bool(_known(output.schema or ANY_OBJECT, table.enforced(usual.plain), False).obstacle)
+    return bool(_known(output.schema or ANY_OBJECT, table.enforced(usual.plain), of_tool=False).obstacle)
 
 
 def cannot_stand(conversation: Conversation, usual: Writes, model: str) -> bool:
@@ -137,7 +137,7 @@ class _Offering:
     def _output(self, output: OutputFormat, schema: Schema) -> OutputFormat:
         strict = output.strict
         if self._plain is table.ANTHROPIC:
-            found = _known(schema, table.ANTHROPIC_STRICT, False)
+            found = _known(schema, table.ANTHROPIC_STRICT, of_tool=False)
             self._have_room(found)
         else:
             found, strict = self._loosely(schema, strict)
@@ -151,12 +151,12 @@ class _Offering:
     def _loosely(self, schema: Schema, strict: bool | None) -> tuple[Fitted, bool | None]:
         """Returns the schema of a format that may be enforced or not. One whose author says nothing of it is enforced
         if it loses nothing, as Anthropic's always are."""
-        found = _known(schema, self._plain, False)
+        found = _known(schema, self._plain, of_tool=False)
         if self._home or strict is False:
             return found, strict
         if self._plain is table.GEMINI:
             return found, bool(strict)
-        tight = _known(schema, self._strict if self._strict is not self._plain else table.OPENAI_STRICT, False)
+        tight = _known(schema, self._strict if self._strict is not self._plain else table.OPENAI_STRICT, of_tool=False)
         may = not tight.obstacle and (bool(strict) or not tight.cut)
         return tight if may and self._strict is not self._plain else found, may
 
@@ -216,16 +216,17 @@ _MEMORY = _Memory()
 
 def _of_tool(tool: Tool, schema: Schema, dialect: SchemaDialect) -> Fitted:
     if tool.known is None:
-        return _known(schema, dialect, True)
+        return _known(schema, dialect, of_tool=True)
     found: Fitted | None = tool.known.get((_of_tool, dialect.name))
     if found is None:
-        found = tool.known[_of_tool, dialect.name] = _known(schema, dialect, True)
+        found = tool.known[_of_tool, dialect.name] = _known(schema, dialect, of_tool=True)
     return found
 
 
-def _known(schema: Schema, dialect: SchemaDialect, of_tool: bool) -> Fitted:
-    """`fitted`, from memory where it can be; the schema itself is not told where it may stay. marshal tells 1 from 1.0
-    and true, takes every value that a parser gives, and needs a fifth of JSON's time."""
+def _known(schema: Schema, dialect: SchemaDialect, *, of_tool: bool) -> Fitted:
+    """Returns what `fitted` does, from memory if the schema has come before; one that may stay as it is, is then left
+    out of the result. marshal tells 1 from 1.0 and true, takes every value that a parser gives, and needs a fifth of
+    JSON's time."""
     key = marshal.dumps(schema), dialect.name, of_tool
     known = _MEMORY.known
     if (found := known.pop(key, None)) is not None:

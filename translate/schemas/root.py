@@ -52,7 +52,7 @@ def _wrapped(schema: Schema) -> Rooted:
     own = {key: value for key, value in schema.items() if key in ("$defs", "definitions", "$schema")}
     inner = {key: value for key, value in schema.items() if key not in own}
     outer = {"type": "object", "properties": {WRAPPED: _moved(inner)}, "required": [WRAPPED]}
-    return Rooted(own | outer | {"additionalProperties": False}, {}, True)
+    return Rooted(own | outer | {"additionalProperties": False}, {}, wrapped=True)
 
 
 def _moved(piece: Any) -> Any:

@@ -39,7 +39,7 @@ def test_a_whole_reply(hand: Hand) -> None:
     told.asks(hand.later(3))
     told.came = hand.later(200)
     hand.later(4)  # translated
-    told.given(True)
+    told.given(whole=True)
     hand.later(1)
     told.over()
     assert spans(told) == (0, 200, 7) and round((told.first - told.began) * 1e3) == 257
@@ -51,7 +51,7 @@ def test_a_stream_is_its_upstreams_until_it_ends(hand: Hand) -> None:
     told.came = hand.later(100)  # an event that is not worth a byte
     told.came = hand.later(30)
     hand.later(1)
-    told.given(False)
+    told.given(whole=False)
     assert spans(told) == (0, 130, 3)
     hand.later(500)
     told.over()
@@ -73,7 +73,7 @@ def test_waits_are_the_queues_and_tries_without_an_answer_the_upstreams(hand: Ha
     told.lost()  # by our own timeout: no byte came
     told.asks(hand.later(2))
     told.came = hand.later(5)
-    told.given(True)
+    told.given(whole=True)
     told.over()
     assert spans(told) == (540, 75, 3)
 
@@ -85,7 +85,7 @@ def test_a_second_try_beside_the_first_counts_once(hand: Hand) -> None:
     told.waits()  # the second finds no place yet: the first is on its way all the same
     told.asks(hand.later(10))
     told.came = hand.later(40)
-    told.given(True)
+    told.given(whole=True)
     assert spans(told) == (0, 150, 0)
 
 
@@ -105,8 +105,8 @@ def test_a_client_that_leaves_ends_what_is_on(
 def test_a_refusal_costs_only_us(hand: Hand) -> None:
     told = Clock(hand)
     hand.later(2)
-    told.given(True)
+    told.given(whole=True)
     hand.later(5)
-    told.given(True)  # said twice counts once
+    told.given(whole=True)  # said twice counts once
     told.over()
     assert spans(told) == (0, 0, 2)

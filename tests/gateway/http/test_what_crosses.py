@@ -61,7 +61,7 @@ def test_headers_by_which_a_browser_acts_stay_behind(same: bool) -> None:
 
 def test_what_connection_names_stays_behind_on_the_way_back() -> None:
     theirs = [("connection", "X-Ratelimit-Hop, close"), ("x-ratelimit-hop", "1"), ("x-ratelimit-limit", "2\r3")]
-    assert header_rules.back(theirs, True) == b"x-ratelimit-limit: 2?3\r\n"
+    assert header_rules.back(theirs, same=True) == b"x-ratelimit-limit: 2?3\r\n"
 
 
 @pytest.mark.parametrize("protocol", PATHS)

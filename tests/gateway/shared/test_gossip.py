@@ -208,7 +208,7 @@ def test_the_ratio_of_more_replies_counts() -> None:
         one.counting.calibration(("a", "m", "messages")).learn(Features(base=1.0, words=1000.0), 2000)
     two.counting.ratios.learn("a", "m", False, 1000, 500)
     fleet.talk(3)
-    assert two.counting.ratios.of("a", "m", False) == one.counting.ratios.of("a", "m", False) > 1.5
+    assert two.counting.ratios.of("a", "m", quick=False) == one.counting.ratios.of("a", "m", quick=False) > 1.5
     heard = two.counting.calibration(("a", "m", "messages"))
     assert heard.seen == 5 and heard.count(Features(base=1.0, words=1000.0)) == pytest.approx(2000, rel=0.02)
 
