@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from operate.version import VERSION
+from translate import dialects
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
@@ -19,6 +20,21 @@ THEIRS = {  # files of the SDKs
 }
 MADE = {"__main__.py"}  # by the bundle
 SIBLINGS = {name for name in NAMED if re.fullmatch(r"\w+\.py", name) and name != "proxy.py"}  # of a protocol's package
+
+
+MAPS = [
+    path
+    for name in ("console", "demo", "gateway", "operate", "translate", "upstream")
+    for path in sorted((ROOT / name).rglob("__init__.py"))
+    if path.parent.name not in dialects.names()  # what files of a protocol are for, translate/__init__.py says
+]
+
+
+@pytest.mark.parametrize("page", MAPS, ids=lambda path: str(path.parent.relative_to(ROOT)))
+def test_the_first_page_of_a_folder_names_all_that_is_in_it(page: Path) -> None:
+    inside = [path for path in page.parent.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    there = {path.stem for path in inside} - {"__init__"}
+    assert there - set(re.findall(r"\w+", page.read_text())) == set()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMED if name not in SIBLINGS])

@@ -1,8 +1,11 @@
 """The dashboard: one page for operators, with JSON for each of its panels.
 
-`watch.py` observes each finished request. It keeps counts and the latest requests, all within limits: `window.py`
-counts the last hour, `tallies.py` counts by model and client, and `cachewatch.py` finds out why prompt caches miss.
-`panels.py` makes the JSON of the panels, `merging.py` joins that of all workers, and `pages.py` serves it;
-console/stats.py shows it in a terminal. The page itself has no data and loads nothing from other servers. It is made
-of the files in web/ when the proxy starts (`page.py`).
+watch   observes each finished request, and keeps counts and the latest requests, all within limits
+counts  window: the last hour; tallies: by model and client; spent: from the usage store
+caches  cachewatch finds out why prompt caches miss; prefix: the parts of a prompt that they compare
+panels  the JSON of the panels, of what a board holds; merging joins that of all workers; running: requests on their
+        way; trouble: what is wrong now
+pages   serves it; acts: what the buttons do; page: the files in web/ as one, when the proxy starts
+
+The page itself has no data and loads nothing from other servers. console/stats.py shows the same in a terminal.
 """

@@ -1,1 +1,10 @@
-"""Batches: many requests that may take their time. Upstreams that have them get them; else the proxy runs them."""
+"""Batches: many requests that may take their time. Upstreams that have them get them; else the proxy runs them.
+
+endpoint, asked   requests about batches and files; desk: what all parts share
+forms             the table of APIs: messages_batches and openai_batches; passed: batches that an upstream runs
+file_of_requests  a file that goes to an upstream as a batch
+queue             where batches are: host_queue on one host, fleet_queue (and fleet_scripts) in a fleet
+runner            runs their requests: own_request, of which item is one; gathering takes the reply
+embeddings        small requests for embeddings, sent together
+cached_contents   cached contents of the Gemini API
+"""

@@ -1,1 +1,7 @@
-"""The process around the gateway: worker RPC, reload, upgrade, signs of life, and the banner."""
+"""The process around the gateway.
+
+banner      what is printed at the start
+reload      takes over changed settings; upgrade: another process takes over
+worker_rpc  workers ask each other; topics: what gossip tells them; drains: upstreams that get no new requests
+watch       signs of life for the supervisor; beside: work in threads
+"""
