@@ -1,4 +1,4 @@
-"""./run.sh bench [URL]: starts what it needs, says what it may cost, measures, and writes what it found."""
+"""./run.sh bench [URL]: starts servers, says what the run may cost, measures, and writes the results."""
 
 from __future__ import annotations
 

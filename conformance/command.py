@@ -1,6 +1,6 @@
 """./run.sh conformance URL: which of the protocols does the server speak, and how well?
 
-First it is said what that may cost, and somebody has to agree. Then each kind of request (examine.py) is made in each
+First it says what that may cost, and the user has to agree. Then each kind of request (examine.py) is made in each
 protocol, one after the other, and the table is printed (report.py).
 """
 

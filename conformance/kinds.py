@@ -1,7 +1,7 @@
 """Kinds of requests that clients make, and what their replies must be: each is a function from a case to an outcome.
 
-What only depends on the model (it might have called two tools, and called one) is no fault. What the server vouches for
-(a forced call, a schema, a stop sequence, a bound) is one where it does not hold.
+What only depends on the model (it might have called two tools, and called one) is no fault. If the server promises
+something (a forced call, a schema, a stop sequence, a bound) and breaks it, that counts as one.
 """
 
 from __future__ import annotations

@@ -144,8 +144,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _cell(name: str) -> str:
-    """A name for a spreadsheet, which runs what looks like a formula that calls something. Clients choose names; that
-    of a model may begin so, as @cf/meta/llama does."""
+    """A name for a spreadsheet. Spreadsheets run text that looks like a formula with a call, and clients choose these
+    names. The plain name of a model may begin alike (@cf/meta/llama) and stays as it is."""
     return f"'{name}" if _FORMULA.match(name) else name
 
 

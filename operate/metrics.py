@@ -1,10 +1,10 @@
 """Counts finished requests for /metrics.
 
-`Metrics` gets the record of each finished request and adds it to one row. There is one row for each set of labels, with
-everything that is counted for it, so that a request costs one look-up and a few additions. The rows are summed into
-families (metric_families.py) only when Prometheus asks; current values (gateway/observe/live_metrics.py) are added, and
-prometheus-client writes the text (exposition.py). With several workers, every series has the number of its worker as a
-label: a worker that is started again begins at 0, which Prometheus understands only if the series is its own.
+`Metrics` gets the record of each finished request and adds it to one row. One row has all counts of one set of labels,
+so that a request costs one look-up and a few additions. The rows are summed into families (metric_families.py) only
+when Prometheus asks; current values (gateway/observe/live_metrics.py) are added, and prometheus-client writes the text
+(exposition.py). With several workers, every series has the number of its worker as a label: a worker that is started
+again begins at 0, which Prometheus understands only if the series is its own.
 """
 
 from __future__ import annotations

@@ -61,8 +61,9 @@ def command_line() -> list[str]:
 
 
 def folder() -> str | None:
-    """The folder for command_line(), whose paths may be relative: what is now at the path of that where the program
-    was started, which may have been removed, moved or replaced since. None: the process's own, as there is none."""
+    """The folder for command_line(), whose paths may be relative: the folder that is there now, at the path where the
+    program was started; the first one may have been removed, moved or replaced since. None: the process's own, as there
+    is none."""
     return _Start.folder if os.path.isdir(_Start.folder) and os.access(_Start.folder, os.X_OK) else None
 
 

@@ -23,10 +23,10 @@ class Served(NamedTuple):
 
 
 SERVED: dict[str, Served] = {}
-"""The addresses where clients ask, but for those that hold a model's name."""
+"""The addresses that clients use, except those with a model's name in them."""
 
 _PATTERNS: list[tuple[re.Pattern[str], Served]] = []
-"""Those that do."""
+"""The addresses with a model's name in them."""
 
 _ROWS: dict[str, Dialect] = {}
 
@@ -92,7 +92,8 @@ def addresses() -> list[str]:
 
 
 def unserved(path: str) -> tuple[Dialect, str] | None:
-    """Returns whose address it is that is not served here, and what a client can do instead; None for other ones."""
+    """Returns the API that has this address, which is not served here, and what a client can do instead; None for other
+    ones."""
     if len(path) > MAX_PATH:
         return None
     rows = ((each, *row) for each in every() for row in each.unserved)

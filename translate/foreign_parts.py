@@ -2,8 +2,8 @@
 reported.
 
 A decoder gives such a part as `Unknown`, with the pictures, sounds and files in it as `parts`. Those for which the
-client's protocol has a place take its place. The others are told as text where the part stood, since a user must know
-that there was something to see; the text is the same, streamed or not. What a provider's own tools did on the way is no
+client's protocol has a place take its place. The others become text in the same place, since a user must know that
+there was something to see; the text is the same, streamed or not. What a provider's own tools did on the way is no
 answer: what the model made of it is in the reply. `left` names all that the client does not get as it was. The header
 of a whole reply shows it, and the log always. A search of the web passes, since encoders know it.
 """

@@ -192,8 +192,7 @@ class Crossing:
 
     @property
     def usage(self) -> Usage | None:
-        """Returns what the reply says that it took; of one that broke off or failed, as much as it had said until
-        then."""
+        """Returns the usage that the reply tells; if it broke off or failed, what it had told until then."""
         told = self._decoder.usage if self._decoder is not None else None
         now = self._usage or told
         return now if self._rounds is None else usage.added(self._rounds.usage, now)

@@ -28,9 +28,9 @@ Item = TypeVar("Item")
 
 
 class OpenCalls(Generic[Item]):
-    """Calls that wait for their results, by a key that may occur again. A result belongs to the latest step that has
-    such a call, and to the first such call of that step. So parallel calls of one key are answered in their order, and
-    a call that was interrupted long ago takes nothing away from a new one."""
+    """Calls that wait for their results, by a key that may occur again. A result belongs to the latest step with a call
+    of its key, and there to the first such call. So parallel calls of one key are answered in their order, and a call
+    that was interrupted long ago takes nothing away from a new one."""
 
     __slots__ = ("_by_key", "_step")
 

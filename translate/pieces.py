@@ -1,8 +1,8 @@
 """Checks whether bytes are the inside of JSON strings, for texts on the fast path, which nobody parses (see
 conversation.Delta).
 
-All pieces of a chunk are checked in one go. Between them stands a byte that is legal in a string and ends any escape or
-character, so that two halves of one, in two pieces, do not look whole.
+All pieces of a chunk are checked in one go. A byte between the pieces, which is legal in a string, ends any escape or
+character. Otherwise half of a character at the end of a piece and half at the start of the next one would look whole.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ _BINARY = re.compile(r"data:[^,]{0,99};base64,|[A-Za-z0-9+/_-]{1000}")
 
 
 def unknown(part: Unknown, upstream: Protocol, known: Table) -> str:
-    """Returns the words of a part, "" where there is nothing to read, or it is not the model's to read: `known`, the
-    ledger of the protocol that the part is of, has such parts by name. Raises BadRequest for input that the model must
-    see."""
+    """Returns the words of a part. "" = there is nothing to read, or the model is not meant to read it. known: the
+    ledger of the part's own protocol, which names the parts that the model is not meant to read. Raises BadRequest for
+    input that the model must see."""
     if part.kind in _MEDIA:
         raise BadRequest(f"{part.kind}: content of this type cannot be sent to this upstream")
     if part.kind == "compaction":  # its summary stands for all that went before

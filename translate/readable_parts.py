@@ -5,8 +5,8 @@
   the texts and pictures in them take their place.
 - Messages has instructions that hold for one turn only.
 - Pictures in the instructions at the head go into the user's first turn, since instructions of other protocols are only
-  texts. What the model has drawn or said aloud goes into the user's next turn, unless the upstream's own model shows
-  such things.
+  texts. Pictures and sounds that the model has made go into the user's next turn, unless the upstream's own protocol
+  has them in the model's turns.
 - Instructions without a conversation become the user's words, for an upstream that answers only users.
 
 This is used only when a request crosses protocols.

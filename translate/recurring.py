@@ -1,8 +1,8 @@
 """Remembers what comes again with each request of a conversation: its messages, its tools, the blocks of its
 instructions.
 
-A coding agent sends the whole conversation with each turn: hundreds of kilobytes, of which only the end is new. So what
-was made of a part of a request is kept, by the part's bytes. `loads` gives the same object for the same bytes, a
+A coding agent sends the whole conversation with each turn: hundreds of kilobytes, of which only the end is new. So the
+results for a part of a request are kept, by the part's bytes. `loads` gives the same object for the same bytes, a
 `Recurring`; `each` gives what was read of it then; and what an encoder has written of that is kept with it (Draft.of).
 All of this equals what would be made anew. Nobody may change it.
 

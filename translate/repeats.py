@@ -127,7 +127,7 @@ class TextRepeats:
             out.append(piece)
 
     def _whole(self) -> int:
-        """Returns the size of all that was said, which is put into one piece."""
+        """Joins all that was said into one piece, and returns its size."""
         if len(self.said) > 1:
             self.said[:] = [b"".join(self.said)]
             self.crowded = CROWDED

@@ -1,4 +1,4 @@
-"""Pictures, sounds and files in replies: how what a provider has made is read, and what is said of it in words.
+"""Pictures, sounds and files in replies: how they are read, and which words stand for them.
 
 A reply's media come whole, in base64 or behind an address. Only their own bytes tell what they are where the reply does
 not say it.
@@ -55,7 +55,7 @@ def of_address(url: str, media_type: str = "", title: str = "") -> Part:
 
 
 def in_words(part: Part) -> str:
-    """Returns what a client is told of something that its protocol cannot show."""
+    """Returns the words for a part that the client's protocol cannot show."""
     if isinstance(part, Image):
         kind, what = "image", part.media_type
         where = part.url

@@ -54,12 +54,12 @@ def is_of_extra(proof: str) -> bool:
 
 
 def extra_in(proof: str) -> dict[str, Any]:
-    """Returns what `of_extra` was given; {} where it is no such seal, or was damaged."""
+    """Opens the seal of `of_extra`; {} = it is no such seal, or is damaged."""
     return _unpack(proof, EXTRA)
 
 
 def is_for_others(part: Thinking) -> bool:
-    """Tells whether a part's proof is one that Anthropic never gave."""
+    """Tells whether a part has a proof that is not Anthropic's."""
     return (part.signature or part.encrypted).startswith((_RESPONSES, EXTRA))
 
 
@@ -92,7 +92,7 @@ def of_thoughts(parts: list[Thinking]) -> str:
 
 
 def thoughts_in(proof: str) -> list[Thinking]:
-    """Returns what `of_thoughts` was given; [] where it is no such seal, or was damaged."""
+    """Opens the seal of `of_thoughts`; [] = it is no such seal, or is damaged."""
     found = []
     for said in objects_of(_unpack(proof, _THOUGHTS), "thoughts"):
         part = Thinking(text_of(said, "text"), text_of(said, "signature"), text_of(said, "encrypted"))
@@ -155,7 +155,7 @@ def _pack(value: dict[str, Any]) -> str:
 
 
 def _unpack(sealed: str, prefix: str) -> dict[str, Any]:
-    """Returns {} for what is no such seal, and for one that a client has cut."""
+    """Returns {} if it is no such seal, or if a client has cut it."""
     if not sealed.startswith(prefix):
         return {}
     try:

@@ -36,9 +36,9 @@ def broken_call(call: ToolCall) -> BadReply:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """A part on its way. `waiting` is what came of it while it was not open; `repeats` knows all that came, and what of
-    it was new. half: the first half of a character of two, until the other comes. done: has the server said that the
-    part is complete; None where its protocol does not say so."""
+    """A part on its way. `waiting`: what came for it while another part was open. `repeats`: remembers what came, to
+    find what is new. half: the first half of a character of two, until the other comes. done: has the server said that
+    the part is complete; None where its protocol does not say so."""
 
     part: Part
     repeats: TextRepeats | ArgumentRepeats

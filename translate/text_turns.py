@@ -86,8 +86,8 @@ def framed(model: str, said: Said | None) -> Framed | None:
 
 
 def fixed(body: Mapping[str, Any], aside: frozenset[str], known: frozenset[str]) -> dict[str, Any] | None:
-    """Returns what a body says beside its messages that the model is told. aside: fields that take no tokens; known:
-    those that take the same number for the same value. None where it says more."""
+    """Returns the fields of a body, besides its messages, that the model gets to read. aside: fields that take no
+    tokens; known: those that take the same number for the same value. None where it says more."""
     more = {name: body[name] for name in body.keys() - aside if body[name] and body[name] not in _SAYS_NOTHING}
     if not more.keys() <= known:
         return None

@@ -1,9 +1,9 @@
-"""What a reply says that it took: the one place that knows where each protocol says it.
+"""The tokens that a reply took: the one place that knows where each protocol tells them.
 
 Each protocol's own `usage.py` reads its counters; here is where they stand: in a whole body, in one event of a stream,
 in the bytes of a stream that passes through. What comes in several pieces is merged: Messages tells the prompt at the
-start and the output at the end, others repeat growing numbers, and nothing is ever added but by `added`, which sums up
-the rounds of one answer.
+start and the output at the end, others repeat growing numbers. Nothing is added up, except by `added`: the rounds of
+one answer.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def is_call(raw: Body) -> bool:
 
 
 def is_of_search(raw: Body) -> bool:
-    """Tells whether it is a search that a provider has run, or what one has found."""
+    """Tells whether the part is a provider's search, or its result."""
     return raw.get("type") in ("web_search_call", "web_search_tool_result") or is_call(raw)
 
 

@@ -277,9 +277,9 @@ class UpstreamClient(SocketsOnLoop):
         return {x._handle.curl.getinfo(SOCKET) for x in self._live if x._handle is not None}
 
     def _has_come(self, fd: int) -> None:
-        """Ends an idle connection on which something comes that nobody has asked for, such as a second reply, or the
-        408 of a server that closes it. libcurl would take it for the reply to the next request, which may be another
-        client's. With HTTP/2, servers say this and that at any time, and it belongs to no request."""
+        """Ends an idle connection if bytes arrive on it without a request, such as a second reply, or the 408 of a
+        server that closes it. libcurl would take it for the reply to the next request, which may be another client's.
+        With HTTP/2, servers say this and that at any time, and it belongs to no request."""
         inode = _inode(fd)
         if inode != self._sockets.get(fd, -1) or inode == self._streams.get(fd):  # libcurl may have closed it just now
             return

@@ -1,9 +1,9 @@
 """Small requests for embeddings that come within a few milliseconds go upstream as one, and the reply is split again.
 
 Only equal requests go together: of one client, for one model, with the same fields and headers, and only inputs of one
-kind, texts or tokens. The one request is handled like any other. Its usage is shared out by the size of what each
-request brought, so that the sum is what the upstream said. If the upstream finds a fault in the request, each one goes
-alone, since the fault may be in only one of them; any other error goes to all.
+kind, texts or tokens. The one request is handled like any other. Its usage is divided among the requests by the size of
+their inputs; the sum stays that of the upstream. If the upstream finds a fault in the request, each one goes alone,
+since the fault may be in only one of them; any other error goes to all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where batches and their files are, and who works on which of their requests.
+"""Where batches and their files are kept, and which worker has which of their requests.
 
 There is one interface and two queues behind it: a SQLite file of one host (host_queue.py), and the shared store of a
 fleet (fleet_queue.py). A batch is there once all of its requests are; a request has at most one result; and what a
@@ -19,7 +19,7 @@ Progress = dict[str, Any]
 class Queue(Protocol):
     @property
     def trouble(self) -> str:
-        """Why it cannot be used at the moment, where nobody else tells that; "" = it can."""
+        """Why it cannot be used at the moment, if no other part reports that; "" = it can."""
 
     # ------------------------------------------------------------------------------------------- batches
 
@@ -60,7 +60,7 @@ class Queue(Protocol):
         result."""
 
     async def tend(self, keep_s: float) -> list[Progress]:
-        """Ends batches that are over, forgets those that ended longer ago, and files. Returns how the others fare; []
+        """Ends batches whose requests are all done, and forgets old batches and files. Returns how the others fare; []
         if somebody else reports that."""
 
     async def leave(self) -> None:

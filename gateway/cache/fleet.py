@@ -25,7 +25,7 @@ log = logging.getLogger("gateway")
 LEASE_S = 5.0  # a lease ends so long after its holder was last heard of
 LOOK_S = (0.02, 0.25)  # between two looks for another's reply: at first, and at most (it doubles)
 WAIT_S = 20.0  # after this wait, a request asks in spite of the lease
-HANDED_S = 10.0  # how long a reply that will not be kept is there for those who wait
+HANDED_S = 10.0  # how long a reply that will not be kept stays for the requests that wait for it
 
 
 _COUNTED = ("input", "cache_read", "cache_write", "output", "reasoning")

@@ -3,8 +3,8 @@
 The key is a digest of all that changes an answer: the request in a canonical form (the order of fields and blanks do
 not count, nor do fields that are not for the model), the protocol, the address, the query, and the headers that an
 upstream gets and that are not about the caller; and the client, if replies are not shared among clients. Only requests
-with one right answer have a key, and those that the settings or the client count among them. A request that builds on a
-conversation that is kept elsewhere, or that leaves a response behind that can be asked for, has none.
+with one right answer have a key, and those that the settings or the client count among them. Two kinds of requests have
+no key: those that build on a conversation which is kept elsewhere, and those whose response can be asked for later.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ class Attempt:
         return self.more is not None and self.more.made > 0
 
     def lets_go(self) -> None:
-        """Leaves the exchange, which has said all that counts. What was held back of its reply goes out, as it was no
+        """Leaves the exchange: everything that counts has come. What was held back of its reply goes out, as it was no
         refusal."""
         if self.owner is not None:
             self.owner.on_wins(self)

@@ -1,4 +1,4 @@
-"""What an attempt tells to the request that has made it."""
+"""What an attempt tells the request that it belongs to."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Calibration:
         return sum(weight * value for weight, value in zip(self.weights, features, strict=False))
 
     def learn(self, features: Features, real: int) -> None:
-        """Learns from a reply, which has told what its request took."""
+        """Learns from a reply that has told the tokens of its request."""
         if features.unseen or real <= 0:
             return
         error = abs(self._text(features) - real) / max(real, LEAST)

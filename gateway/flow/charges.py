@@ -106,8 +106,8 @@ def may_be_in_the_background(body: bytes) -> bool:
 
 
 def check_counts(request: ClientRequest) -> None:
-    """Raises BadRequest if the request, of a client with a budget, asks for a reply in the background. What such a
-    reply takes is known only when it is asked for later, which may be never, or by another request that builds on it.
+    """Raises BadRequest if the request, of a client with a budget, asks for a reply in the background. The tokens of
+    such a reply are known only when somebody asks for it later, perhaps never, or when another request builds on it.
     """
     if request.parsed().get("background") is True:
         raise BadRequest(

@@ -236,8 +236,8 @@ class ClientRequest:
         return data
 
     def extend(self) -> None:
-        """Puts what led to the earlier reply before a request that builds on that reply, if it is kept here. Raises
-        ApiError."""
+        """Puts the earlier conversation before a request that builds on its reply, if the conversation is kept here.
+        Raises ApiError."""
         previous = self.previous
         if previous is None or not previous.builds_on(self.body):
             return

@@ -92,7 +92,7 @@ class ExactCounts:
         return sum(len(text) for text in framed.texts if (hash(text), len(text)) not in self._kept) > LARGE
 
     def expected(self, route: Route, body: dict[str, Any]) -> Expected | None:
-        """What the reply to a request that goes out is to agree with, if that is quickly told."""
+        """The count that the reply to this request should confirm, if it is quickly made."""
         framed = self.framed(route, body)
         if framed is None or self.is_large(framed):
             return None

@@ -1,8 +1,8 @@
 """The phrases of an upstream's error text that a log may have: those that services are known to use, and nothing else.
 
 An upstream quotes what it refuses, and it may do so in any form: in other letters, escaped, encoded, translated, in
-parts. No comparison with the request finds all of that. So this does not look for what must stay out, but for what may
-be said: each phrase is made of fixed words, numbers and the names of the APIs' own fields. The whole text is logged
+parts. No comparison with the request finds all of that. So this looks for the phrases that may stay, not for those that
+must go: each phrase is made of fixed words, numbers and the names of the APIs' own fields. The whole text is logged
 only where the settings have bodies logged, with the reply that it stands in.
 """
 

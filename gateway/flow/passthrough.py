@@ -298,7 +298,7 @@ def _no_reply(name: bytes, data: bytes) -> errors.ApiError | None:
 
 
 def _complaint(data: bytes, read: Callable[[Any], errors.ApiError | None]) -> errors.ApiError | None:
-    """Returns the error that an object tells which has nothing of a reply."""
+    """Returns the error in an object that is no part of a reply."""
     if len(data) > MAX_ERROR_BYTES or _REPLY.search(data):
         return None
     try:

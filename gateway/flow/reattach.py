@@ -1,9 +1,10 @@
 """A client whose connection broke asks again, and gets the answer that is already on its way: nobody pays twice.
 
 This needs [retry] rejoin_seconds. Then a response writer remembers what it wrote. If its client leaves, the request
-goes on for so long without one; only after that is the Flow told that the client has left. A client that sends the same
-body with the same key in that time gets the remembered part from the start, and then what comes. All memories together
-have a limit; an answer that does not fit cannot be joined, and its request is cancelled when its client leaves.
+goes on for so long without one; only after that does the Flow learn that its client has left. A client that sends the
+same body with the same key in that time gets the remembered part from the start, and then what comes. All memories
+together have a limit; an answer that does not fit cannot be joined, and its request is cancelled when its client
+leaves.
 """
 
 from __future__ import annotations

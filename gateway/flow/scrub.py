@@ -38,8 +38,8 @@ _NAMES = frozenset((
 
 def logged(error: ApiError, body: bytes) -> str:
     """Returns the error's words for the log. body: of the request; b"" once nobody holds it any more, as in the middle
-    of a stream. Of an upstream's own words only those stay that are known to be harmless (known_phrases.py), and of a
-    reply that could not be read nothing stays."""
+    of a stream. Of an upstream's own words, only known harmless ones stay (known_phrases.py). Of a reply that could not
+    be read, nothing stays."""
     said = error.message[:MAX_SAID]
     if error.theirs:
         return known_phrases.of(said)

@@ -1,9 +1,9 @@
 """A request that shares its answer: a count of tokens, a cached reply, or a part of a batch.
 
-Most requests share nothing and have none of this. For the others, a Sharing stands between the Flow and those who know
-who else asks: Counting (token_counting.py), the response cache (cache/cache.py), and what puts small requests together
-(batches/embeddings.py). They read the request from it, tell it how the answer that it waits for has ended, and hear
-from it how its own answer has ended. What that means for the request's state is left to the Flow.
+Most requests share nothing and have none of this. For the other requests, a Sharing stands between the Flow and the
+parts that know who else asks: Counting (token_counting.py), the response cache (cache/cache.py), and what puts small
+requests together (batches/embeddings.py). They read the request from it, tell it how the answer that it waits for has
+ended, and hear from it how its own answer has ended. What that means for the request's state is left to the Flow.
 """
 
 from __future__ import annotations

@@ -131,8 +131,8 @@ class Counting:
     # ------------------------------------------------------------------------------------- what was used
 
     def seed(self, route: Route, data: dict[str, Any], raw: bytes) -> tuple[int, Estimated]:
-        """Returns the input tokens, as far as they are known before the upstream tells them, and the estimates behind
-        that number, by which the reply will teach. raw: the body that `data` was read from."""
+        """Returns the input tokens before the upstream tells them, and the estimates behind that number, which the
+        reply will correct. raw: the body that `data` was read from."""
         name, model = route.upstream.name, route.model
         quick = tokens.quick(data, raw)
         count = max(1, round(quick * self.ratios.of(name, model, quick=True)))

@@ -43,7 +43,7 @@ def is_readable(body: bytes) -> bool:
 
 
 def says_no_endpoint(status: int, body: bytes, route: Route) -> bool:
-    """Returns whether the answer says that there is no such endpoint, and not that there is no such model."""
+    """Returns whether the answer means an unknown path, and not an unknown model."""
     if status == 404:
         return not re.search(rb"(?<![\w.-])%b(?![\w.-])" % re.escape(route.model.encode()), body)
     return status in (405, 501)

@@ -1,4 +1,4 @@
-"""What is sent upstream, and what is checked before: the client's body and headers are made fit to go on.
+"""Makes the upstream request, after some checks: the client's body and headers are made fit to go on.
 
 The upstream's own header lines come first. The client's headers go along where they mean the same to the upstream; its
 credentials go along only where the settings say that clients bring their own.
@@ -49,9 +49,9 @@ def check_type(client: HTTPHeaders, body: bytes) -> None:
 def check_asked(client: HTTPHeaders) -> bool:
     """Raises ApiError (415) for a request that a web page may have sent without asking.
 
-    A page can have a browser send a body of some types, or of no type, without a question to the server. So where no
-    key is needed, such a body must come with a key all the same, which a page can add only after that question. A body
-    without a type is served if no browser has sent it.
+    A page can have a browser send a body of some types, or of no type, without a question to the server. So such a body
+    must come with a key, even if no key is needed: a web page can add one only after that question. A body without a
+    type is served if no browser has sent it.
     """
     kind = client.get("Content-Type", "")
     if kind == "application/json":
@@ -83,8 +83,8 @@ def patience(client: HTTPHeaders, most: float) -> float:
 
 
 def affinity(session: str, body: bytes) -> str:
-    """Returns what names the conversation, so that it goes where its prompt is cached; "" if nothing does. session: the
-    session that the headers name."""
+    """Returns a key of the conversation, by which the same endpoint is chosen again, since its cache has the prompt; ""
+    if nothing does. session: the session that the headers name."""
     if session:
         return session
     for mark, text in ((b'"prompt_cache_key"', _TEXT), (b'"metadata"', _USER)):

@@ -20,7 +20,7 @@ from translate import top_level, wire
 from translate.errors import ApiError
 
 TASK, FIELD = "embeddings", "encoding_format"
-AS_LISTS = Quirk(FIELD)  # lists are what every server sends that is not told otherwise
+AS_LISTS = Quirk(FIELD)  # every server sends lists if the request does not ask for another form
 _WANTED = re.compile(rb'"encoding_format"\s*:\s*"base64"')
 _FIRST = re.compile(rb'"embedding"\s*:\s*(.)', re.S)
 

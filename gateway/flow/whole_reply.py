@@ -66,7 +66,7 @@ def _other_form(request: ClientRequest, ports: Ports, raw: bytes) -> Reply:
 
 
 def _said(request: ClientRequest) -> Body:
-    """What the request said, for what its reply says again; nothing of it where to read it takes long or fails."""
+    """The fields of the request that its reply repeats; nothing of it where to read it takes long or fails."""
     try:
         return envelope.parse(request.body) if len(request.body) < LARGE else {}
     except ApiError:

@@ -2,8 +2,8 @@
 
 A client says who it is, what it takes and what it sends in the same words with every request, and Tornado spends six
 calls on each line: for the head of a usual request, a tenth of its whole cost. So what Tornado makes of a line is kept
-here. Tornado still reads every new line, so that nothing passes that it would refuse. Of lines that may hold a key,
-only a digest is kept, which tells that the line is good.
+here. Tornado still reads every new line, so that nothing passes that it would refuse. If a line may hold a key, only
+its digest is kept, as a sign that the line is good.
 """
 
 from __future__ import annotations

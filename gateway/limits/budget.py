@@ -3,8 +3,8 @@
 `Budgets` holds the sums of now. It is told what the usage store has (of all workers, and of before the last start), and
 counts what this worker has seen since. So a budget outlives restarts, and holds among workers to within a second or two
 of spending. A request is refused once its client has spent the budget: what is on its way then is still finished, since
-nobody knows before the end what a reply costs. So that many at once cannot spend many times the budget, each holds what
-it may cost while it is on its way, and others wait where that may use up what is left.
+nobody knows before the end what a reply costs. Each request in flight reserves what it may cost. If that may use up the
+rest of the budget, further requests wait. So many requests at once cannot spend many times the budget.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WARN_AT = 0.8  # the part of a budget at which the operator is warned, once
 DAY_S = 86_400
 MOST_HELD = 4  # a request holds a fourth of a budget at most, so that some may always go at once
 RECORDED_S = 2.0  # within which a request that is over has its record
-AGAIN_S = 2.0  # after which a client may ask again, where its other requests hold what is left
+AGAIN_S = 2.0  # a client may ask again after this, if its other requests reserve what is left
 
 
 class Bounds(NamedTuple):

@@ -3,9 +3,9 @@ through.
 
 A bucket holds the amount of one minute. What is taken from it flows in again evenly. Two times are remembered: `full`,
 when the bucket will be full again, and `opens`, before which nothing flows in. A limit that is a promise ("600 a
-minute") opens such that the next unit comes a minute after the first unit was taken from the full bucket: otherwise 600
-at once would be followed by 600 more in the same minute. A limit that is a pace opens at once. A correction may leave a
-debt. Times are in seconds, of any clock. redis_scripts.py does the same in Lua.
+minute") gives its next unit a minute after the first one was taken from the full bucket: otherwise 600 at once would be
+followed by 600 more in the same minute. A limit that is a pace opens at once. A correction may leave a debt. Times are
+in seconds, of any clock. redis_scripts.py does the same in Lua.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Questions of browsers before a request, and everything that is not served, which is told what is."""
+"""Answers the questions that browsers ask before a request (CORS), and every path that is not served, with a hint at
+those that are."""
 
 from __future__ import annotations
 

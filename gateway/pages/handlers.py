@@ -73,7 +73,7 @@ class Handler(RequestHandler):
 
 
     def of_other_methods(self) -> ApiError:
-        """What is said to a request with a method that the page does not have."""
+        """The refusal of a method that the page does not have."""
         none = RequestHandler._unimplemented_method
         allowed = [each for each in self.SUPPORTED_METHODS if getattr(type(self), each.lower()) is not none]
         self.set_header("Allow", ", ".join(allowed))

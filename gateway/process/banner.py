@@ -108,7 +108,7 @@ def remarks(settings: Settings, router: Router) -> list[str]:
 
 
 def _lost_aliases(settings: Settings, router: Router) -> Iterator[str]:
-    """What is said of aliases for models that no upstream has."""
+    """The lines about aliases whose models no upstream has."""
     aliases = settings.aliases
     meanings = {"big_model": aliases.big_model, "small_model": aliases.small_model, **aliases.map_json}
     for key, meant in meanings.items():
@@ -123,7 +123,7 @@ def _logs(settings: Settings, file: str) -> str:
 
 
 def _roots(settings: Settings) -> Iterator[str]:
-    """What is said where certificates of upstreams lead nowhere: each of their requests would fail."""
+    """The line about certificates of upstreams that cannot be found: each of their requests would fail."""
     named = os.environ.get("SSL_CERT_FILE")
     if named and not os.path.isfile(named):
         yield f"SSL_CERT_FILE names {named}, which is not there."

@@ -1,8 +1,8 @@
 """What the workers of a fleet tell each other (shared/gossip.py): rests, breakers, faults, learned quirks, ratios.
 
-An upstream is named by its name and a digest of its address, a key by the digest that key_names has, so that the same
-name in the settings of another host is not taken for another server's. Words of clients that may be anything are in
-JSON, inside of keys that are as long as they are.
+An upstream is identified by its name and a digest of its address, a key by its digest in key_names. Another host may
+have another server under the same name; the digests tell them apart. Words of clients that may be anything are in JSON,
+inside of keys that are as long as they are.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Faults:
 
 
 class Quirks:
-    """Which fields an upstream's model does not take, and which clients were told so."""
+    """Fields that an upstream's model does not take, and the clients that have met its refusal."""
 
     name = "quirk"
 

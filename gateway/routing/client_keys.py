@@ -1,8 +1,8 @@
 """Keeps a client's own key (forward_client_key) with one provider.
 
-A key is a secret between its owner and the service that has issued it. Among the targets of a model that take clients'
-keys, the first one in the settings says which service that is. For a request with such a key, the targets of other
-services that take clients' keys are left out, also for failover and hedges.
+A key is a secret between its owner and the service that has issued it. That service is the first target of the model,
+in the order of the settings, that takes clients' keys. For a request with such a key, the targets of other services
+that take clients' keys are left out, also for failover and hedges.
 """
 
 from __future__ import annotations

@@ -364,8 +364,8 @@ class Router:
 
 
 def _instead(model: str) -> str:
-    """A hint which setting lets another model answer for this one, if it is one of Claude's, which clients choose
-    themselves."""
+    """For a Claude model, which clients choose by themselves: a hint at the setting by which another model answers for
+    it."""
     low = model.lower()
     for key, words in FAMILIES.items():
         if any(word in low for word in words):

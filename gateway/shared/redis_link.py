@@ -22,7 +22,7 @@ SENTINEL_PORT, PORT = 26379, 6379
 
 
 class Link:
-    """key: one of the store's keys, by which a cluster tells which server has them."""
+    """key: one of the store's keys; a cluster finds the server by it."""
 
     def __init__(self, url: str, key: str) -> None:
         self._parts = urlsplit(url)

@@ -2,8 +2,8 @@
 
 A worker keeps a copy of what the store said last. While the store is away, it decides by that copy, and counts each
 request as many times as there are workers: so all workers together let through about what the limit says. When the
-store is back, it is told what has gone through meanwhile; a store that has lost its memory is also told what it had
-said.
+store is back, it is told what has gone through meanwhile; a store that has lost its memory also gets back its own last
+numbers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class SharedQuota:
         self._lease_timer: asyncio.TimerHandle | None = None
         self._asked_at = -math.inf
         self._told_in = -1  # the number of outages when the store last answered
-        self._owed = 0.0, 0.0  # corrections that the store was not told yet: requests and tokens
+        self._owed = 0.0, 0.0  # corrections that are not sent to the store yet: requests and tokens
         self._gone = 0.0, 0.0  # what went through here while the store was away
         self._timer: asyncio.TimerHandle | None = None
 

@@ -129,9 +129,9 @@ class Store(Protocol):
         that are less become that first."""
 
     def raise_totals(self, key: str, rows: Mapping[str, Row], ttl_s: float) -> asyncio.Future[int]:
-        """Puts named rows where there is none, or one with a lower first number. So whoever is not sure that it has
-        been heard says it again, and what comes late does no harm. A new row beyond MOST_TOTALS is left out. Gives how
-        many there are."""
+        """Puts named rows where there is none, or one with a lower first number. So a caller that got no answer sends
+        the same again, and late messages do no harm. A new row beyond MOST_TOTALS is left out. Gives how many there
+        are."""
 
     def totals(self, key: str) -> asyncio.Future[dict[str, Row]]: ...
 

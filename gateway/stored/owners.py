@@ -1,7 +1,7 @@
 """Which client got which response, on disk: what the memory of responses forgets after a restart, or after many others.
 
 What comes is gathered, and written by a thread a moment later; what is asked for is read by the same thread, so that a
-slow disk holds nobody up. Where the file cannot be written, what is new waits in memory, and the operator is told once.
+slow disk holds nobody up. If the file cannot be written, new entries wait in memory, and one line of the log says so.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What one request does with the response store: it may build on a previous response, and its own is kept.
 
 A response is kept here if no upstream keeps it: it was translated and may be stored (`store` is not false), or it
-belongs to a websocket session, which keeps its own responses as long as it lasts, stored or not. A request that names a
-response that is not kept here is sent unchanged to an upstream of its own protocol, which may have it; for any other
+belongs to a websocket session, which keeps its own responses as long as it lasts, stored or not. If a request names a
+response that is not kept here, it goes unchanged to an upstream of its own protocol, which may have it; for any other
 upstream it is refused.
 """
 

@@ -85,7 +85,7 @@ class FrameWriter(ResponseWriter):
         self._session.hang_up()
 
     def _send(self, events: list[bytes]) -> None:
-        """Sends events. Data that is not a JSON object is left out, such as that of a comment."""
+        """Sends events. Data that is not a JSON object, such as a comment's, is left out."""
         out = []
         for data in events:
             if data[:1] == b"{":

@@ -29,8 +29,8 @@ _CLASSES = (re.compile(r"[a-z]"), re.compile(r"[A-Z]"), re.compile(r"[0-9]"))
 
 
 def worth_masking(secrets: Iterable[str]) -> list[str]:
-    """The secrets that are long enough, longest first, also in the spellings that they have inside a JSON string, and
-    inside a JSON string of a body that is itself a string of a log line."""
+    """The secrets that are long enough, longest first. Each is there as it is, as inside a JSON string, and as inside a
+    JSON string that is itself within a string (a body in a log line)."""
     long = {secret for secret in secrets if len(secret) >= MIN_SECRET}
     for _ in range(2):
         long |= {ujson.dumps(secret, escape_forward_slashes=False)[1:-1] for secret in long}

@@ -2,8 +2,8 @@
 
 A whole message is one big delta, so streams and whole bodies are read in the same way. Servers differ in every detail
 (usage anywhere, a finish per call, reasoning under three names, calls without index or with ids that are repeated or
-empty). What is said here about each comes from recorded traffic, and nothing is trusted more than it must be.
-`Sequence` decides in which order parts leave.
+empty). The rules here come from recorded traffic, and no server is trusted more than is needed. `Sequence` decides in
+which order parts leave.
 """
 
 from __future__ import annotations

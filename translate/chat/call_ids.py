@@ -2,8 +2,8 @@
 
 Mistral's answer 400 to an id that is not nine letters and digits (see mistral.py). Kimi's templates show the model its
 ids: `functions.NAME:N`, counted through the conversation. Where they are others, it writes its calls as text, or ends
-its turn without a word. Neither form is that of a call which another model has made, and Kimi's does not outlive a
-client of Anthropic's protocol, which takes fewer characters.
+its turn without a word. Calls of other models have neither form. Kimi's form is lost at a client of Anthropic's
+protocol, which allows fewer characters.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A Chat client's request as a Conversation.
 
-Only what crosses comes here (a Chat upstream gets a Chat client's bytes as they are), so that what no other
-protocol can do is refused: several answers to one question (n). Fields without a neutral word stay in
-ext["chat"] under their own names, for the encoder to report as dropped; ext["chat"] is there even if empty,
-which tells the origin. Many spellings of one wish (how much to think has six) become one.
+Only requests that cross come here: a Chat upstream gets a Chat client's bytes unchanged. So everything that no other
+protocol can do is refused: several answers to one question (n). Fields without a neutral word stay in ext["chat"] under
+their own names, for the encoder to report as dropped; ext["chat"] is there even if empty, which tells the origin. Many
+spellings of one wish (how much to think has six) become one.
 """
 
 from __future__ import annotations

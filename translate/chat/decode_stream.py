@@ -28,8 +28,8 @@ _PADDING = re.compile(rb',\s*"(?:obfuscation|p)":\s*"(?=[0-9A-Za-z]*"\}$)')
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A chunk's bytes around its text. `padding` is where the random bytes begin that OpenAI ("obfuscation")
-    and Mistral ("p") end each chunk with, b"" where there are none."""
+    """A chunk's bytes around its text. `padding`: the beginning of the random bytes at the end of each chunk, which
+    OpenAI calls "obfuscation" and Mistral "p"; b"" = there are none."""
 
     before: bytes
     after: bytes

@@ -31,7 +31,7 @@ def signature_in(detail: dict[str, Any]) -> str:
 
 
 def provider_in(detail: dict[str, Any]) -> str:
-    """Returns whose proof it is, "" where that is not told."""
+    """Returns the provider that has signed it; "" = unknown."""
     told = detail.get("format")
     return told if isinstance(told, str) and told != "unknown" else ""
 

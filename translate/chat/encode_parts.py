@@ -1,8 +1,8 @@
 """Parts as the content of Chat messages: text, image_url, file and input_audio.
 
-What Chat cannot hold is said in words where words say it (a search result's title and address, a plain-text
-document), refused where it would be lost (a document behind another provider's file id), and reported where
-it may go.
+Some parts do not fit into Chat. They become words if words can say the same (a search result's title and address, a
+plain-text document), are refused if they would be lost (a document behind another provider's file id), and are left out
+and reported otherwise.
 """
 
 from __future__ import annotations

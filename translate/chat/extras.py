@@ -1,10 +1,10 @@
 """`extra_content`: Google's proof of a thought, which stands beside what came of it.
 
-Gemini signs its reasoning on the tool call (or the message) that came of it, and from its third generation on answers
-400 to a history whose calls have lost that. Other protocols have no place on a call; so the proof crosses as a thought
-of its own right before the call, under a seal (see sealed_reasoning.py), and returns to its place when a history goes
-to Gemini again. A message's own crosses where it comes before the text: clients take a reply's last part for the
-answer.
+The tool call (or the message) that follows from Gemini's reasoning carries the signature of that reasoning. From its
+third generation on, Gemini answers 400 to a history whose calls have lost their signatures. Other protocols have no
+place on a call; so the proof crosses as a thought of its own right before the call, under a seal (see
+sealed_reasoning.py), and returns to its place when a history goes to Gemini again. A message's own crosses where it
+comes before the text: clients take a reply's last part for the answer.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def opened(part: Part | None) -> tuple[str, Body] | None:
 
 
 def may_go_to(target: Target) -> bool:
-    """Tells whether the upstream's model is one that signs so. Another may refuse a field that it does not know."""
+    """Tells whether the upstream's model signs in this way. Another may refuse a field that it does not know."""
     return target.policy.tool_schema == "gemini" or "gemini" in target.model.lower()
 
 

@@ -1,7 +1,8 @@
-"""Requests in the form of Responses at Chat's address, whose replies are Chat's: so Cursor's agent asks.
+"""Requests in the form of Responses at Chat's address, with replies in Chat's form, as Cursor's agent sends them.
 
-The history is in `input`, tools are flat, and some of them take free text (ApplyPatch). Cursor reads every call as one
-of a function, so that the free text of such a call goes to it as the function's arguments, and comes back as that.
+The history is in `input`, tools are flat, and some of them take free text (ApplyPatch). Cursor reads every call as the
+call of a function. So the free text of such a call goes to Cursor as the arguments of a function, and comes back as
+those.
 """
 
 from __future__ import annotations

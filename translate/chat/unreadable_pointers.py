@@ -1,4 +1,4 @@
-"""What a history only points to, kept by the upstream that said it: nobody else has the words.
+"""Parts of a history that only point to content which the upstream keeps: no other upstream can read it.
 
 An answer in speech goes back to OpenAI's Chat by its id alone. Elsewhere the turn would be missing without a trace, so
 its transcript stands in its place, and without one the request is refused.

@@ -17,7 +17,7 @@ from translate.model_list import ListedModel
 Body = dict[str, Any]
 
 QUERY = "client_version"
-USUAL_CONTEXT = 272_000  # tokens; what Codex itself assumes of a model that nobody tells it about
+USUAL_CONTEXT = 272_000  # tokens; Codex's own assumption for an unknown model
 _OUTPUT = {"mode": "tokens", "limit": 10_000}  # how much of a tool's output the model is shown
 _FIRST = 100  # in the picker, after the models that Codex brings: a smaller number stands higher
 
@@ -26,7 +26,7 @@ _FIRST = 100  # in the picker, after the models that Codex brings: a smaller num
 _KNOWN = re.compile(
     r"(?:[\w-]+/)?(?:gpt-5\.[5-9]|gpt-(?:[6-9]|\d\d)|gpt-daybreak-(?:blue|red)-latest|codex-auto-review)", re.ASCII
 )
-# The names of models that think as much as they are told to, where their upstream's list does not say it.
+# The names of models that take an effort, if their upstream's list does not say so.
 _THINKS = re.compile(r"claude-(?:[a-z]+-)?[4-9]|gpt-5|gpt-oss|(?:^|/)o[1-9]|gemini-(?:2\.5|[3-9])|deepseek-r|qwq", re.I)
 _LEVELS = {
     "low": "Thinks little, and answers soon",

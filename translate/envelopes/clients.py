@@ -1,7 +1,7 @@
 """Clients that put Messages into the envelope of a cloud, as Claude Code does with CLAUDE_CODE_USE_BEDROCK or _VERTEX.
 
-Their addresses are more addresses of Messages. What stands in the address and around the body is put where Messages has
-it, and from then on the request is one of Messages. Replies go back in the cloud's frames, and errors in its words.
+Their addresses are more addresses of Messages. The values in the address and around the body are moved to their places
+in Messages. From then on it is a request of Messages. Replies go back in the cloud's frames, and errors in its words.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reads a Gemini stream's bytes into neutral events. Its states are those of `StreamReading`.
 
-An event is a few dozen tokens long and has counters that differ from those of the event before, so that each is read as
-JSON. There is no last event but the one with a finish reason, and what comes after that (counters, pages) still counts:
-the stream is over when the upstream closes it.
+Each event is parsed as JSON: it has a few dozen tokens, and its counters differ from those of the event before. There
+is no last event but the one with a finish reason, and what comes after that (counters, pages) still counts: the stream
+is over when the upstream closes it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""groundingMetadata: the pages that a reply rests on, and which of its words rest on which; citationMetadata: what it
-has taken words from.
+"""groundingMetadata: the pages that a reply is based on, and which of its words come from which page; citationMetadata:
+what it has taken words from.
 
 Google counts the places in bytes of a text, everybody else in characters. Source: google-genai's types.
 """

@@ -119,8 +119,8 @@ def about(asked: Asked) -> Raw:
 
 
 def shows(part: Part) -> bool:
-    """Tells whether it is one of those that `media` writes: clients look for the bytes themselves, and Google's own SDK
-    fails for what is no base64."""
+    """Tells whether `media` writes this part: clients look for the bytes themselves, and Google's own SDK fails for
+    what is no base64."""
     return isinstance(part, Image | Audio | Document) and reply_media.is_base64(part.data)
 
 

@@ -1,10 +1,10 @@
 """`thoughtSignature`: the proof of a thought, on the part that came of it.
 
-Google signs on a function call or a text what the model had thought before, and from its third generation on answers
-400 to a history whose calls have lost that. To clients of other protocols it crosses under a seal, as from Google's
-OpenAI form (see chat/extras.py), so that a history goes back to either. A Gemini client has nothing but this field
-that comes back unread; so what other providers signed travels in it, behind a seal of ours, words and all: the client
-need not have asked to see them. The field holds bytes, in base64, and so does ours.
+A function call or a text carries Google's signature of the thoughts before it. From its third generation on, Gemini
+answers 400 to a history whose calls have lost their signatures. To clients of other protocols it crosses under a seal,
+as from Google's OpenAI form (see chat/extras.py), so that a history goes back to either. A Gemini client has nothing
+but this field that comes back unread; so what other providers signed travels in it, behind a seal of ours, words and
+all: the client need not have asked to see them. The field holds bytes, in base64, and so does ours.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def write(cited: list[Citation]) -> list[Any]:
 
 
 def own(cited: list[Citation]) -> list[Any]:
-    """Returns those that a Messages upstream has said itself. It takes back no others."""
+    """Returns the citations that a Messages upstream wrote itself. It takes back no others."""
     return [each.raw for each in cited if each.protocol == "messages"]
 
 

@@ -26,8 +26,8 @@ _TYPE = re.compile(r"(bash|text_editor|memory|computer|computer_toolset|browser_
 
 
 def functions(tool: Tool) -> list[tuple[Tool, str]]:
-    """Returns the functions that stand for a declaration, each with the toolset that it is a member of ("" for none);
-    [] for what is no such tool."""
+    """Returns the functions that stand for a declaration, each with its toolset ("" = it is in none); [] = it declares
+    no such tool."""
     found = _TYPE.fullmatch(str(tool.raw.get("type"))) if tool.kind == "server" else None
     if found is None or tool.protocol != "messages":
         return []

@@ -2,7 +2,7 @@
 
 Blocks of system messages add tools (with their definitions, or by name) and take them away; the reply may use the tools
 that are left at the end. An output_config of a system message says how hard to think from there on, and the last one
-counts. What a request said at first is kept in ext["messages.form"], for an upstream that speaks Messages.
+counts. The original form of the request is kept in ext["messages.form"], for an upstream that speaks Messages.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A Responses upstream's events in, neutral events out: the one place that knows how a reply is put together.
 
-A whole reply is the terminal event of a stream that told nothing before, so that both take the same way. Servers
-differ in what they leave out (numbers, indexes, deltas, the output of the terminal response), so that each item is
-taken from whichever event first tells of it, and its last word fills the gaps.
+A whole reply is the terminal event of a stream that told nothing before, so that both take the same way. Each server
+leaves out other things (numbers, indexes, deltas, the output of the terminal response). So an item begins with the
+first event that names it, and its last event fills the gaps.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class Assembly:
 
 
 def _telling(item: Raw, readers: Iterable[ItemReader]) -> ItemReader | None:
-    """Returns a reader that has begun to say, or has said, what the whole item says."""
+    """Returns the reader whose deltas were the beginning, or all, of this whole item."""
     return next((each for each in readers if each.is_said_by(item)), None)
 
 

@@ -32,7 +32,7 @@ def write(cited: list[Citation], length: int) -> list[Any]:
 
 
 def own(cited: list[Citation]) -> list[Any]:
-    """Returns those that a Responses upstream has said itself. It takes back no others."""
+    """Returns the annotations that a Responses upstream wrote itself. It takes back no others."""
     return [each.raw for each in cited if each.protocol == "responses"]
 
 

@@ -184,8 +184,8 @@ def _role(raw: Item, kind: str) -> Role:
 
 
 def _told(raw: Item, kind: str, path: str) -> list[Part]:
-    """Returns what others can be told of an item that is not known: the content that it holds as a message does, under
-    a head that says what it is ("[agent_message: author a, recipient b]")."""
+    """Returns the parts by which other protocols get an unknown item: the content that it holds as a message does,
+    under a head that says what it is ("[agent_message: author a, recipient b]")."""
     if kind == media.KIND:
         return media.shown_in(raw)
     content = raw.get("content")

@@ -40,7 +40,7 @@ class Decoder(StreamReading):
 
     @property
     def usage(self) -> Usage | None:
-        """Returns what the reply has said so far that it takes."""
+        """Returns the usage that the reply has told so far."""
         return self._parts.usage
 
     @property

@@ -1,7 +1,8 @@
 """Parts as the content of Responses messages and tool outputs: input_text, input_image, input_file.
 
-What these cannot hold is said in words where words say it, refused where it would be lost (audio, a file behind
-another provider's id), and reported where it may go. `Draft` is what an encoder keeps at hand meanwhile.
+Some parts do not fit into these. They become words if words can say the same, are refused if they would be lost (audio,
+a file behind another provider's id), and are left out and reported otherwise. `Draft` is what an encoder keeps at hand
+meanwhile.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def content(part: Part, draft: Draft) -> list[Body]:
 
 
 def own(part: Part) -> Body:
-    """Returns what Responses itself said of a part, but for what belongs to the whole message."""
+    """Returns the leftovers of a part from Responses, without those of the whole message."""
     left = part.ext.get("responses", {})
     kept = {key: value for key, value in left.items() if key not in ("id", "status", "phase")}
     if isinstance(part, Text) and (noted := citations.own(part.citations)):

@@ -78,7 +78,7 @@ class ItemReader:
             self._sequence.advance()
 
     def fall_back(self) -> None:
-        """Called at the end of the reply: what the item began with is all that is known where nothing else came."""
+        """Called at the end of the reply: if nothing else came, only the beginning of the item is known."""
 
     def _end(self, raw: Raw) -> None:
         self.raw = raw
@@ -297,7 +297,7 @@ class CallReader(ItemReader):
             self._item.done = True
 
     def _as_told(self, text: str) -> str:
-        """Returns whole arguments as they are told, so that they can be compared with what was told of them."""
+        """Returns whole arguments in the form in which the deltas had them, so that the two can be compared."""
         is_plain = self._key != "arguments" or text.startswith(self._item.text())
         return text if is_plain else repeats.told(text)
 

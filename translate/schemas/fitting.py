@@ -133,7 +133,7 @@ class _Piece:
     # -------------------------------------------------------------------------------------------- keywords
 
     def _notes(self, schema: Schema) -> Schema:
-        """Returns the keywords that must go, with what they said."""
+        """Returns the keywords that must be removed, with their values."""
         dialect = self._dialect
         notes: Schema = {}
         for key, value in schema.items():
