@@ -54,10 +54,10 @@ COUNTING = {
     "exact": Key(
         value_types.switch(),
         "false",
-        "Count the tokens of requests to the last one, where their messages are nothing but text, for OpenAI's models "
-        "whose upstream cannot be asked: GPT-4o, GPT-4.1, GPT-5 and the o series. Replies confirm it; of tools and "
-        "schemas they tell the tokens. What has images or calls of tools in it is estimated as before. "
-        "The clients see it in X-Proxy-Token-Count. It takes 70 MB of memory for each worker, and needs the package of "
+        "Count the tokens of requests exactly, if their messages are only text, for OpenAI's models whose upstream "
+        "cannot be asked: GPT-4o, GPT-4.1, GPT-5 and the o series. Replies confirm the count, and teach the tokens of "
+        "tools and schemas. Requests with images or tool calls are estimated. The clients see it in "
+        "X-Proxy-Token-Count. It takes 70 MB of memory for each worker, and needs the package of "
         "extras/tokenizers.txt, which the start installs.",
     ),
 }
@@ -102,6 +102,7 @@ BATCHES = {
         "become one upstream request. Each gets its own part of the reply and of its usage. 0 = it does not wait.",
     ),
     "embeddings_inputs": Key(
-        value_types.whole(2, 2048), "256", "The most inputs that go together; with that many none waits any longer."
+        value_types.whole(2, 2048), "256", "The most inputs that go together; when there are so many, they go at "
+                                           "once."
     ),
 }

@@ -77,7 +77,7 @@ TELEMETRY = {
         url_types.collector(),
         "",
         "The address of an OpenTelemetry collector that takes OTLP over HTTP; /v1/traces is added. It gets a span of "
-        "each request, and one of each attempt at an upstream, which is told to the upstream in traceparent. Empty = "
+        "each request, and one of each attempt at an upstream, whose id goes to the upstream in traceparent. Empty = "
         "off. It needs the packages of extras/otel.txt, which the start installs.",
     ),
     "headers": Key(
@@ -88,8 +88,8 @@ TELEMETRY = {
     "sample_percent": Key(
         value_types.number(0, 100),
         "100",
-        "Which part of the requests is traced, in percent. Where the client's traceparent says whether its trace is "
-        "recorded, that counts.",
+        "Which part of the requests is traced, in percent. If the client's traceparent says whether its trace is "
+        "recorded, that decides instead.",
     ),
     "metrics": Key(value_types.switch(), "false", "Send also what /metrics has."),
     "metrics_seconds": Key(value_types.seconds(1, 3600), "60", "How often metrics are sent."),

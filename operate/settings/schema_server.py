@@ -114,7 +114,7 @@ SERVER = {
         url_types.networks(),
         "",
         "The reverse proxies in front of this one whose X-Forwarded-For or Forwarded is believed: the address that "
-        "they name is the client's, for [limits]. What others say in these headers counts for nothing.",
+        "they name is the client's, for [limits]. From all other addresses these headers are ignored.",
     ),
     "metrics": Key(
         value_types.choice("admin", "open", "off"),
@@ -134,8 +134,8 @@ LIMITS = {
     "header_seconds": Key(
         value_types.seconds(1, 3600),
         "20",
-        "How long the head of a request may take from its first byte, and how long the TLS handshake. What takes "
-        "longer is a 408, and its connection is closed.",
+        "How long the head of a request may take from its first byte, and how long the TLS handshake. A slower one is "
+        "refused with a 408, and its connection is closed.",
     ),
     "header_kb": Key(
         value_types.whole(8, 512), "128", "The largest head of a request, in KB. A larger one is refused with a 431."
@@ -163,9 +163,9 @@ LIMITS = {
     "remembered_mb": Key(
         value_types.whole(0, 65_536),
         "64",
-        "The memory, in MB, of each process for the messages and tools of conversations that are translated: an agent "
-        "sends all of its conversation with each turn, and only what is new in it is read and written anew. What no "
-        "turn has used for ten minutes goes. 0 remembers nothing.",
+        "The memory, in MB, of each process for the messages and tools of translated conversations. An agent sends "
+        "its whole conversation with each turn; the proxy remembers what it has translated, and translates only what "
+        "is new. What no turn has used for ten minutes is forgotten. 0 = nothing is remembered.",
     ),
     "headers": Key(
         value_types.whole(20, 10_000), "200", "The most header lines of a request. More are refused with a 431."
@@ -179,8 +179,8 @@ LIMITS = {
     "connections_per_address": Key(
         value_types.whole(0, MANY),
         "1000",
-        "The most connections at once from one address, but for this machine and [server] trusted_proxies. A further "
-        "one is told 429. All addresses of a /64 network of IPv6 count as one. 0 = no limit.",
+        "The most connections at once from one address, except this machine and [server] trusted_proxies. A further "
+        "one gets a 429. All addresses of a /64 network of IPv6 count as one. 0 = no limit.",
     ),
     "requests_per_address": Key(
         value_types.whole(0, MANY),
@@ -192,7 +192,7 @@ LIMITS = {
     "websocket_messages": Key(
         value_types.whole(1, 1_000_000),
         "600",
-        "The most messages a minute of one websocket. A further one is answered with an error, and not looked at.",
+        "The most messages a minute of one websocket. A further one is answered with an error, and not read.",
     ),
     "write_buffer_kb": Key(
         value_types.whole(1, 65536),
@@ -206,13 +206,13 @@ LIMITS = {
     "reply_mb": Key(
         value_types.whole(1, 2048),
         "64",
-        "The largest reply of an upstream that is not streamed, in MB, as it is held until it is complete. Of a larger "
-        "one the client is told so by a 502.",
+        "The largest reply of an upstream that is not streamed, in MB, as it is held until it is complete. Instead of "
+        "a larger one, the client gets a 502.",
     ),
     "error_kb": Key(
         value_types.whole(4, 65536),
         "256",
-        "How many KB of an upstream's error are read. Its beginning is passed on, and the rest is not waited for.",
+        "How many KB of an upstream's error are read. The proxy passes them on, and does not wait for the rest.",
     ),
     "event_mb": Key(
         value_types.whole(1, 1024),

@@ -22,7 +22,7 @@ RESPONSES = {
         "owners.sqlite3",
         "The SQLite file that remembers which client got which response of an upstream that keeps its responses. No "
         "other client can read it, delete it or build on it, also after a restart. All workers share the file; a "
-        "relative one lies in the log folder. Empty: after a restart of the proxy, none of several clients can.",
+        "relative one lies in the log folder. Empty: after a restart, if there are several clients, none of them can.",
     ),
     "owners_days": Key(
         value_types.whole(1, 3650), "30", "How many days that is remembered, which is as long as upstreams keep them."
@@ -33,8 +33,8 @@ USAGE = {
     "file": Key(
         value_types.word("a file without blanks in its name"),
         "usage.sqlite3",
-        "The SQLite file with the sums; all workers share it. A relative path starts at the log folder. Empty = "
-        "no sums are kept. With [shared] url the hosts of a fleet tell each other theirs.",
+        "The SQLite file with the sums; all workers share it. A relative path starts at the log folder. Empty = no "
+        "sums are kept. With [shared] url the hosts of a fleet send each other their sums.",
     ),
     "keep_days": Key(value_types.whole(1, 3650), "400", "For how many days sums are kept. Older ones are deleted."),
 }

@@ -58,8 +58,8 @@ UPSTREAM = {
     "envelope": Key(
         value_types.choice("none", "bedrock", "vertex"),
         "none",
-        "Messages: in which wrapping it takes them. bedrock: InvokeModel, with the model in the path and a binary "
-        "stream; vertex: rawPredict. The presets set it.",
+        "Messages: the form of a cloud in which it takes them. bedrock: InvokeModel, with the model in the path and a "
+        "binary stream; vertex: rawPredict. The presets set it.",
     ),
     "list_models": Key(
         value_types.switch(), "true", "Whether it is asked for its list of models, for /v1/models and the picker."
@@ -87,8 +87,8 @@ UPSTREAM = {
     "key_ttl": Key(
         value_types.seconds(5, DAY),
         "300",
-        "How long a key that is had from somewhere (cmd: and the like) is used, if its source does not say when it "
-        "ends. The next one is made before that, and when the upstream refuses this one.",
+        "How long a key from another source (cmd: and the like) is used, if the source does not say when it expires. "
+        "The next one is made before that, and when the upstream refuses this one.",
     ),
     "key_timeout": Key(value_types.seconds(1, 600), "30", "How long the source of such a key may take."),
     "keys": Key(
@@ -203,8 +203,8 @@ UPSTREAM = {
         value_types.choice("false", "tool_calls", "true", "always"),
         "false",
         "Chat: whether earlier thinking is sent back to it. tool_calls: only together with tool calls, and a blank "
-        "where there was none (DeepSeek, Kimi); always: so in each message of the model's. An upstream that "
-        "answers 400 for want of it is sent it always, for a day.",
+        "where there was none (DeepSeek, Kimi); always: the same in each message of the model. If the upstream "
+        "answers 400 because it is missing, it is always sent, for a day.",
     ),
     "developer_role": Key(
         value_types.switch(), "false", "Chat: system text is sent with the role developer instead of system."
@@ -232,8 +232,8 @@ UPSTREAM = {
     "call_ids": Key(
         value_types.switch(),
         "true",
-        "Gemini: whether calls of functions and their results may name each other by an id. Without, their order and "
-        "names tell. Vertex AI answers 400 to ids.",
+        "Gemini: whether calls of functions and their results may name each other by an id. If not, their order and "
+        "names tell which belong together. Vertex AI answers 400 to ids.",
     ),
     "prompt_cache_key": Key(
         value_types.choice("auto", "true", "false"),
@@ -353,7 +353,7 @@ HOOK = {
         value_types.choice("hold", "after"),
         "hold",
         "Replies that are streams. hold: the client gets nothing before the hook has seen the whole reply; after: the "
-        "hook sees it when the client has it, and can only log what it thinks of it.",
+        "hook sees it when the client has it, and can only log its judgement.",
     ),
     "headers": Key(
         list_types.headers(), "", "Headers for url, such as a key, one on each indented line. They are secret."
@@ -372,8 +372,8 @@ CLIENT = {
     "models": Key(
         list_types.names(what="patterns of model names"),
         "",
-        "The models that it may use: names, or patterns such as claude-haiku-* or UPSTREAM/*; empty = all. They hold "
-        "for further models that a request names, too: to fall back to, and of tools.",
+        "The models that it may use: names, or patterns such as claude-haiku-* or UPSTREAM/*; empty = all. This is "
+        "also so for further models that a request names: for its fallback, and in its tools.",
     ),
     "upstreams": Key(list_types.names(what="names of upstreams"), "", "The upstreams that it may use; empty = all."),
     "expires": Key(value_types.day(), "", "The last day (UTC) on which its keys are valid; empty = always."),
@@ -382,8 +382,8 @@ CLIENT = {
         value_types.number(0, 1_000_000),
         "0",
         "The most that its requests may cost in a day (UTC), in USD; 0 = no limit. Further requests are refused with "
-        "429 until the next day. A request whose price is unknown costs nothing: see [prices]. What cannot be counted, "
-        "such as background: true, is refused. While requests are on their way that may use up the rest, further ones "
+        "429 until the next day. A request whose price is unknown costs nothing: see [prices]. What cannot be "
+        "counted, such as background: true, is refused. While requests in flight may use up the rest, further ones "
         "are refused with 429 for some seconds. The sums are kept in the file of [usage], so that they survive "
         "restarts and all workers share them.",
     ),
