@@ -47,7 +47,7 @@ def main(requirements: Path = REQUIREMENTS, url: str = OSV) -> int:
         return 0
     for package, ids in found.items():
         print(f"{package}: {', '.join(ids)}")
-    print(f"{len(packages)} packages; something is known against {len(found) or 'none'} of them")
+    print(f"{len(packages)} packages; known faults in {len(found) or 'none'} of them")
     return 1 if found else 0
 
 

@@ -70,7 +70,7 @@ def _download(pin: Pin, python: tuple[int, int], tags: Sequence[str], folder: Pa
         wheels = list(Path(scratch).glob("*.whl"))
         if ended.returncode or len(wheels) != 1:
             said = [line for line in ended.stderr.splitlines() if line.startswith("ERROR")]
-            raise Unavailable(f"no wheel of {pin.name} {pin.version} for Python {dotted} could be had: {said[-1:]}")
+            raise Unavailable(f"no wheel of {pin.name} {pin.version} for Python {dotted} was found: {said[-1:]}")
         kept = folder / wheels[0].name
         wheels[0].replace(kept)
         return kept

@@ -92,7 +92,7 @@ class FleetUsage:
                 days = DAYS_BY_HOUR if "T" in period else self._keep_days
                 await patiently(self._shared.store.raise_totals(_key(period), rows, (days + 1) * DAY_S))
         except Away as why:
-            log.debug("what this host has spent is told later: %s", why)
+            log.debug("the sums of this host are sent later: %s", why)
             self._unsaid = {}
             self.forgets()
 

@@ -9,7 +9,7 @@ routing/      from the name of a model to upstreams, by conditions and in an ord
 limits/       slots, quotas, budgets, retries, breakers
 http/         the client's side: listener, auth, headers, bodies, the response writer
 credentials/  the keys that upstreams are asked with, as far as they are made here: Google's, AWS's, of a command
-hooks/        services and Python files that have a word on requests and replies
+hooks/        services and Python files that check or change requests and replies
 relay/        requests whose bodies pass through as they come: files, audio, images
 batches/      many requests that are answered when there is room for them
 cache/        replies that are given again or shared

@@ -66,7 +66,7 @@ async def answer(service: Service, request: ClientRequest, asked: Asked) -> Said
 def _place(service: Service, request: ClientRequest, asked: Asked) -> tuple[LiveUpstream, int, bytes]:
     """Where new contents are made: (upstream, its key, the body in its words). Raises ApiError."""
     if passed.is_counted(service, request.client):
-        raise ApiError("permission", f"what is cached under a name is in no sum of this proxy: {CACHED_INSTEAD}")
+        raise ApiError("permission", f"the proxy cannot count the cost of cached contents: {CACHED_INSTEAD}")
     said = passed.object_of(asked.body).get("model")
     if not isinstance(said, str) or not said:
         raise BadRequest("model: the name of a model is expected, such as models/gemini-3-pro", "model")

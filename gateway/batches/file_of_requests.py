@@ -29,8 +29,8 @@ async def names(service: Service, asked: Asked, upstream: LiveUpstream, place: P
     try:
         reply = await asking.ask("GET", f"files/{file_id}/content", "", asked.headers)
     except BadReply as why:
-        raise ApiError("permission", f"the batch's file has to be read, as several clients share upstream "
-                       f"'{upstream.name}', and cannot be: {why.message}") from None  # fmt: skip
+        raise ApiError("permission", f"several clients share upstream '{upstream.name}', so the batch's "
+                       f"file has to be checked, and cannot be read: {why.message}") from None  # fmt: skip
     if reply.status >= 300:
         raise ApiError("upstream", f"upstream '{upstream.name}' answered {reply.status} for the batch's file {file_id}")
     if not (references.may_be_in(reply.body) or PreviousResponse.builds_on(reply.body)):

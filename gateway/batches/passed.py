@@ -74,8 +74,8 @@ def _may_send_unread(service: Service, client: str, upstream: str, *, counted: b
     if counted or (rules is not None and (rules.models or not rules.allow(upstream))):
         raise ApiError(
             "permission",
-            f"client '{client}' has bounds in settings.ini, which cannot hold for a batch that upstream '{upstream}' "
-            "runs from a file of its own; send the requests one by one",
+            f"client '{client}' has limits or rules in settings.ini, which cannot hold for a batch that upstream "
+            f"'{upstream}' runs from a file of its own; send the requests one by one",
         )
 
 

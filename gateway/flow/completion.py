@@ -179,7 +179,7 @@ class Completion:
             else:
                 self.refuse(error, lead)
         except Exception:
-            log.exception("request %s cannot be ended in words: %r", self._request.key, self)
+            log.exception("the end of request %s cannot be written: %r", self._request.key, self)
             self.aborted = True
             self.writer.abort()
 

@@ -80,7 +80,7 @@ class Lease:
         return self._charge(tokens, now, terms)
 
     def _keyed(self, answer: asyncio.Future[Minted], tokens: int, now: float, terms: Terms) -> None:
-        """Goes on when the endpoint's key is here, or could not be had."""
+        """Goes on when the endpoint's key is here, or could not be made."""
         why: ApiError | Wait | None = None
         if answer.cancelled() or self.state == "released":
             return
@@ -90,7 +90,7 @@ class Lease:
         except ApiError as error:
             why = error
         except Exception as error:
-            why = ApiError("api", "the key of an upstream could not be had")
+            why = ApiError("api", "the key of an upstream could not be made")
             log.error("%r: a key's source failed", self, exc_info=error)
         if why is not None or self.state == "granted":
             self._answer(why)

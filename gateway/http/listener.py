@@ -138,7 +138,7 @@ class Server(HTTPServer):
         except tls.Fault as fault:
             if not isinstance(self.ssl_options, ssl.SSLContext):
                 raise
-            log.error("%s; the certificate of before stays in force", fault)
+            log.error("%s; the earlier certificate stays in force", fault)
             return self.ssl_options
 
     def _handle_connection(self, accepted: socket.socket, address: tuple[str, int]) -> None:

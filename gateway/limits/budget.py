@@ -194,8 +194,8 @@ def _within(most: Spent, bounds: Bounds) -> Spent:
 
 def _may_be_used_up(client: str, name: str, others: int) -> ApiError:
     message = (
-        f"what client '{client}' has on its way ({others}) may use up the rest of its {name} ([client {client}] in "
-        "settings.ini); try again when some of that is over"
+        f"the requests of client '{client}' in flight ({others}) may use up the rest of its {name} ([client {client}] "
+        "in settings.ini); try again when some of them are over"
     )
     return ApiError("rate_limit", message, 429, retry_after=AGAIN_S)
 

@@ -136,8 +136,8 @@ class Attempt:
             body, lines = self._intake.onward(route.model, lines)
         minted = upstream.minted(route.key)
         if minted is not None and minted.aws is not None and not isinstance(body, bytes | None):
-            message = f"upstream '{upstream.name}' wants signed requests, and a body that passes as it comes cannot be"
-            raise BadRequest(f"{message} signed: give it an API key")
+            message = f"upstream '{upstream.name}' needs signed requests, and a body that is passed on while it arrives"
+            raise BadRequest(f"{message} cannot be signed: give the upstream an API key")
         lines, signing = signed(upstream.settings, minted, lines, body if isinstance(body, bytes) else None)
         return Request(method, url, lines, body, upstream.whole_timeouts, upstream.way, signing=signing)
 

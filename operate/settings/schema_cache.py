@@ -102,7 +102,6 @@ BATCHES = {
         "become one upstream request. Each gets its own part of the reply and of its usage. 0 = it does not wait.",
     ),
     "embeddings_inputs": Key(
-        value_types.whole(2, 2048), "256", "The most inputs that go together; when there are so many, they go at "
-                                           "once."
+        value_types.whole(2, 2048), "256", "The most inputs that go together; when there are so many, they go at once."
     ),
 }

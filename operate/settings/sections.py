@@ -391,8 +391,8 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A section [hook NAME]: who has a word on requests and replies. url or python: where it is. on: request, reply.
-    streams: hold or after. fail: closed or open."""
+    """A section [hook NAME], which checks or changes requests and replies. url or python: where it is. on: request,
+    reply. streams: hold or after. fail: closed or open."""
 
     name: str
     url: str = ""

@@ -118,7 +118,7 @@ def test_no_bound_is_passed_by_a_file_that_nobody_reads(bound: str, tmp_path: Pa
             made = client.files.create(file=("x.jsonl", b"{}\n"), purpose="batch")
             file.write_text(text.replace("[client bobby]", f"{bound}\n[client bobby]"))
             house.wait(lambda p: len(p.service.settings.clients) == 2 and _bounds(p.service.settings.clients[0]))
-            with pytest.raises(openai.PermissionDeniedError, match="bounds"):
+            with pytest.raises(openai.PermissionDeniedError, match="limits or rules"):
                 client.batches.create(input_file_id=made.id, endpoint="/v1/chat/completions", completion_window="24h")
             assert not [request for request in up.requests if request.path == "/v1/batches"]
 
