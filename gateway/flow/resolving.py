@@ -33,12 +33,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     """Returns where the request may go: at least one route. Raises ApiError."""
     previous = request.previous = _previous(request, ports)
     if previous is not None:
-        refers = previous.refers(request.body)
-        if refers or previous.builds_on(request.body):
-            yield from _read(request, ports)
-        if refers and (not ports.worker_rpc.alone or ports.response_store.fleet is not None):
-            yield from _fetch(previous, request, ports)
-        request.extend()
+        yield from _extend(previous, request, ports)
     sent = ports.cache.as_sent(request) if ports.cache is not None else None
     is_known = sent is not None and ports.cache is not None and ports.cache.recognizes(request, sent)
     if not is_known:
@@ -81,6 +76,18 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if request.task == "count" and ports.counting.exact is not None:
         yield from _counts(request, found[0], ports, ports.counting.exact)
     return found
+
+
+def _extend(
+    previous: PreviousResponse | Thread, request: ClientRequest, ports: Ports
+) -> Generator[Awaitable[Any], Any, None]:
+    """Puts the earlier conversation before a request that builds on it. Raises ApiError."""
+    refers = previous.refers(request.body)
+    if refers or previous.builds_on(request.body):
+        yield from _read(request, ports)
+    if refers and (not ports.worker_rpc.alone or ports.response_store.fleet is not None):
+        yield from _fetch(previous, request, ports)
+    request.extend()
 
 
 def names_its_own(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any]:
