@@ -19,7 +19,7 @@ from console.fleet_usage import FleetUsage
 from console.names import Names
 from gateway.limits.budget import Budgets, Spent
 from operate import sqlite_file
-from operate.usage_store import DAYS_BY_HOUR, Agents, Group, Key, Sum, UsageStore
+from operate.usage_store import DAYS_BY_HOUR, Agents, Group, Sum, SumKey, UsageStore
 
 log = logging.getLogger("proxy")
 
@@ -53,7 +53,7 @@ class Books:
         self._budgets = budgets or Budgets()
         self.fleet = fleet
         self.store, self._keep_days, self._clock = store, keep_days, clock
-        self._waiting: dict[Key, Sum] = {}
+        self._waiting: dict[SumKey, Sum] = {}
         self._names = Names()
         self._agents: dict[tuple[str, str], str] = {}  # who has called whom, not written yet
         self._timer: asyncio.TimerHandle | None = None
@@ -86,7 +86,7 @@ class Books:
         key: Any = hour[:10], record["client"], record["upstream_model"], record["upstream"], session, agent, hour
         before = self._waiting.get(key)  # a tuple finds what its like with names is kept under
         if before is None:
-            key = self._names.bounded(Key._make(key))
+            key = self._names.bounded(SumKey._make(key))
             if len(self._waiting) >= MOST_KEYS:
                 key = key._replace(session="", agent="")
             before = self._waiting.get(key)
@@ -150,7 +150,7 @@ class Books:
         return [(day, client, _spent(sum)) for (day, client), sum in found]
 
     def _write(
-        self, store: UsageStore, sums: dict[Key, Sum], agents: Agents | None = None, tells_all: bool = False
+        self, store: UsageStore, sums: dict[SumKey, Sum], agents: Agents | None = None, tells_all: bool = False
     ) -> Written:
         try:
             if sums:
@@ -179,7 +179,7 @@ class Books:
         if self.fleet is not None:
             self.fleet.tells(written.host, written.totals, self._keep_days)
 
-    def _written(self, done: asyncio.Future[Written], sums: dict[Key, Sum]) -> None:
+    def _written(self, done: asyncio.Future[Written], sums: dict[SumKey, Sum]) -> None:
         if done.cancelled():
             return
         if done.exception() is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from operate.usage_store import Key
+from operate.usage_store import SumKey
 
 Name = TypeVar("Name")
 
@@ -29,7 +29,7 @@ class Names:
     def __repr__(self) -> str:
         return f"<Names of {len(self._models)} clients on {self._day}>"
 
-    def bounded(self, key: Key) -> Key:
+    def bounded(self, key: SumKey) -> SumKey:
         """The key of the sum that a request is added to."""
         if key.day > self._day:
             self._day = key.day

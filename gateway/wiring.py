@@ -23,7 +23,7 @@ from gateway.flow.exact_counts import ExactCounts
 from gateway.flow.ports import Hooks
 from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
-from gateway.limits.admission import CHEAP_SLOTS, Limits
+from gateway.limits.admission import CHEAP_SLOTS, AdmissionLimits
 from gateway.limits.budget import DAY_S, Bounds, Budgets
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
@@ -84,9 +84,9 @@ def retry_policy(settings: Settings) -> Policy:
     )
 
 
-def breaker_limits(settings: Settings) -> breaker.Limits:
+def breaker_limits(settings: Settings) -> breaker.BreakerLimits:
     s = settings.breaker
-    return breaker.Limits(
+    return breaker.BreakerLimits(
         s.failure_percent / 100, s.window, s.min_requests, s.consecutive, s.cooldown, s.max_cooldown, s.enabled
     )
 
@@ -126,10 +126,10 @@ def client_budgets(settings: Settings) -> dict[str, Bounds]:
     return {client.name: Bounds(*(getattr(client, name) for name in Bounds._fields)) for client in settings.clients}
 
 
-def admission_limits(settings: Settings) -> Limits:
+def admission_limits(settings: Settings) -> AdmissionLimits:
     queue = settings.admission
     key = "[admission] max_concurrent" if queue.max_concurrent else "[pool] max_connections"
-    return Limits(queue.max_concurrent or settings.pool.max_connections, queue.queue, queue.queue_seconds, key)
+    return AdmissionLimits(queue.max_concurrent or settings.pool.max_connections, queue.queue, queue.queue_seconds, key)
 
 
 def pool(settings: Settings, router: Router) -> Pool:

@@ -21,7 +21,7 @@ DAYS_BY_HOUR = 8
 """How many days there are by hour."""
 
 
-class Key(NamedTuple):
+class SumKey(NamedTuple):
     """What a sum is for. day: YYYY-MM-DD. hour: YYYY-MM-DDTHH. model: its name at the upstream. agent: a sub-agent of
     the client, "" = none."""
 
@@ -35,7 +35,7 @@ class Key(NamedTuple):
 
 
 class Group(NamedTuple):
-    """What the hosts of a fleet add up. period: a day or an hour, as in a Key."""
+    """What the hosts of a fleet add up. period: a day or an hour, as in a SumKey."""
 
     period: str
     client: str
@@ -67,7 +67,7 @@ class Sum(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """by: the columns that its sums are for; they are the first fields of a Key, or all."""
+    """by: the columns that its sums are for; they are the first fields of a SumKey, or all."""
 
     name: str
     by: tuple[str, ...]
@@ -90,7 +90,7 @@ class _Table(NamedTuple):
         )
 
 
-_BY_DAY, _BY_HOUR = _Table("spent", Key._fields[:-1]), _Table("spent_by_hour", Key._fields)
+_BY_DAY, _BY_HOUR = _Table("spent", SumKey._fields[:-1]), _Table("spent_by_hour", SumKey._fields)
 _AGENTS = (
     "CREATE TABLE IF NOT EXISTS agents (session TEXT NOT NULL, agent TEXT NOT NULL, parent TEXT NOT NULL, "
     "day TEXT NOT NULL, PRIMARY KEY (session, agent)) WITHOUT ROWID"
@@ -111,7 +111,7 @@ class UsageStore:
     def __repr__(self) -> str:
         return f"<UsageStore {self.file}>"
 
-    def add(self, sums: Mapping[Key, Sum], agents: Agents | None = None) -> None:
+    def add(self, sums: Mapping[SumKey, Sum], agents: Agents | None = None) -> None:
         """Adds sums to those of the file: all of them, or none if it raises."""
         with opened(self.file, create=True) as db, db:
             _create(db)
@@ -158,7 +158,7 @@ class UsageStore:
             db.execute("INSERT OR IGNORE INTO host VALUES (1, ?)", (secrets.token_hex(3),))
             return f"{socket.gethostname()}-{db.execute('SELECT id FROM host').fetchone()[0]}"
 
-    def totals(self, keys: Iterable[Key]) -> dict[Group, Sum]:
+    def totals(self, keys: Iterable[SumKey]) -> dict[Group, Sum]:
         """What is in the file now of the days and hours of these keys."""
         groups = {Group(period, *key[1:4]) for key in keys for period in (key.day, key.hour) if period}
         with opened(self.file, create=False) as db:

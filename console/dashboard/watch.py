@@ -19,7 +19,7 @@ import msgspec
 from console.dashboard.cachewatch import CacheWatch
 from console.dashboard.tallies import Tallies, Tally
 from console.dashboard.window import Bucket, Slots, Window, slot
-from gateway.flow import envelope
+from gateway.flow import outline
 from gateway.flow.info import Info
 from operate.logs.capture import Capture
 from operate.settings.load import Settings
@@ -126,7 +126,7 @@ class Watch:
         data = None
         if self._may_look():
             try:
-                data = envelope.parse(info.original) if info.data is None else info.data
+                data = outline.parse(info.original) if info.data is None else info.data
             except ApiError:  # the upstream will refuse it
                 return
         self._note(info, data)

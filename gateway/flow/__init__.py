@@ -2,7 +2,7 @@
 
 the walk      flow: from top to bottom; states: the table of what may follow; ports: what a flow is handed; watching:
               once a second; waves: many requests together; info: what observers may read; timing, trace
-the request   client_request; envelope: `model` and `stream` in its bytes; resolving: what must be known first;
+the request   client_request; outline: `model` and `stream` in its bytes; resolving: what must be known first;
               charges: to quotas and budgets; sharing: one answer for several; reattach: the client comes back
 what is sent  prepare: body and reader of the reply; crossed: the translated request; upstream_request: headers and
               checks; strip_fields, usage_chunk, vectors, sealing (into a cloud's envelope), compaction

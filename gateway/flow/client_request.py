@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl
 from tornado.httputil import HTTPHeaders
 
 from gateway.cache.question import Question
-from gateway.flow import envelope, upstream_request
+from gateway.flow import outline, upstream_request
 from gateway.flow.crossed import Crossed
-from gateway.flow.envelope import Envelope
 from gateway.flow.info import Info, Standing
+from gateway.flow.outline import Outline
 from gateway.flow.timing import Clock
 from gateway.flow.trace import Trace
 from gateway.http import body_decoding, body_size, json_bounds, session_headers
@@ -173,7 +173,7 @@ class ClientRequest:
         """Turns a cloud's request into one like any other: its address holds what the protocol has in the body, and its
         body holds what the protocol has in headers. Raises ApiError."""
         assert self.endpoint.unsealed is not None
-        model, self.in_path = envelope.name(self.in_path) if self.in_path else "", ""
+        model, self.in_path = outline.name(self.in_path) if self.in_path else "", ""
         found = self.endpoint.unsealed(self.body, model, self.endpoint.streams)
         self.hold(max(0, len(found.body) - len(self.body)))
         self.body = found.body
@@ -228,7 +228,7 @@ class ClientRequest:
         """
         data = self.data
         if data is None:
-            data = envelope.parse(self.body, self.shape.values, sliced=len(self.body) >= LARGE)
+            data = outline.parse(self.body, self.shape.values, sliced=len(self.body) >= LARGE)
             self.shape.check(data, len(self.body))
             if self.in_path:
                 data |= {"model": self.in_path, "stream": self.streams}
@@ -256,21 +256,21 @@ class ClientRequest:
         body_size.check_size(len(body), self._limit)
         self.hold(len(body))
         self.body, self.data, self._sized = body, None, None
-        self.read_envelope()
+        self.read_outline()
 
-    def read_envelope(self) -> None:
+    def read_outline(self) -> None:
         """Reads the model's name and whether the reply streams. Raises BadRequest for a body that is no JSON object
         with a `model`, unless the address names the model."""
         if self.in_path:
-            self.asked_model, self.streams = envelope.name(self.in_path), self.endpoint.streams is True
+            self.asked_model, self.streams = outline.name(self.in_path), self.endpoint.streams is True
         else:
-            self.asked_model, self.streams, self.span = envelope.read(self.body, self.endpoint.usual_model)
+            self.asked_model, self.streams, self.span = outline.read(self.body, self.endpoint.usual_model)
 
     def body_for(self, model: str) -> bytes:
         """Returns the same bytes with only the model's name replaced."""
         if self.in_path:
             return self.body
-        return envelope.with_model(self.body, Envelope(self.asked_model, self.streams, self.span), model)
+        return outline.with_model(self.body, Outline(self.asked_model, self.streams, self.span), model)
 
     def facts(self) -> request_facts.Facts:
         """Returns what conditions in [models] may ask about. It is called only if there are conditions. Raises

@@ -85,8 +85,8 @@ class Failover:
             routes = self._undrained(routes)
         if len(routes) > 1:
             self.all_rest = not any(route.place.usable(now) for route in routes)
-            affinity = upstream_request.affinity(request.session.name, request.body)
-            ordered = balancing.order(routes, affinity, now, ports.random)
+            conversation = upstream_request.conversation_key(request.session.name, request.body)
+            ordered = balancing.order(routes, conversation, now, ports.random)
             if len(ordered) < len(routes):
                 self._leave_out(routes, ordered, now)
             routes = self._keepers_first(routes, ordered)

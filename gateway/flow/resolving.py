@@ -38,9 +38,9 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     is_known = sent is not None and ports.cache is not None and ports.cache.recognizes(request, sent)
     if not is_known:
         if len(request.body) < LARGE:
-            request.read_envelope()
+            request.read_outline()
         else:
-            yield ports.beside(request.read_envelope)
+            yield ports.beside(request.read_outline)
     if ports.tags is not None:
         yield from _read(request, ports)  # tags are read from its metadata
         request.tags = ports.tags(request)

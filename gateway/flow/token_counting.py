@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Protocol
 
-from gateway.flow import envelope
+from gateway.flow import outline
 from gateway.flow.calibration import Calibration
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.crossed import Estimated
@@ -144,7 +144,7 @@ class Counting:
         if not _teaches(met, len(request.body)):
             self._meets(route)
             return Estimated()
-        data = envelope.parse(request.body, request.shape.values)
+        data = outline.parse(request.body, request.shape.values)
         return self.expects(route, data, self._estimated(route, data, 0, len(request.body)))
 
     def expects(self, route: Route, body: dict[str, Any], estimated: Estimated) -> Estimated:
@@ -207,7 +207,7 @@ class Counting:
         count = self._estimates.get(key)
         self.told["estimated" if count is None else "estimate kept"] += 1
         if count is None:
-            count = _counted(request.data or envelope.parse(request.body, request.shape.values), counting)
+            count = _counted(request.data or outline.parse(request.body, request.shape.values), counting)
             _forget(self._estimates)
             self._estimates[key] = count
         count = max(1, round(count * self.ratios.of(route.upstream.name, route.model, quick=False)))
@@ -220,7 +220,7 @@ class Counting:
         calibration = self.calibrations.get((route.upstream.name, route.model, request.protocol))
         if calibration is None or not calibration.is_calibrated:
             return None
-        body = request.data or envelope.parse(request.body, request.shape.values)
+        body = request.data or outline.parse(request.body, request.shape.values)
         counting.check(body)
         features = token_features.of_body(body)
         if features.unseen:

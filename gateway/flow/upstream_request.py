@@ -82,7 +82,7 @@ def patience(client: HTTPHeaders, most: float) -> float:
     return min(own, most) if own > 0 else most
 
 
-def affinity(session: str, body: bytes) -> str:
+def conversation_key(session: str, body: bytes) -> str:
     """Returns a key of the conversation, by which the same endpoint is chosen again, since its cache has the prompt; ""
     if nothing does. session: the session that the headers name."""
     if session:

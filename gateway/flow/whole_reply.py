@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gateway.flow import envelope
+from gateway.flow import outline
 from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.ports import Ports
 from gateway.flow.prepare import kept_bytes, seconds
@@ -68,6 +68,6 @@ def _other_form(request: ClientRequest, ports: Ports, raw: bytes) -> Reply:
 def _said(request: ClientRequest) -> Body:
     """The fields of the request that its reply repeats; nothing of it where to read it takes long or fails."""
     try:
-        return envelope.parse(request.body) if len(request.body) < LARGE else {}
+        return outline.parse(request.body) if len(request.body) < LARGE else {}
     except ApiError:
         return {}

@@ -30,7 +30,7 @@ TELL_S = 10.0  # between two warnings that slots are used up
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AdmissionLimits:
     """The limits of admission. slots: how many requests at once, over all upstreams. queue: how many wait, over all
     upstreams; cheap ones have a queue of the same length at each upstream, which alone limits them. patience: how many
     seconds a request may wait. key: the setting that limits the slots."""
@@ -137,7 +137,7 @@ class Admission:
     """Gives out slots. `enter` gives a Slot at once, or queues the request and calls back later, or raises ApiError
     (503/529)."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: AdmissionLimits, clock: Callable[[], float]) -> None:
         self.limits = limits
         self._clock = clock
         self.busy = 0

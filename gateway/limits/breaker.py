@@ -17,7 +17,7 @@ State = Literal["closed", "open", "half-open"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BreakerLimits:
     """[breaker] of the settings, in seconds. consecutive: so many faults in a row open it, even if there were few
     answers."""
 
@@ -38,7 +38,7 @@ class Breaker:
     __slots__ = ("__weakref__", "_buckets", "_cooldown", "_era", "_probing", "_row", "limits", "opened_times",
                  "reopens_at", "state")  # fmt: skip
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: BreakerLimits) -> None:
         self.limits = limits
         self._buckets: dict[int, list[int]] = {}  # number of the bucket -> [answers, faults]
         self._row = 0
@@ -52,7 +52,7 @@ class Breaker:
     def __repr__(self) -> str:
         return f"<Breaker {self.state}{' probing' if self._probing else ''}, {self._row} faults in a row>"
 
-    def resize(self, limits: Limits) -> None:
+    def resize(self, limits: BreakerLimits) -> None:
         """Takes over changed settings. An open breaker stays open, unless breakers are switched off."""
         if limits.window != self.limits.window:
             self._buckets.clear()  # their numbers depend on the window

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import envelope, learned_quirks, sealing, upstream_request
+from gateway.flow import learned_quirks, outline, sealing, upstream_request
 from gateway.http import body_decoding, body_size, header_rules
 from gateway.routing import protocol_choice
 from gateway.routing.router import Route
@@ -85,7 +85,7 @@ class DryRun(HTTPMessageDelegate):
                 self._unpacker.end()
             body = b"".join(self._parts)
             upstream_request.check_type(self._headers, body)
-            data = envelope.parse(body, self._service.shape.values)
+            data = outline.parse(body, self._service.shape.values)
             self._service.shape.check(data, len(body))
             asked = {key: values[-1] for key, values in parse_qs(self._query).items()}
             client = _protocol(asked, "from") or guess(data, self._headers)

@@ -10,7 +10,7 @@ import asyncio
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import envelope, upstream_request
+from gateway.flow import outline, upstream_request
 from gateway.http.header_rules import JSON_HEAD
 from gateway.pages.handlers import Handler
 from gateway.routing.known_models import Model
@@ -95,12 +95,12 @@ class Show(HTTPMessageDelegate):
         try:
             if self._refusal is not None:
                 raise self._refusal
-            said = envelope.parse(b"".join(self._parts))
+            said = outline.parse(b"".join(self._parts))
             name = text_of(said, "model") or text_of(said, "name")
             if not name:
                 raise BadRequest("model: the name of a model is expected", "model")
             listed = await self._service.listing.models(self._headers)
-            model = _one(listed, envelope.name(plain(name)), self._service.router)
+            model = _one(listed, outline.name(plain(name)), self._service.router)
             if (rules := self._service.rules.get(self._client)) is not None:
                 rules.permitted(self._service.router.routes(model.id, _CHAT.name), model.id)
             self._answer.whole(200, JSON_HEAD, self._service.masked(wire.dumps(models.shown(model))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from gateway.flow import envelope, upstream_request
+from gateway.flow import outline, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports
 from gateway.http import header_rules
@@ -107,11 +107,11 @@ class Intake:
             await self._news.wait()
         if form is None:
             request.ends()
-            request.read_envelope()
+            request.read_outline()
         elif form.model is None:
             raise BadRequest("model: field required", "model")
         else:
-            request.asked_model = envelope.name(request.in_path) if request.in_path else form.model
+            request.asked_model = outline.name(request.in_path) if request.in_path else form.model
 
     # ---------------------------------------------------------------------------------------- to an upstream
 

@@ -17,7 +17,7 @@ from collections.abc import ItemsView, Iterator, MutableMapping, Sequence
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
-from gateway.limits.breaker import Breaker, Limits
+from gateway.limits.breaker import Breaker, BreakerLimits
 from gateway.limits.rate_limit import LONGEST_S, Headroom
 
 MAX_PLACES = 4096  # how many places are kept, since clients may send any name of a model
@@ -34,7 +34,7 @@ CLEARLY = 1.25  # how many times the cost of one place must be that of another t
 UNKNOWN_MS = 1000.0  # the assumed average of a place with requests that has not answered yet
 
 
-class Key:
+class KeyState:
     """One credential of an upstream. bad_until: the key was refused (401, 403) or has no credit, and is not used until
     then. told: this has been logged."""
 
@@ -45,7 +45,7 @@ class Key:
         self.told = False
 
     def __repr__(self) -> str:
-        return f"<Key bad until {self.bad_until:.1f}>"
+        return f"<KeyState bad until {self.bad_until:.1f}>"
 
     def rests(self, until: float) -> None:
         self.bad_until = max(self.bad_until, until)
@@ -64,7 +64,7 @@ class Place:
         "_average_ms", "_next", "_seen_at", "_times", "breaker", "busy", "headroom", "key", "name", "tired_until",
     )  # fmt: skip
 
-    def __init__(self, name: str, breaker: Breaker, key: Key) -> None:
+    def __init__(self, name: str, breaker: Breaker, key: KeyState) -> None:
         self.name = name
         self.breaker = breaker
         self.key = key
@@ -143,12 +143,12 @@ class Place:
 class Places:
     """The places that were used recently. They stay when the settings change."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: BreakerLimits) -> None:
         self.limits = limits
         self._places: OrderedDict[tuple[str, str, int], Place] = OrderedDict()
         # Each lives as long as its places.
         self._breakers: WeakValueDictionary[tuple[str, str], Breaker] = WeakValueDictionary()
-        self._keys: dict[tuple[str, int], Key] = {}
+        self._keys: dict[tuple[str, int], KeyState] = {}
 
     def __repr__(self) -> str:
         return f"<Places {len(self._places)}>"
@@ -156,7 +156,7 @@ class Places:
     def __iter__(self) -> Iterator[Place]:
         return iter(self._places.values())
 
-    def resize(self, limits: Limits) -> None:
+    def resize(self, limits: BreakerLimits) -> None:
         """Takes over changed settings for the breakers. Open breakers stay open."""
         self.limits = limits
         for breaker in self._breakers.values():
@@ -173,13 +173,13 @@ class Places:
         """Pairs of (upstream, model, number of the key) and the place."""
         return self._places.items()
 
-    def keys(self) -> ItemsView[tuple[str, int], Key]:
+    def keys(self) -> ItemsView[tuple[str, int], KeyState]:
         """Pairs of (upstream, number of the key) and the state of the key."""
         return self._keys.items()
 
-    def key(self, upstream: str, number: int) -> Key:
+    def key(self, upstream: str, number: int) -> KeyState:
         """The state of one of the upstream's keys. number: from 0 on."""
-        return self._keys.setdefault((upstream, number), Key())
+        return self._keys.setdefault((upstream, number), KeyState())
 
     def of(self, upstream: str, model: str, key: int) -> Place:
         """The place of a model at an upstream. key: the number of the upstream's key, from 0 on."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.credentials.minted import Mint
-from gateway.limits.breaker import Limits
+from gateway.limits.breaker import BreakerLimits
 from gateway.routing import cloud_names, model_paths, protocol_choice
 from gateway.routing.balancing import Place, Places
 from gateway.routing.model_sizes import ModelLimits
@@ -151,7 +151,7 @@ class Router:
     ) -> None:
         """places: the state of the endpoints; None = nothing is known yet. before: the router that this one replaces.
         quotas: makes those of upstreams; None = each counts for itself."""
-        places = places or Places(Limits())
+        places = places or Places(BreakerLimits())
         on = {name: (base_urls or {}).get(name, up) for name, up in settings.upstreams.items() if up.enabled}
         old = before.upstreams if before else {}
         quotas = quotas or Quotas()

@@ -19,7 +19,7 @@ from tornado.httputil import HTTPHeaders, RequestStartLine
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketHandler
 
-from gateway.flow import envelope
+from gateway.flow import outline
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.flow import Flow
 from gateway.flow.states import State
@@ -76,7 +76,7 @@ class Session:
             if isinstance(text, bytes):
                 raise BadRequest("this is a binary message; send JSON in a text message")
             self._rate.came(time.monotonic())
-            data = envelope.parse(text.encode("utf-8", "surrogatepass"), self.service.shape.values)
+            data = outline.parse(text.encode("utf-8", "surrogatepass"), self.service.shape.values)
             self.service.shape.check(data, len(text))
             kind = data.get("type")
             if kind != "response.create":
@@ -203,7 +203,7 @@ class Turn:
             # The upstream has not stored the reasoning, so an item without its encrypted content is of no use to it.
             data["input"] = [item for item in data["input"] if not _is_hollow(item)]
             request.body = wire.dumps(data)
-            request.read_envelope()
+            request.read_outline()
 
     def over(self) -> None:
         self._session.turn_over(self)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import ujson
 
-from gateway.flow import envelope
+from gateway.flow import outline
 from tests.bench.walk import Bench
 from tests.linear import shapes_messages
 from tests.support.house import House, one_upstream
@@ -52,7 +52,7 @@ def test_a_large_body_is_not_copied_again_and_again(upstream: Any) -> None:
 
 
 def test_what_passes_through_is_not_copied() -> None:
-    assert peak(lambda: envelope.read(BODY)) < len(BODY) / 10
+    assert peak(lambda: outline.read(BODY)) < len(BODY) / 10
 
 
 def blocks(house: House) -> int:

@@ -19,7 +19,7 @@ from console.dashboard import spent
 from console.dashboard.spent import Asked
 from console.fleet_usage import FleetUsage
 from gateway.shared.shared import Shared
-from operate.usage_store import Key, Sum, UsageStore
+from operate.usage_store import Sum, SumKey, UsageStore
 from tests.console.test_usage import SETTINGS, record
 from tests.support import redis_server
 from tests.support.redis_server import RedisServer
@@ -144,7 +144,7 @@ async def test_what_was_not_told_before_the_end_is_told_at_the_next_start(server
 async def test_one_worker_of_a_host_tells_what_is_old(server: RedisServer, tmp_path: Path) -> None:
     days = [time.strftime("%Y-%m-%d", time.gmtime(NOW - ago * 86_400)) for ago in (4, 1, 0)]
     store = UsageStore(tmp_path / "one")
-    store.add({Key(day, "ann", "m", "s", "", "", f"{day}T00"): Sum(1) for day in days})
+    store.add({SumKey(day, "ann", "m", "s", "", "", f"{day}T00"): Sum(1) for day in days})
     for tells_old, known_days in ((False, days[1:]), (True, days)):
         async with hosts(server, tmp_path, "one") as (one,):
             assert one.fleet is not None

@@ -18,7 +18,7 @@ import pytest
 
 from console import names, usage
 from console.books import MOST_KEYS, Books
-from operate.usage_store import Key, Sum, UsageStore
+from operate.usage_store import Sum, SumKey, UsageStore
 from tests.lessons.street import WHOLE
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
@@ -79,8 +79,8 @@ def test_a_request_is_one_sum() -> None:
         books.finished(one)
     day, hour = "2026-11-27", "2026-11-27T00"
     assert books._waiting == {
-        Key(day, "ann", "priced", "s", "", "", hour): Sum(2, 1, 6, 4, 0, 2, 0.14, 0),
-        Key(day, "ann", "free", "s", "", "", hour): Sum(1, 0, 6, 4, 0, 2, 0.0, 1),
+        SumKey(day, "ann", "priced", "s", "", "", hour): Sum(2, 1, 6, 4, 0, 2, 0.14, 0),
+        SumKey(day, "ann", "free", "s", "", "", hour): Sum(1, 0, 6, 4, 0, 2, 0.0, 1),
     }
 
 
@@ -112,7 +112,7 @@ def test_names_that_a_client_makes_up_do_not_fill_the_disk(monkeypatch: pytest.M
     monkeypatch.setattr(names, "MOST_SESSIONS", 20)
     monkeypatch.setattr(names, "MOST_MODELS", 5)
     books = Books(UsageStore(Path("/nowhere")), 9)
-    found: dict[Key, Sum] = {}
+    found: dict[SumKey, Sum] = {}
 
     def written() -> None:
         for key, value in books._waiting.items():
@@ -141,7 +141,7 @@ def test_names_that_a_client_makes_up_do_not_fill_the_disk(monkeypatch: pytest.M
 def _add(file: Path, who: str) -> None:
     for _ in range(40):
         UsageStore(file).add(
-            {Key("2026-11-27", who, "m", "s", "", ""): Sum(1), Key("2026-11-27", "all", "m", "s", "", ""): Sum(1)}
+            {SumKey("2026-11-27", who, "m", "s", "", ""): Sum(1), SumKey("2026-11-27", "all", "m", "s", "", ""): Sum(1)}
         )
 
 
@@ -160,7 +160,7 @@ def test_workers_share_the_file(tmp_path: Path) -> None:
 
 def test_old_days_are_forgotten(tmp_path: Path) -> None:
     store = UsageStore(tmp_path / "usage.sqlite3")
-    store.add({Key("2026-11-01", "old", "m", "s", "", ""): Sum(1)})
+    store.add({SumKey("2026-11-01", "old", "m", "s", "", ""): Sum(1)})
     books = Books(store, 9, lambda: DAY)
     books.finished(record())
     asyncio.run(books.stop())
@@ -185,12 +185,12 @@ def test_the_last_days_are_there_by_hour(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_file_of_before_has_no_hours_and_gets_them(tmp_path: Path) -> None:
     store = UsageStore(tmp_path / "usage.sqlite3")
-    store.add({Key("2026-11-27", "old", "m", "s", "", "", "2026-11-27T01"): Sum(1)})
+    store.add({SumKey("2026-11-27", "old", "m", "s", "", "", "2026-11-27T01"): Sum(1)})
     with contextlib.closing(sqlite3.connect(store.file)) as db, db:
         db.execute("DROP TABLE spent_by_hour")
         db.execute("DROP TABLE agents")
     assert all_of(store, "hour") == [] and store.agents() == {} and len(all_of(store, "day")) == 1
-    store.add({Key("2026-11-27", "old", "m", "s", "", "", "2026-11-27T02"): Sum(1)})
+    store.add({SumKey("2026-11-27", "old", "m", "s", "", "", "2026-11-27T02"): Sum(1)})
     assert [group for group, _ in all_of(store, "hour")] == [("2026-11-27T02",)]
     assert all_of(store, "day")[0][1].requests == 2
 
@@ -199,7 +199,7 @@ def test_a_broken_file_is_said_and_kept(tmp_path: Path) -> None:
     file = tmp_path / "usage.sqlite3"
     file.write_bytes(b"no database, " * 100)
     with pytest.raises(sqlite3.Error):
-        UsageStore(file).add({Key("2026-11-01", "a", "m", "s", "", ""): Sum(1)})
+        UsageStore(file).add({SumKey("2026-11-01", "a", "m", "s", "", ""): Sum(1)})
     assert file.read_bytes().startswith(b"no database")
 
 
@@ -211,8 +211,8 @@ def shop(tmp_path: Path) -> Path:
     """Settings whose books hold two clients' days."""
     store = UsageStore(tmp_path / "usage.sqlite3")
     store.add({
-        Key("2026-11-26", "ann", "priced", "s", "one", "a1"): Sum(2, 1, 1500, 4, 0, 2, 14.0, 0),
-        Key("2026-11-27", "bob", "free", "s", "", ""): Sum(1, 0, 6, 0, 0, 2, 0.0, 1),
+        SumKey("2026-11-26", "ann", "priced", "s", "one", "a1"): Sum(2, 1, 1500, 4, 0, 2, 14.0, 0),
+        SumKey("2026-11-27", "bob", "free", "s", "", ""): Sum(1, 0, 6, 0, 0, 2, 0.0, 1),
     })  # fmt: skip
     file = tmp_path / "settings.ini"
     file.write_text(SETTINGS.format("http://127.0.0.1:1") + f"[logging]\ndir = {tmp_path}\n")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from conformance import grammar
-from gateway.flow import envelope, scrub, strip_fields
+from gateway.flow import outline, scrub, strip_fields
 from gateway.flow.passthrough import Passthrough
 from gateway.flow.usage_chunk import UsageChunk
 from gateway.http import body_decoding, framing, header_rules, json_bounds, query_string
@@ -71,8 +71,8 @@ def events(data: bytes) -> None:
 
 
 def model(data: bytes) -> None:
-    found = envelope.read(data)
-    again = envelope.with_model(data, found, "another")
+    found = outline.read(data)
+    again = outline.with_model(data, found, "another")
     try:
         body = wire.loads(data)
     except ValueError:
@@ -89,14 +89,14 @@ def members(data: bytes) -> None:
 
 
 def stripped(data: bytes) -> None:
-    body = envelope.parse(data)
+    body = outline.parse(data)
     left, gone = strip_fields.without(data, ("temperature", "tools", "metadata"))
     assert wire.loads(left) == {key: value for key, value in body.items() if key not in gone}
 
 
 def request(client: Protocol) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
-        body = envelope.parse(data)
+        body = outline.parse(data)
         before = wire.dumps(body)
         refused = 0
         for upstream in PROTOCOLS:
@@ -112,7 +112,7 @@ def request(client: Protocol) -> Callable[[bytes], None]:
 
 def count(client: Protocol) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
-        body = envelope.parse(data)
+        body = outline.parse(data)
         counting = dialects.of(client).counting
         if counting is not None:
             counting.check(body)
@@ -203,7 +203,7 @@ def aws(data: bytes) -> None:
 
 
 def ollama_request(data: bytes) -> None:
-    body = envelope.parse(data)
+    body = outline.parse(data)
     before = wire.dumps(body)
     for endpoint in OLLAMA:
         assert endpoint.opened is not None
@@ -255,7 +255,7 @@ def cloud_request(data: bytes) -> None:
             continue
         assert not any(mark in value for value in headers.values() for mark in "\r\n\0"), "a line's end in a header"
         try:
-            envelope.parse(body)
+            outline.parse(body)
         except ApiError:
             continue
         sealed = BEDROCK.sealed(body, endpoint.task, headers.get("Anthropic-Version", ""), ["a"])
@@ -320,8 +320,8 @@ READERS: dict[str, Reader] = {
     "sse": Reader(
         events, lambda: [s for p in PROTOCOLS for s in seeds.streams(p)], mutate.streamed, (sse.EventTooLarge,)
     ),
-    "envelope": Reader(model, lambda: [s for p in PROTOCOLS for s in seeds.requests(p)], mutate.structured),
-    "envelope-bytes": Reader(model, lambda: [s for p in PROTOCOLS for s in seeds.requests(p)]),
+    "outline": Reader(model, lambda: [s for p in PROTOCOLS for s in seeds.requests(p)], mutate.structured),
+    "outline-bytes": Reader(model, lambda: [s for p in PROTOCOLS for s in seeds.requests(p)]),
     "json-bounds": Reader(members, lambda: seeds.requests("chat")),
     "strip-fields": Reader(stripped, lambda: seeds.requests("messages"), mutate.structured),
     "error": Reader(error, lambda: [s for p in PROTOCOLS for s in seeds.replies(p)], mutate.structured),

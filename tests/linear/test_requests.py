@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.flow import envelope, scrub, strip_fields, upstream_request
+from gateway.flow import outline, scrub, strip_fields, upstream_request
 from gateway.http import json_bounds
 from operate.logs import redaction
 from tests.linear import shapes_chat, shapes_messages, shapes_responses
@@ -91,20 +91,20 @@ def test_the_count_of_values(piece: bytes) -> None:
 @pytest.mark.usefixtures("unbounded")
 @pytest.mark.parametrize("before", [b'"model":"m",', b"", b'"model":"m","model":"n","mod\\u0065l":"o",'])
 @pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
-def test_the_envelope(piece: bytes, before: bytes) -> None:
-    grows_linearly(with_pieces(piece, before), envelope.read, 20_000)
+def test_the_outline(piece: bytes, before: bytes) -> None:
+    grows_linearly(with_pieces(piece, before), outline.read, 20_000)
 
 
 @pytest.mark.usefixtures("unbounded")
 @pytest.mark.parametrize("key", [b'"model":"m",', b'"stream":true,', b'"model":1,', b'"stream":"x",', b'"a":1,'])
-def test_the_envelope_of_one_object_of_many_members(key: bytes) -> None:
-    grows_linearly(lambda n: b"{" + key * n + b'"z":0}', envelope.read, 20_000)
+def test_the_outline_of_one_object_of_many_members(key: bytes) -> None:
+    grows_linearly(lambda n: b"{" + key * n + b'"z":0}', outline.read, 20_000)
 
 
 @pytest.mark.usefixtures("unbounded")
 @pytest.mark.parametrize("key", [b'{"model":', b'{"stream":', b"[", b'{"a":[', b'{"model":"m","a":'])
-def test_the_envelope_of_nested_objects(key: bytes) -> None:
-    grows_linearly(lambda n: b'{"model":"m","x":' + key * n, envelope.read, 20_000)
+def test_the_outline_of_nested_objects(key: bytes) -> None:
+    grows_linearly(lambda n: b'{"model":"m","x":' + key * n, outline.read, 20_000)
 
 
 @pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
@@ -114,10 +114,10 @@ def test_the_envelope_of_nested_objects(key: bytes) -> None:
         lambda body: strip_fields.without(body, ["context_management", "x"]),
         lambda body: foreign_reasoning.request(dialects.of("messages"), body),
         lambda body: foreign_reasoning.request(dialects.of("responses"), body),
-        lambda body: upstream_request.affinity("", body),
+        lambda body: upstream_request.conversation_key("", body),
         tokens.has_media,
-        lambda body: tokens.estimate(envelope.parse(body)),
-        lambda body: tokens.measured(envelope.parse(body), len(body)),
+        lambda body: tokens.estimate(outline.parse(body)),
+        lambda body: tokens.measured(outline.parse(body), len(body)),
         lambda body: scrub.without("the upstream refused: abc, def [x] {y}" * 40, body),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.limits.admission import Gate
-from gateway.limits.breaker import Breaker, Limits
+from gateway.limits.breaker import Breaker, BreakerLimits
 from gateway.limits.rate_limit import Quota
 from gateway.limits.retry_budget import Budget
 from gateway.stored.store import ResponseStore
@@ -40,14 +40,14 @@ def test_a_gate() -> None:
 
 
 def test_a_breaker() -> None:
-    breaker = Breaker(Limits(consecutive=2, window=30))
+    breaker = Breaker(BreakerLimits(consecutive=2, window=30))
     breaker.faulted(0.0)
-    breaker.resize(Limits(consecutive=2, window=60))
+    breaker.resize(BreakerLimits(consecutive=2, window=60))
     breaker.faulted(0.0)
     assert breaker.state == "open"
-    breaker.resize(Limits(consecutive=3, window=60))
+    breaker.resize(BreakerLimits(consecutive=3, window=60))
     assert breaker.state == "open"
-    breaker.resize(Limits(enabled=False))
+    breaker.resize(BreakerLimits(enabled=False))
     assert breaker.state == "closed" and breaker.allows(0.0)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from console.dashboard.watch import BUCKET_S, HOUR_S
 from console.dashboard.window import Window
-from operate.usage_store import Key, Sum, UsageStore
+from operate.usage_store import Sum, SumKey, UsageStore
 from tests.console.dashboard.records import record
 from tests.support.browser import Browser
 from tests.support.house import House
@@ -132,7 +132,7 @@ def spent(store: UsageStore | None) -> None:
                 ("alice", f"5d1f{ago // 30:02d}aa-77", "b2207f"), ("build", "", ""),
             ):  # fmt: skip
                 tokens = int(random.uniform(0.2, 1) * work * 60_000)
-                key = Key(hour[:10], client, model, upstream, session, agent, hour)
+                key = SumKey(hour[:10], client, model, upstream, session, agent, hour)
                 usd = round(tokens * random.random() / 2e5, 4)
                 sums[key] = Sum(int(work * 9), 0, tokens, tokens * 6, 0, tokens // 8, usd)
     store.add(sums, {(key.session, "b2207f"): "a41c9e" for key in sums if key.session})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from operate.usage_store import Key, Sum, UsageStore
+from operate.usage_store import Sum, SumKey, UsageStore
 from tests.console.dashboard.test_data import told
 from tests.support import browser
 from tests.support.browser import ELEMENT, Browser
@@ -206,8 +206,8 @@ def test_cost_is_seen_by_hour_by_whom_and_in_what(page: Browser, tmp_path: Path)
     hour = time.strftime("%Y-%m-%dT%H", time.gmtime())
     store = UsageStore(tmp_path / "usage.sqlite3")
     for agent, usd in (("", 1.0), ("kid", 2.0)):
-        store.add({Key(hour[:10], "ann", "m", "up", "sess", agent, hour): Sum(1, 0, 10, 0, 0, 5, usd)})
-    store.add({Key(hour[:10], "bob", "n", "up", "", "", hour): Sum(3, 1, 10, 0, 0, 5, 0.0, 3)})
+        store.add({SumKey(hour[:10], "ann", "m", "up", "sess", agent, hour): Sum(1, 0, 10, 0, 0, 5, usd)})
+    store.add({SumKey(hour[:10], "bob", "n", "up", "", "", hour): Sum(3, 1, 10, 0, 0, 5, 0.0, 3)})
     with House(INI.format("http://127.0.0.1:9"), folder=tmp_path) as house:
         page.open(f"{house.url}/dashboard")
         shown(page, "#spent-whole", "$3.00 for 5 requests")

@@ -13,7 +13,7 @@ import pytest
 
 from console.dashboard import spent
 from console.dashboard.spent import DEEPEST, MOST_LINES, Asked
-from operate.usage_store import Key, Sum, UsageStore
+from operate.usage_store import Sum, SumKey, UsageStore
 from tests.console.dashboard.test_data import ini, message
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> UsageStore:
 def add(store: UsageStore, hours_ago: float, usd: float, **of: str) -> None:
     hour = time.strftime("%Y-%m-%dT%H", time.gmtime(NOW - hours_ago * 3600))
     names = {"client": "ann", "model": "m", "upstream": "up", "session": "", "agent": ""} | of
-    store.add({Key(hour[:10], *names.values(), hour): Sum(1, 0, 10, 0, 0, 5, usd)})
+    store.add({SumKey(hour[:10], *names.values(), hour): Sum(1, 0, 10, 0, 0, 5, usd)})
 
 
 def seen(store: UsageStore | None, **query: str) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def test_a_session_is_a_tree_of_its_agents(store: UsageStore) -> None:
     add(store, 1, 0.5, session="t")
     parents = {("s", "b"): "a", ("s", "c"): "elsewhere", ("t", "a"): "b"}
     add(store, 1, 0.0)
-    store.add({Key("2026-11-27", "x", "m", "up", "", "", "2026-11-27T10"): Sum()}, parents)
+    store.add({SumKey("2026-11-27", "x", "m", "up", "", "", "2026-11-27T10"): Sum()}, parents)
     rows = seen(store, by="session")["rows"]
     assert [(row["name"], row["level"], row["usd"]) for row in rows] == [
         ("s", 0, 15.0), (None, 1, 1.0), ("c", 1, 8.0), ("a", 1, 6.0), ("b", 2, 4.0), ("t", 0, 0.5), ("", 0, 0.0)
@@ -87,7 +87,7 @@ def test_agents_that_have_called_each_other_do_no_harm(store: UsageStore) -> Non
     for agent, parent in (("x", "y"), ("y", "x"), ("z", "z")):
         add(store, 1, 1.0, session="s", agent=agent)
         chain["s", agent] = parent
-    store.add({Key("2026-11-27", "x", "m", "up", "", "", "2026-11-27T10"): Sum()}, chain)
+    store.add({SumKey("2026-11-27", "x", "m", "up", "", "", "2026-11-27T10"): Sum()}, chain)
     rows = seen(store, by="session")["rows"]
     names = [row["name"] for row in rows if row["level"] and row["name"]]
     assert len(names) == len(set(names)) == 3 * DEEPEST + 4 and max(row["level"] for row in rows) <= DEEPEST + 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.cache import cache as response_cache
-from gateway.flow import envelope
+from gateway.flow import outline
 from tests.gateway.cache.test_cache import CLIENTS, KEEPS, ZERO, asked, key, numbered, what
 from tests.support.house import House
 from tests.support.script import Upstream
@@ -20,8 +20,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is read of bodies, as it is."""
     done: list[str] = []
     for name in ("read", "parse"):
-        whole = getattr(envelope, name)
-        monkeypatch.setattr(envelope, name, lambda *a, _n=name, _w=whole, **k: done.append(_n) or _w(*a, **k))
+        whole = getattr(outline, name)
+        monkeypatch.setattr(outline, name, lambda *a, _n=name, _w=whole, **k: done.append(_n) or _w(*a, **k))
     return done
 
 

@@ -192,7 +192,7 @@ def test_what_a_tool_is_called_with_names_no_session() -> None:
     call = {"type": "tool_use", "id": "t", "name": "f", "input": {"user_id": "42"}}
     one = {"metadata": {"user_id": "session-1"}, "messages": [{"role": "user", "content": "hi"}]}
     two = one | {"messages": [*one["messages"], {"role": "assistant", "content": [call]}]}
-    first, second = (upstream_request.affinity("", json.dumps(body).encode()) for body in (one, two))
+    first, second = (upstream_request.conversation_key("", json.dumps(body).encode()) for body in (one, two))
     assert first == second != ""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import envelope, learned_quirks
+from gateway.flow import learned_quirks, outline
 from gateway.flow.client_request import LARGE
 from gateway.flow.flow import Flow
 from gateway.flow.states import Event
@@ -33,7 +33,7 @@ def settings(url: str, more: str = "") -> str:
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What is done with bodies, and in which thread."""
     done: list[tuple[str, str]] = []
-    for module, name in ((envelope, "parse"), (learned_quirks, "crossed")):
+    for module, name in ((outline, "parse"), (learned_quirks, "crossed")):
         before = getattr(module, name)
 
         def noted(*args: Any, _name: str = name, _before: Any = before, **more: Any) -> Any:
@@ -73,7 +73,7 @@ def test_what_passes_through_is_not_read(threads: list[tuple[str, str]]) -> None
 
 def test_others_are_answered_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     reads, goes_on = threading.Event(), threading.Event()
-    before = envelope.parse
+    before = outline.parse
 
     def waits(body: bytes, *args: Any, **more: Any) -> Any:
         if len(body) >= LARGE:
@@ -81,7 +81,7 @@ def test_others_are_answered_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
             assert goes_on.wait(10)
         return before(body, *args, **more)
 
-    monkeypatch.setattr(envelope, "parse", waits)
+    monkeypatch.setattr(outline, "parse", waits)
     with Upstream([REPLY, REPLY]) as up, House(settings(up.url)) as house, house.connect() as client:
         client.send("POST", CHAT, LONG)
         assert reads.wait(10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.limits.admission import Admission, Gate, Limits, Slot
+from gateway.limits.admission import Admission, AdmissionLimits, Gate, Slot
 from tests.gateway.limits.virtual import VirtualLoop
 from translate.errors import ApiError
 
@@ -12,7 +12,7 @@ class Hall:
 
     def __init__(self, slots: int = 100, queue: int = 200, patience: float = 10.0) -> None:
         self.loop = VirtualLoop()
-        self.admission = Admission(Limits(slots, queue, patience), self.loop.time)
+        self.admission = Admission(AdmissionLimits(slots, queue, patience), self.loop.time)
         self.news: list[str] = []
         self.errors: dict[str, ApiError] = {}
 

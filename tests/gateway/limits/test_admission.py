@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.limits.admission import BEHIND_S, CHEAP_SLOTS, RETRY_AFTER_S, Admission, Gate, Limits, Slot
+from gateway.limits.admission import BEHIND_S, CHEAP_SLOTS, RETRY_AFTER_S, Admission, AdmissionLimits, Gate, Slot
 from gateway.limits.concurrency_limit import Adaptive
 from tests.gateway.limits.hall import Hall
 from translate.errors import ApiError
@@ -211,7 +211,7 @@ def test_many_places_at_once_are_dealt_in_turn() -> None:
     for gate in gates:
         for number in range(3):
             hall.enter(gate, f"{gate.name}{number}")
-    hall.admission.limits = Limits(slots=6)
+    hall.admission.limits = AdmissionLimits(slots=6)
     with hall.loop.running():
         hall.admission.serve()
     assert hall.told() == ["a0", "b0", "c0", "a1", "b1"]
@@ -359,7 +359,7 @@ def test_on_a_real_loop() -> None:
 
     async def main() -> int:
         loop = asyncio.get_running_loop()
-        admission, gate, most = Admission(Limits(slots=4), loop.time), Gate("a", 9), 0
+        admission, gate, most = Admission(AdmissionLimits(slots=4), loop.time), Gate("a", 9), 0
 
         async def one() -> None:
             nonlocal most

@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.limits.breaker import BUCKETS, Breaker, Limits
+from gateway.limits.breaker import BUCKETS, Breaker, BreakerLimits
 
-LIMITS = Limits(failure_share=0.5, window=30, min_requests=10, consecutive=5, cooldown=5, max_cooldown=40)
+LIMITS = BreakerLimits(failure_share=0.5, window=30, min_requests=10, consecutive=5, cooldown=5, max_cooldown=40)
 
 
 def told(breaker: Breaker, verdicts: str, now: float = 0.0) -> Breaker:
@@ -33,7 +33,7 @@ def opened(now: float = 0.0) -> Breaker:
     return breaker
 
 
-OPENS: list[tuple[str, str, Limits]] = [
+OPENS: list[tuple[str, str, BreakerLimits]] = [
     ("....", "closed", LIMITS),
     ("xxxx", "closed", LIMITS),
     ("xxxxx", "open", LIMITS),  # in a row
@@ -45,15 +45,15 @@ OPENS: list[tuple[str, str, Limits]] = [
     ("..x..x..x..x..x..x", "closed", LIMITS),
     ("xxxx-x", "open", LIMITS),  # without a verdict it does not break the row
     ("----------", "closed", LIMITS),
-    ("x", "open", Limits(consecutive=1)),
-    ("x" * 100, "closed", Limits(enabled=False)),
-    ("x.", "closed", Limits(failure_share=1.0, min_requests=1, consecutive=9)),
-    ("x", "open", Limits(failure_share=1.0, min_requests=1, consecutive=9)),
+    ("x", "open", BreakerLimits(consecutive=1)),
+    ("x" * 100, "closed", BreakerLimits(enabled=False)),
+    ("x.", "closed", BreakerLimits(failure_share=1.0, min_requests=1, consecutive=9)),
+    ("x", "open", BreakerLimits(failure_share=1.0, min_requests=1, consecutive=9)),
 ]
 
 
 @pytest.mark.parametrize(("verdicts", "state", "limits"), OPENS)
-def test_opens(verdicts: str, state: str, limits: Limits) -> None:
+def test_opens(verdicts: str, state: str, limits: BreakerLimits) -> None:
     assert told(Breaker(limits), verdicts).state == state
 
 
@@ -181,7 +181,7 @@ class Flights(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.breaker = Breaker(Limits(min_requests=4, consecutive=2, cooldown=2, max_cooldown=6, window=5))
+        self.breaker = Breaker(BreakerLimits(min_requests=4, consecutive=2, cooldown=2, max_cooldown=6, window=5))
         self.now = 100.0
         self.flying: list[int] = []
         self.probes: set[int] = set()

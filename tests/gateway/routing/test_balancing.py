@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.limits.breaker import Breaker, Limits
+from gateway.limits.breaker import Breaker, BreakerLimits
 from gateway.limits.rate_limit import LONGEST_S
 from gateway.routing import balancing
 from gateway.routing.balancing import (
@@ -22,7 +22,7 @@ from gateway.routing.balancing import (
     REVOKED_S,
     SAMPLES,
     TIRED_S,
-    Key,
+    KeyState,
     Place,
     Places,
     order,
@@ -39,7 +39,7 @@ class Route:
 
 
 def place(name: str, ms: float = 0.0, busy: int = 0) -> Place:
-    made = Place(name, Breaker(Limits(consecutive=1)), Key())
+    made = Place(name, Breaker(BreakerLimits(consecutive=1)), KeyState())
     if ms:
         made.first_byte(ms, NOW)
     made.busy = busy
@@ -73,7 +73,7 @@ def learned(made: Place) -> None:
 
 
 UNUSABLE = [
-    (broken, Limits().cooldown),
+    (broken, BreakerLimits().cooldown),
     (refused(401), REVOKED_S),
     (refused(402), NO_CREDIT_S),
     (lambda made: made.refused(429, None, NOW, no_credit=True), NO_CREDIT_S),
@@ -113,7 +113,7 @@ def test_a_shorter_wait_takes_nothing_back() -> None:
 
 def test_what_is_shared() -> None:
     """The breaker among the keys of a model, a key's name among its models, limits with nobody."""
-    places = Places(Limits(consecutive=1))
+    places = Places(BreakerLimits(consecutive=1))
     at = {(model, key): places.of("up", model, key) for model in "xy" for key in (0, 1)}
     elsewhere = places.of("other", "x", 0)
     assert places.of("up", "x", 0) is at["x", 0] and len(list(places)) == 5
@@ -292,7 +292,7 @@ def test_the_p95_is_of_the_last_answers_only() -> None:
 
 def test_made_up_models_push_out_the_one_that_was_longest_unused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(balancing, "MAX_PLACES", 50)
-    places = Places(Limits(consecutive=1))
+    places = Places(BreakerLimits(consecutive=1))
     used = places.of("up", "real", 0)
     used.breaker.faulted(NOW)
     for number in range(1000):
@@ -305,7 +305,7 @@ def test_made_up_models_push_out_the_one_that_was_longest_unused(monkeypatch: py
 
 def test_a_breaker_lives_as_long_as_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(balancing, "MAX_PLACES", 2)
-    places = Places(Limits(consecutive=1))
+    places = Places(BreakerLimits(consecutive=1))
     first, second = places.of("up", "m", 0), places.of("up", "m", 1)
     second.breaker.faulted(NOW)
     places.of("up", "m", 2)

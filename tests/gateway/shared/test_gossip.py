@@ -10,7 +10,7 @@ import pytest
 from gateway.flow.learned_quirks import LearnedQuirks, Quirk
 from gateway.flow.token_counting import Counting
 from gateway.limits.blame import Blame
-from gateway.limits.breaker import Limits
+from gateway.limits.breaker import BreakerLimits
 from gateway.process import topics
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
@@ -39,7 +39,7 @@ class Worker:
 
         self.shared = Shared("", "t", None)
         self.shared.store = store
-        self.places = Places(Limits(cooldown=10.0))
+        self.places = Places(BreakerLimits(cooldown=10.0))
         self.router = Router(read(settings, environ={}), None, self.places)
         self.blame, self.quirks, self.counting = Blame(), LearnedQuirks(clock), Counting(clock)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.limits.admission import Admission, Gate, Limits, Slot
+from gateway.limits.admission import Admission, AdmissionLimits, Gate, Slot
 from gateway.shared.memory_store import MemoryStore
 from gateway.shared.shared import Shared
 from gateway.shared.slot_leases import LEASE_S, SlotLeases
@@ -20,7 +20,7 @@ class Worker:
         self.shared = Shared("", "t", Path("/nonexistent"))
         self.shared.store, self.shared.members = store, count
         self.gate = Gate("a", bound)
-        self.admission = Admission(Limits(100, 100, 5.0), asyncio.get_running_loop().time)
+        self.admission = Admission(AdmissionLimits(100, 100, 5.0), asyncio.get_running_loop().time)
         self.leases = SlotLeases(self.shared, name, self.admission, lambda: [(self.gate, bound)])
         self.tickets: list[Slot] = []
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.flow import envelope
+from gateway.flow import outline
 from translate.errors import BadRequest
 
 NESTED = {"tools": [{"properties": {"model": {"type": "string"}, "x": {"model": "inner", "stream": True}}}]}
@@ -41,7 +41,7 @@ CASES = [
 
 @pytest.mark.parametrize(("body", "model", "stream"), CASES)
 def test_read(body: bytes, model: str, stream: bool) -> None:
-    found = envelope.read(body)
+    found = outline.read(body)
     assert (found.model, found.stream) == (model, stream)
     if found.span is not None:
         assert json.loads(b'"' + body[slice(*found.span)] + b'"') == model
@@ -72,18 +72,18 @@ def test_read(body: bytes, model: str, stream: bool) -> None:
 )
 def test_refusals_say_what_is_wrong(body: bytes, says: str) -> None:
     with pytest.raises(BadRequest, match=says):
-        envelope.read(body)
+        outline.read(body)
 
 
 @pytest.mark.parametrize(("body", "model", "stream"), CASES)
 def test_only_the_models_name_changes(body: bytes, model: str, stream: bool) -> None:
-    found = envelope.read(body)
-    out = envelope.with_model(body, found, 'new "one"')
+    found = outline.read(body)
+    out = outline.with_model(body, found, 'new "one"')
     assert json.loads(out) == json.loads(body) | {"model": 'new "one"'}
     if found.span is not None:
         start, end = found.span
         assert out == body[:start] + b'new \\"one\\"' + body[end:]
-    assert envelope.with_model(body, found, model) is body
+    assert outline.with_model(body, found, model) is body
 
 
 values = st.recursive(
@@ -110,11 +110,11 @@ def test_agrees_with_a_parser(before: dict, after: dict, model: str, stream: boo
         body = json.dumps(data, ensure_ascii=ascii_only).encode()
     except UnicodeEncodeError:
         return
-    found = envelope.read(body)
+    found = outline.read(body)
     assert (found.model, found.stream) == (model, data.get("stream") is True)
-    assert json.loads(envelope.with_model(body, found, "z")) == data | {"model": "z"}
+    assert json.loads(outline.with_model(body, found, "z")) == data | {"model": "z"}
 
 
 def test_where_no_model_need_be_named_that_of_a_field_is_none() -> None:
     for body in (b'{"input": "x", "metadata": {"model": "ok"}}', b'{"input":"x","metadata":{"model":"ok"}}'):
-        assert envelope.read(body, "usual") == ("usual", False, None)
+        assert outline.read(body, "usual") == ("usual", False, None)

@@ -1,4 +1,4 @@
-"""Finds `model` and `stream` in a body without parsing it, for the routing.
+"""The outline of a body: finds `model` and `stream` in it without parsing it, for the routing.
 
 A request of a coding agent is a quarter of a megabyte, and a passthrough needs only these two. Both keys stand at the
 top level, so the bytes around them show that: the number of brackets that are open before (or after) them outside of
@@ -29,7 +29,7 @@ _KEY = re.compile(rb'"(?:[a-z]|\\u00[67][0-9a-fA-F])+')
 _STREAM = re.compile(rb'"stream"\s*:\s*(true|false|null)')
 
 
-class Envelope(NamedTuple):
+class Outline(NamedTuple):
     """What routing needs. model, stream: as the body says them. span: where the model's name stands (without quotes),
     or None if only a parse found it."""
 
@@ -38,7 +38,7 @@ class Envelope(NamedTuple):
     span: tuple[int, int] | None
 
 
-def read(body: bytes, usual_model: str = "") -> Envelope:
+def read(body: bytes, usual_model: str = "") -> Outline:
     """Reads the body. usual_model: for a body that names no model, "" = it has to. Raises BadRequest if there is no
     JSON object with a `model`."""
     members = compact_json.members(body)
@@ -48,16 +48,16 @@ def read(body: bytes, usual_model: str = "") -> Envelope:
     return said
 
 
-def _plain(members: compact_json.Members) -> Envelope | None:
+def _plain(members: compact_json.Members) -> Outline | None:
     """Returns None if model or stream are not what they should be, or the name has escapes."""
     model, stream = bytes(members.get("model", b"")), bytes(members.get("stream", b"null"))
     if _PLAIN_NAME.fullmatch(model) is None or stream not in _FLAGS:
         return None
     start = compact_json.place(members, "model") + 1
-    return Envelope(_name(model[1:-1]), stream == b"true", (start, start + len(model) - 2))
+    return Outline(_name(model[1:-1]), stream == b"true", (start, start + len(model) - 2))
 
 
-def _searched(body: bytes) -> Envelope:
+def _searched(body: bytes) -> Outline:
     """Searches a body with blanks, or one that only some readers take."""
     escaped = _in_escapes(body) if body.rfind(b"\\u00") >= 0 else []
     found = _model(body, escaped.count("model"))
@@ -67,22 +67,22 @@ def _searched(body: bytes) -> Envelope:
     if not plain:
         parsed = _parsed(body)
         return parsed._replace(span=found.span(1)) if parsed.model.encode() == found.group(1) else parsed
-    return Envelope(_name(found.group(1)), stream, found.span(1))
+    return Outline(_name(found.group(1)), stream, found.span(1))
 
 
-def with_model(body: bytes, envelope: Envelope, model: str) -> bytes:
+def with_model(body: bytes, outline: Outline, model: str) -> bytes:
     """Returns the same bytes with only the name of the top-level model replaced."""
-    if model == envelope.model:
+    if model == outline.model:
         return body
-    if envelope.span is not None:
-        start, end = envelope.span
+    if outline.span is not None:
+        start, end = outline.span
         return body[:start] + wire.inside(model) + body[end:]
     data = wire.loads(body)
     data["model"] = model
     return wire.dumps(data)
 
 
-def _parsed(body: bytes, usual_model: str = "") -> Envelope:
+def _parsed(body: bytes, usual_model: str = "") -> Outline:
     data = parse(body)
     model = data.get("model", usual_model)
     if not isinstance(model, str) or not model:
@@ -90,7 +90,7 @@ def _parsed(body: bytes, usual_model: str = "") -> Envelope:
     stream = data.get("stream", False)
     if stream is not None and not isinstance(stream, bool):
         raise BadRequest("stream: true or false is expected", "stream")
-    return Envelope(_name(model.encode("utf-8", "surrogatepass")), stream is True, None)
+    return Outline(_name(model.encode("utf-8", "surrogatepass")), stream is True, None)
 
 
 def _name(raw: bytes) -> str:
