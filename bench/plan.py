@@ -1,4 +1,4 @@
-"""What is measured, step by step, and what that costs at most."""
+"""The measurements, step by step, and the most that they may cost."""
 
 from __future__ import annotations
 

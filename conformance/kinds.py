@@ -86,7 +86,7 @@ def image(case: Case) -> Outcome:
 
 
 def json_schema(case: Case) -> Outcome:
-    """The model is told to say something else, so that only a server that heeds the schema answers by it."""
+    """The model is asked for something else, so that only a server that enforces the schema passes."""
     reply = case.ask(case.asking("Tell me in one sentence what a tree is.") | case.speech.schema())
     if refusal := case.refusal(reply):
         return refusal

@@ -47,7 +47,7 @@ class Database(Interface):
 
 
 def errors() -> tuple[type[Exception], ...]:
-    """What the work with such a file may raise."""
+    """The errors that work with such a file may raise."""
     import sqlite3
 
     return sqlite3.Error, OSError

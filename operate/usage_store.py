@@ -173,7 +173,7 @@ class UsageStore:
         return found
 
     def agents(self) -> dict[tuple[str, str], str]:
-        """Who has called whom in the last days."""
+        """The agent that has called each agent, in the last days."""
         if not self.file.exists():
             return {}
         with opened(self.file, create=False) as db:

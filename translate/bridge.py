@@ -168,8 +168,8 @@ class BridgedReply:
 
 
 def input_in(arguments: str) -> str:
-    """Returns the free text in a bridged call's arguments. Arguments that are cut off give the text as far as it goes,
-    and what is no such object is given as it stands: the model's words are never dropped."""
+    """Returns the free text in a bridged call's arguments. Arguments that are cut off give the beginning of the text,
+    and anything else than such an object is given unchanged: the model's words are never dropped."""
     for text in (arguments, arguments + '"}', arguments.rstrip("\\") + '"}'):
         try:
             value = wire.loads(text)

@@ -1,4 +1,5 @@
-"""A turn that takes several requests: what of each reply the client gets, when it goes on, and with what.
+"""A turn that takes several requests: which parts of each reply the client gets, when the turn goes on, and with which
+request.
 
 Some replies end although the client's reply does not: the model has searched for tools, and the proxy has the answer
 (tool_search.py); or the conversation had grown long, and was summarized first (compaction.py); or the provider pauses a

@@ -112,8 +112,8 @@ class Thinking:
 @dataclass(slots=True)
 class ToolCall:
     """A call. `arguments` is the JSON text as the model wrote it: it may be cut off, and "" means {}. For a custom tool
-    it is the free text itself. `namespace` is that of the tool. `toolset` is that of a provider's own tools, of which
-    `name` is a member. runs_on: the model goes on before the result is there."""
+    it is the free text itself. `namespace` is that of the tool. `toolset`: the provider's own set of tools that has
+    `name` as a member. runs_on: the model goes on before the result is there."""
 
     id: str
     name: str
@@ -230,8 +230,8 @@ class OutputFormat:
 class Reasoning:
     """How much the model is to think. enabled False = not at all; None = nothing said.
 
-    `effort` is one of none minimal low medium high xhigh max; `budget` is in tokens; `adaptive` leaves the
-    amount to the model; `display` is what of it the client wants to see (summarized, omitted, ...).
+    `effort` is one of none minimal low medium high xhigh max; `budget` is in tokens; `adaptive` leaves the amount to
+    the model; `display` says how much of it the client wants to see (summarized, omitted, ...).
     """
 
     enabled: bool | None = None

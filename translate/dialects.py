@@ -123,8 +123,8 @@ def asking(headers: Mapping[str, str], path: str = "") -> Dialect:
 
 
 def errors_at(path: str, dialect: Dialect) -> ErrorWriter:
-    """Returns how an error is said to a client of `dialect` that asks at an address, served or not: where all addresses
-    that begin alike are of another form than the protocol's (Ollama's, Bedrock's), in the words of that form."""
+    """Returns how an error is said to a client of `dialect` that asks at an address, served or not: if all addresses
+    with the same beginning belong to another form (Ollama's, Bedrock's), the errors have that form."""
     root = path.partition("?")[0].split("/")[1:2]
     alike = [end for end in dialect.endpoints if end.path.split("/")[1:2] == root]
     forms = [end.framed({}) if end.framed is not None else None for end in alike]

@@ -44,8 +44,8 @@ def of(given: Conversation) -> tuple[Conversation, list[str]]:
 
 
 def _lost(first: Tool, second: Tool) -> list[str]:
-    """Returns the names of what does not cross: the tool's, if the model would be told another thing of it, else those
-    of what the client says of one alone."""
+    """Returns the names of what does not cross: the tool's name, if the two differ for the model; else the names of the
+    fields that only one of them has."""
     if _plain(first) != _plain(second):
         return [f"tools.{second.name}"]
     fields = set(leftovers.of_part(first.ext, ())) ^ set(leftovers.of_part(second.ext, ()))

@@ -1,7 +1,7 @@
 """How hard to think: Anthropic's token budgets and OpenAI's effort words, by one table.
 
-Neither side defines the other. The table follows what both document as typical and what other gateways use, such that a
-word becomes a budget and the same word again.
+Neither side defines the other. The table follows the documents of both and the practice of other gateways. A word
+becomes a budget, and the budget becomes the same word again.
 """
 
 from __future__ import annotations

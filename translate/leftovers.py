@@ -97,7 +97,7 @@ def split_openai(left: dict[str, Any], own: str) -> Ext:
 
 
 def _is_settled(field: str, value: Any) -> bool:
-    """Tells whether the field says what is so anyway."""
+    """Tells whether the field only states the default."""
     if field == "include":
         return _is_given(value)
     if field == "service_tier":

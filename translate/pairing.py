@@ -188,7 +188,7 @@ def _merged(run: list[Turn]) -> Turn:
 # ------------------------------------------------------------------------------------------------- who asked
 
 Labels = dict[int, str]
-"""The results that become text, by their objects' ids (two may say the same), and what is said of each."""
+"""The results that become text, by their objects' ids (two may be equal), with the text of each."""
 
 
 def _matched(steps: list[_Step], shown: Shown) -> Labels:

@@ -143,7 +143,7 @@ class _Crossing:
         return [replace(tool, deferred=False) if tool.deferred else tool for tool in tools]
 
     def _shown(self, tools: list[Tool]) -> list[Tool]:
-        """Returns the tools, with those offered that a search has found by now, or that the client wants to be
+        """Returns the tools. Deferred ones are offered if a search has found them, or if the client wants them to be
         called."""
         found: set[tuple[str, str]] = set()
         for turn in self._conversation.turns:

@@ -88,7 +88,7 @@ class TextRepeats:
         return self.said[0] if self.said else b""
 
     def has(self, text: str) -> bool:
-        """Tells whether this, which would begin another part, is all that was said before, piece by piece. What came
+        """Tells whether this part, which seems new, only repeats all that was said before, piece by piece. What came
         whole may come twice: models say the same before each of two calls."""
         size = self._whole()
         if self._count < 2 or not LEAST <= size <= 6 * len(text):

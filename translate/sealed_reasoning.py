@@ -1,11 +1,11 @@
 """Another provider's proof of its reasoning, sealed into the one opaque field that a client's protocol has.
 
-A Responses provider keeps its reasoning in encrypted_content, Anthropic in a signature or in redacted data. A
-client sends back whichever field its own protocol has, unread; so that its history stays whole, the one travels
-inside the other behind a prefix of ours. Whoever writes to an upstream opens its own seals and leaves out the
-others': no provider is ever handed what another one wrote. A seal is no secret and proves nothing by itself.
-Thinking without any proof gets an empty seal where a client may one day send it back to a provider that wants one:
-so that it can be told from that provider's own and left out (see foreign_reasoning.py), rather than be refused.
+A Responses provider keeps its reasoning in encrypted_content, Anthropic in a signature or in redacted data. A client
+sends back whichever field its own protocol has, unread; so that its history stays whole, the one travels inside the
+other behind a prefix of ours. Whoever writes to an upstream opens its own seals and leaves out the others': no provider
+is ever handed what another one wrote. A seal is no secret and proves nothing by itself. Thinking without any proof gets
+an empty seal where a client may one day send it back to a provider that wants one: so that it is not taken for that
+provider's own and refused, but left out (see foreign_reasoning.py).
 """
 
 from __future__ import annotations

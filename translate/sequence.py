@@ -1,10 +1,10 @@
 """Parts of a reply in sequence: however they arrive, they leave one at a time.
 
-Parts wait in a queue and only its head is open: its text goes straight through. Text and thinking are
-complete as soon as something else begins, a tool call once its arguments are a JSON object, or at the end.
-Thus calls that arrive interleaved leave one after the other, and those that arrive so are not held up.
-Start is held back until something opens, so that a reply which begins with an error can still be answered
-with a real status. A tool call opens with its first argument, or when it is known to have none.
+Parts wait in a queue and only its head is open: its text goes straight through. Text and thinking are complete as soon
+as something else begins, a tool call once its arguments are a JSON object, or at the end. Thus calls that arrive
+interleaved leave one after the other, and calls that arrive in order do not wait. Start is held back until something
+opens, so that a reply which begins with an error can still be answered with a real status. A tool call opens with its
+first argument, or when it is known to have none.
 
 Nothing is closed that is not whole: a reply that broke off ends with its Fault alone, whatever is open, since
 clients run a tool call as soon as it is closed. A call whose arguments are no JSON object, or that has no name, is a
@@ -119,8 +119,7 @@ class Sequence:
         return self._open if len(self._items) == 1 else None
 
     def last(self, kind: type[Part]) -> Item | None:
-        """Returns the last part where it is of this kind and may still grow, which one that was signed or sealed may
-        not."""
+        """Returns the last part if it is of this kind and may still grow; a signed or sealed part may not."""
         if not self._items:
             return None
         item = self._items[-1]

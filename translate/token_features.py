@@ -1,4 +1,5 @@
-"""Numbers about a request on which its tokens depend, such that a few hundred replies suffice to fit them.
+"""Numbers about a request that determine its tokens. They are few, so that some hundred replies are enough to fit their
+weights.
 
 A vocabulary cuts a text at words, digits, signs and line breaks, and every protocol adds a frame for a message, a part,
 a field and a tool. What each of these costs differs from model to model, and is learned (gateway/flow/calibration.py).

@@ -56,7 +56,7 @@ class WebSearch:
 
 
 def word(tool: Tool) -> str:
-    """Returns what the client calls a tool that the provider runs, for the report that it stays behind."""
+    """Returns the client's name for a tool that the provider runs; the report of what was left out uses it."""
     kind = str(tool.raw.get("type"))
     return kind if kind == "web_search_options" else f"tools.{kind}"
 
@@ -80,8 +80,8 @@ def has(conversation: Conversation, target: Target, by: Searchers) -> bool:
 
 
 def may_cross(tool: Tool, target: Target, by: Searchers) -> bool:
-    """Tells whether the search may be offered. One that is to keep off the live web may not, since the other side
-    cannot promise that, nor one that is still hidden."""
+    """Tells whether the search may be offered. A search without the live web cannot be offered, since the other side
+    cannot promise that; neither can one that is still hidden."""
     if tool.protocol == by.protocol or tool.deferred or not is_search(tool) or not _searches(target, by):
         return False
     return _read(tool).live

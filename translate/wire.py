@@ -1,10 +1,10 @@
 """JSON on the wire: the one place that reads and writes it.
 
 msgspec takes a quarter of ujson's time to write, and half of it to read. It is strict: what it refuses to read (a raw
-line break within a string, NaN, half of a character) ujson reads as clients and servers mean it, or refuses with words
-that say where. Neither may write half a character (half an emoji, which providers do send when they cut a delta):
-readers in other languages refuse such halves even as escapes, so none is ever written; two halves that meet become
-their character, and whoever writes a text piece by piece keeps a half until the other one comes (`held_back`). `inside`
+line break within a string, NaN, half of a character), ujson reads in the way that clients and servers mean it, or its
+error says where the fault is. Neither may write half a character (half an emoji, which providers do send when they cut
+a delta): readers in other languages refuse such halves even as escapes, so none is ever written; two halves that meet
+become their character. Who writes a text piece by piece keeps a half until the other one comes (`held_back`). `inside`
 gives the text between the quotes of a JSON string. Deltas travel through the neutral form in that shape, so that a text
 which needs no change is copied and never decoded (see conversation.Delta).
 """

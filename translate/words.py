@@ -1,5 +1,5 @@
-"""A client's own words for what the neutral form calls otherwise, so that reports and refusals name what the client has
-sent. A conversation carries those of the protocol that it came in."""
+"""The client's own names of fields, for reports and refusals: the neutral form has other names. A conversation carries
+those of the protocol that it came in."""
 
 from __future__ import annotations
 

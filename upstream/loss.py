@@ -45,7 +45,7 @@ class Goaways:
 
 
 class Seen(NamedTuple):
-    """What the client knows of a connection that is lost. hangup: how the other side has closed it, if it has.
+    """The facts about a lost connection that the client knows. hangup: how the other side has closed it, if it has.
     last_stream: that it serves, by a GOAWAY. ran_at: when libcurl was last called, on the loop's clock."""
 
     http2: bool

@@ -55,7 +55,7 @@ def shared(one: Prefix, other: Prefix) -> int:
 
 
 def difference(before: Prefix, after: Prefix, data: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The first part that has changed or is gone, as {"where", "what"}; None if the prompt has only become longer.
+    """The first part that was changed or removed, as {"where", "what"}; None if the prompt has only become longer.
     data: the body that belongs to `after`."""
     if before.model != after.model:
         return {"where": "model", "what": "changed"}

@@ -1,8 +1,8 @@
 """The usage of each model and each client since the proxy started: requests, tokens, cost.
 
 Clients may send any name of a model, so that only a limited number is counted; all others are "other". Cost is None if
-no request had a known price; `unpriced` is the number of requests with an unknown price. `kept` is the number of those
-that the response cache has answered (hits, and replies that several share), and `saved` what these would have cost.
+no request had a known price; `unpriced` is the number of requests with an unknown price. `kept` counts the requests
+that the response cache has answered (hits, and replies that several share), and `saved` is what they would have cost.
 """
 
 from __future__ import annotations

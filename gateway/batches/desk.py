@@ -1,4 +1,4 @@
-"""What all who have to do with batches share: the queue, and what operators see."""
+"""What all parts of batches share: the queue, and what operators see."""
 
 from __future__ import annotations
 

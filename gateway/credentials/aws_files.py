@@ -1,7 +1,7 @@
 """AWS keys in the environment and in the files that AWS's own tools share: ~/.aws/credentials and ~/.aws/config.
 
-A profile may hold keys, or a command that prints them (credential_process). Profiles that want more than that (roles,
-single sign-on) are named in the error, with the command of AWS's own tool that solves it.
+A profile may hold keys, or a command that prints them (credential_process). If a profile needs more than that (roles,
+single sign-on), the error names it, with the command of AWS's own tool that makes such keys.
 """
 
 from __future__ import annotations

@@ -111,8 +111,8 @@ class ClientRequest:
     # ----------------------------------------------------------------------------------- on its way in
 
     def begins(self, query: str, headers: HTTPHeaders, access: Access) -> None:
-        """Takes the head. Raises ApiError for a client that may not come in, an encoding that nobody reads, or a body
-        that would be too large."""
+        """Takes the head. Raises ApiError if the client may not come in, the encoding is not known, or the body would
+        be too large."""
         self.query = query
         self.headers = headers
         self.session = fact(headers, session_headers.read)

@@ -247,8 +247,8 @@ class Completion:
         return timing + header_rules.lines(bounds) if bounds else timing
 
     def too_slow(self) -> ApiError:
-        """Returns the error for a body that did not come in time. A body that would have been too large gets that error
-        instead, so that the client does not try again."""
+        """Returns the error for a body that did not come in time. If the body would have been too large, the error says
+        that instead, so that the client does not try again."""
         try:
             body_size.check_length(self._request.headers, self._ports.max_body_bytes)
         except ApiError as too_large:

@@ -36,8 +36,8 @@ class Expected(NamedTuple):
 
 
 class _Learned(NamedTuple):
-    """more: the tokens that replies of a kind have told beside those that were counted. wants: how many more of them
-    have to agree, 0 = it is trusted."""
+    """more: the tokens that replies of a kind have reported beyond those that were counted. wants: how many more of
+    them have to agree, 0 = it is trusted."""
 
     more: int
     wants: int

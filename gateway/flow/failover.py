@@ -119,7 +119,7 @@ class Failover:
                 self.passed_over.append(f"{route.place.name}: {route.place.why_not(now)}")
 
     def _keepers_first(self, routes: list[Route], ordered: list[Route]) -> list[Route]:
-        """Puts first the upstream that keeps the response on which the request builds, with the key that made it. No
+        """If the request builds on a response, puts first the upstream that keeps it, with the key that made it. No
         other will do, even if this one had better be left alone."""
         previous, body = self._request.previous, self._request.body
         if previous is None or not previous.builds_on(body) or not (keeper := previous.keeper(body)):
@@ -182,8 +182,8 @@ class Failover:
         return self.worth(got) if isinstance(got, Wait) else got
 
     def _check_context(self, route: Route) -> None:
-        """Raises Unasked where the request is surely too long for the model, by the limit that the upstream's list of
-        models tells."""
+        """Raises Unasked if the request is surely too long for the model, by the limit in the upstream's list of
+        models."""
         most = route.upstream.limits_of(route.model).context
         if most and (tokens := self._request.size_in_tokens()) > most * SURELY:
             message = f"model '{route.model}' takes {most} tokens, and the request has about {tokens}"

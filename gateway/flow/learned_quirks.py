@@ -1,9 +1,9 @@
 """What upstreams teach by their 400s: fields that one of their models does not take, remembered for a day.
 
-`read` finds in an error's words which field of the sent body they are about, and the name that they want instead, if
-any. Words that the request holds itself are not believed: upstreams quote what they refuse, and a client would teach
-for all the others. Of several clients, one alone teaches for itself. Only what is in the body counts, and nothing that
-a request would mean something else without: tools and formats are never left out because a server has no use for them.
+`read` finds the field of the sent body that an error is about, and the name that the upstream wants instead, if any.
+Words that the request holds itself are not believed: upstreams quote what they refuse, and a client would teach for all
+the others. Of several clients, one alone teaches for itself. Only what is in the body counts, and nothing that a
+request would mean something else without: tools and formats are never left out because a server has no use for them.
 `LearnedQuirks` keeps what was learned for each upstream and model, bounded and with expiry, and gives it to the
 translation of later requests. Bytes that pass through are not touched, but for the form of embeddings (vectors.py).
 """

@@ -320,7 +320,7 @@ def _is_whole(line: bytes) -> bool:
 
 
 def _closing(sent: bytes) -> bytes:
-    """Returns what ends an event that the upstream left half written, so that the next event is read on its own."""
+    """Returns the bytes that end a half-written event, so that the next event is read on its own."""
     if sent.endswith(_BLANK):
         return b""
     if not sent.endswith(b"\n"):  # even if all that is remembered is half a line, or half a line end ("\r")

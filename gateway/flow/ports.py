@@ -147,11 +147,11 @@ class Observer(Interface):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """quota_of: of a client; tells_bounds: whether any client has one. price_of: what the tokens of an upstream's
-    model cost, None = unknown. masked: what goes to a client, less secrets. deadline_s: how long attempts may
-    begin. hedges: whether a second attempt is made for a model when the first is late. rules_of: what a client may
-    use. address_of: the client's, of the other side's and what its headers say. joins: what gives a new request's
-    connection to an earlier one, where that one asks the same and has lost its own."""
+    """quota_of: of a client; tells_bounds: whether any client has one. price_of: what the tokens of an upstream's model
+    cost, None = unknown. masked: what goes to a client, less secrets. deadline_s: how long attempts may begin. hedges:
+    whether a second attempt is made for a model when the first is late. rules_of: what a client may use. address_of:
+    the client's, of the other side's and what its headers say. joins: gives the connection of a new request to an
+    earlier equal one that has lost its own."""
 
     # time and the outside
     now: Callable[[], float]

@@ -1,8 +1,8 @@
 """What an error says, for the log: without what it quotes of the request.
 
-Upstreams like to quote what they refuse ("input_value='...'"), and what users write does not belong in a log that holds
-no bodies. So whatever is both in the words of an error and in the texts of the request is left out. Names (of models,
-fields, tools) stay, because without them nobody could tell what was wrong. Only errors cost this time.
+Upstreams often quote what they refuse ("input_value='...'"). In a log without bodies, there must be no text of users.
+So whatever is both in the words of an error and in the texts of the request is left out. Names (of models, fields,
+tools) stay, because without them nobody could tell what was wrong. Only errors cost this time.
 """
 
 from __future__ import annotations

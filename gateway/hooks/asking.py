@@ -71,7 +71,7 @@ _OUTCOMES = {"allow": "allowed", "change": "changed", "refuse": "refused"}
 
 
 def about(event: str, request: ClientRequest) -> Said:
-    """Returns what a hook is told besides the body."""
+    """Returns the data that a hook gets besides the body."""
     return {
         "event": event,
         "request_id": request.key,

@@ -26,7 +26,7 @@ from translate.errors import ApiError
 class Access:
     """Decides who may come in: check(headers) returns the client's name. open: there is no [client], so everybody who
     reaches the port may come in, perhaps with keys of their own. This holds digests of the keys, never the keys.
-    redaction: is called with the keys of the clients that may come in. The keys of strangers are used for nothing, and
+    redaction: gets the keys of the clients that may come in. The keys of strangers are used for nothing, and
     a stranger must not decide what logs leave out."""
 
     def __init__(self, settings: Settings, redaction: Redaction, hops: Hops) -> None:

@@ -2,9 +2,9 @@
 every refusal.
 
 Tornado answers a bad head or chunk with an empty 400, and closes without an answer if a line has no end
-(client_stream.py). Here the handler of requests is called (Told.malformed), so that the client gets an error that it
-can read. What the client still sends is then read and dropped for a while, because a close with unread bytes would
-discard the error on its way (RFC 9112, section 9.6).
+(client_stream.py). Here Told.malformed is called instead, so that the client gets an error that it can read. What the
+client still sends is then read and dropped for a while, because a close with unread bytes would discard the error on
+its way (RFC 9112, section 9.6).
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def _is_address(text: str) -> bool:
 
 
 def public_url(headers: HTTPHeaders, asked: str = "", own_scheme: str = "http") -> str:
-    """Returns where clients find this proxy, without a final slash. asked: where the browser that asks has found it,
+    """Returns where clients find this proxy, without a final slash. asked: the address in the browser's own request,
     which is the best answer; otherwise the request and the reverse proxies in front decide. own_scheme: of our own
     port."""
     if _URL.fullmatch(asked):

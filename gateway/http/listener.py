@@ -1,9 +1,8 @@
 """Where clients' connections come in: Tornado's server, with limits that it does not have.
 
-These are: how many connections there are at once, how long a client may leave what waits for it unread, and which
-worker gets a new one if several listen on the same socket. Without a [client], other machines get no connection: a
-socket that systemd has opened may have another address than the settings. Requests on connections go through
-endpoints.py.
+These are: how many connections there are at once, how long a client may leave a reply unread, and which worker gets a
+new connection if several listen on the same socket. Without a [client], other machines get no connection: a socket that
+systemd has opened may have another address than the settings. Requests on connections go through endpoints.py.
 """
 
 from __future__ import annotations

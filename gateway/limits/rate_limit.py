@@ -1,7 +1,7 @@
 """Requests and tokens a minute: our own limits, and what an upstream's rate-limit headers tell about its limits.
 
-`Quota` is two buckets that hold the amount of one minute each. A request is charged its estimated tokens when it is
-sent, which is corrected when its real usage is known. `Headroom` is what the last answer for a key said about how much
+`Quota` is two buckets that hold the amount of one minute each. When a request is sent, it is charged its estimated
+tokens; this is corrected when the real usage is known. `Headroom` is what the last answer for a key said about how much
 is left, and until when: if nothing is left, waiting is cheaper than asking. Neither has a clock: `now` is given, in
 seconds.
 """

@@ -1,8 +1,8 @@
 """How many retries an upstream may get, so that retries never make its outage worse.
 
-It may get a share of the requests of the last ten seconds, or a few retries a second, whichever is more. This is
-counted by whole seconds, for the retries over one second more than for the requests, so that the limit holds for every
-ten seconds that end in a retry, wherever they begin. It has no clock: `now` is given, in seconds.
+It may get a share of the requests of the last ten seconds, or a few retries a second, whichever is more. Whole seconds
+are counted, for retries one second more than for requests. So the limit holds for any ten seconds that end with a
+retry. It has no clock: `now` is given, in seconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tags: words that a client adds to its requests, which go into their records, such as a team or a project.
+"""Tags: words that a client adds to its requests, such as a team or a project; the records have them.
 
 The settings name the tags that are taken ([logging] tags). Each comes from the header X-Proxy-Tags, or else from the
 `metadata` of the request's body. What a client may fill the logs with is bounded by that list and by MAX_VALUE.

@@ -1,4 +1,4 @@
-"""What a client is told at an address that is not served: most often, its base URL is slightly wrong."""
+"""The hint for a client at an address that is not served: most often, its base URL is slightly wrong."""
 
 from __future__ import annotations
 

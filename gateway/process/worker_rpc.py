@@ -1,9 +1,8 @@
 """Worker RPC: the workers of one proxy ask each other, so that each of them can show what all of them know.
 
 Each worker answers on a unix socket of its own. A question is a path, and its answer is one JSON object. The sockets
-have abstract names, so that no writable folder is needed. Anybody on the machine may use such a name, so both sides
-prove that they know the secret of the workers (an HMAC over the other side's nonce) before they say or believe
-anything.
+have abstract names, so that no writable folder is needed. Any program on the machine may use such a name. So both sides
+first prove that they know the workers' secret (an HMAC over the other side's nonce).
 
 Whoever knows an answer registers it: `answers[path] = function`. `ask` asks all workers, this one with a direct call; a
 worker that does not answer in time is left out. With a single worker there are no sockets.

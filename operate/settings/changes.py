@@ -15,7 +15,7 @@ AT_START = ("host", "port", "socket_mode", "user", "workers")
 
 
 def followed(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
-    """`new` with the keys of AT_START as in `old`, and the names of those keys that differ, which wait for a restart.
+    """`new` with the AT_START keys of `old`, and the names of those keys that have changed: they wait for a restart.
     Raises SettingsError if everybody on the network could then use the proxy without a key."""
     waits = [f"[server] {key}" for key in AT_START if getattr(old.server, key) != getattr(new.server, key)]
     waits += _fields("[shared]", old.shared, new.shared)

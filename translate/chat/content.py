@@ -11,8 +11,8 @@ _LONE = frozenset(("text", "output_text", "thinking", "reasoning", "refusal", "i
 
 
 def parts_of(content: Any) -> list[Any]:
-    """Returns the parts of a content that is no string, as Mistral has them, or a lone one. Cloudflare gives the value
-    that a JSON schema asks for as what it is, where others write its text."""
+    """Returns the parts of a content that is no string, as Mistral has them, or a lone one. For a JSON schema,
+    Cloudflare gives the value itself, and other servers its text."""
     if isinstance(content, list):
         is_value = any(isinstance(item, dict) for item in content) and not any(map(_is_part, content))
         return [wire.dumps_text(content)] if is_value else content

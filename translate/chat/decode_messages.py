@@ -130,7 +130,7 @@ class _History:
             result, source = replace(result, id=its_call or f"call_{name}"), {}
             self._answered.add(result.id)
         last = self.turns[-1] if self.turns else None
-        # A turn that begins with a result holds nothing but results, so that its first part shows what it is.
+        # If a turn begins with a result, all of its parts are results.
         if last is not None and last.role == "user" and all(isinstance(p, ToolResult) for p in last.parts[:1]):
             if last.known is not None:  # others will read it, too
                 last = self.turns[-1] = replace(last, parts=[*last.parts])

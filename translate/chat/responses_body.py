@@ -79,7 +79,7 @@ def _tool_choice(choice: Any) -> Any:
 
 
 class _Messages:
-    """The history. left: is told what of it has no place."""
+    """The history. left: gets the names of fields that have no place in it."""
 
     def __init__(self, body: Body, left: list[str]) -> None:
         self.out: list[Body] = []

@@ -1,8 +1,8 @@
 """An `Envelope`: how Messages is wrapped for an upstream that has it under another path and in other frames.
 
 The dialect does not change: its translators, its events and its words are the same. What is outside of them differs,
-and is in one row for each envelope: the address, which members of the body stand elsewhere, where betas and the version
-go, how the bytes of a stream are framed, and what the cloud does not take (bridge.py).
+and is in one row for each envelope: the address, the members of the body that stand elsewhere, the places of betas and
+version, the frames of a stream, and the fields that the cloud does not take (bridge.py).
 """
 
 from __future__ import annotations

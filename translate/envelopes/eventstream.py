@@ -1,8 +1,9 @@
 """AWS's binary event stream, application/vnd.amazon.eventstream: messages of headers and a payload, with checksums.
 
-A message is a prelude (its length, that of its headers, a CRC of both), headers, a payload, and a CRC of all that.
-`Decoder` takes bytes however they were cut. Lengths are checked before anything is kept for them, so that a hostile
-stream takes no more memory than one message may have; the work is linear in what comes. `encode` writes a message.
+A message is a prelude (its length, the length of its headers, a CRC of both), headers, a payload, and a CRC of
+everything. `Decoder` takes bytes however they were cut. Lengths are checked before anything is kept for them, so that a
+hostile stream takes no more memory than one message may have; the work is linear in what comes. `encode` writes a
+message.
 """
 
 from __future__ import annotations

@@ -171,8 +171,8 @@ def _answered(content: Any) -> list[str]:
 
 
 class _Said:
-    """A turn of the model's on its way. What a seal of ours holds was thought before the texts that its part follows,
-    and the client may have been shown the words of it, which count once. Texts in a row are pieces of one."""
+    """A turn of the model's on its way. The thoughts in a seal of ours came before the texts in front of its part. The
+    client may have shown their words already; they count once. Texts in a row are pieces of one."""
 
     def __init__(self, turn: Turn) -> None:
         self._parts = turn.parts

@@ -1,10 +1,10 @@
 """Requests: a client's Messages body -> Conversation (decode); encode, in encode_request.py, writes them.
 
-decode is called only when the request crosses to another protocol, so it may be thorough: it checks what it
-reads and words a refusal as Anthropic does, naming the field. It is no stricter than Anthropic: what it does
-not know is carried, at the top level too (ext["messages"], each key a field of the body), so that the other
-side can report what it leaves behind. ext["messages"] is there for every conversation that was read here.
-Source: platform.claude.com, API reference "Create a Message"; anthropic SDK types/message_create_params.py.
+decode is called only when the request crosses to another protocol, so it may be thorough: it checks what it reads and
+words a refusal as Anthropic does, naming the field. It is no stricter than Anthropic: unknown fields are carried, at
+the top level too (ext["messages"], each key a field of the body), so that the other side can report those that it
+leaves out. ext["messages"] is there for every conversation that was read here. Source: platform.claude.com, API
+reference "Create a Message"; anthropic SDK types/message_create_params.py.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """OpenAI's own tools that the client runs (shell, local_shell, apply_patch, computer, tool_search), as functions.
 
-OpenAI's models were trained on them, and their calls are items of types of their own. For every other model each is
-offered as a function whose arguments are what the item's action is. `call` and `result` read the items of a history as
-calls of that function; `item` makes the item of a model's call. A shell that runs in a container of OpenAI's is none of
-these, nor is a search for tools that OpenAI runs.
+OpenAI's models were trained on them, and their calls are items of types of their own. Every other model gets each of
+them as a function, whose arguments have the form of the item's action. `call` and `result` read the items of a history
+as calls of that function; `item` makes the item of a model's call. A shell that runs in a container of OpenAI's is none
+of these, nor is a search for tools that OpenAI runs.
 """
 
 from __future__ import annotations

@@ -299,8 +299,8 @@ class Encoder:
             self._settle(b"completed", out)
 
     def _settle(self, status: bytes, out: list[bytes]) -> None:
-        """Writes the end of the call that was kept back. A free-form one does not show that half of it is missing, so
-        clients, which run what is done, do not get its end: it stands in the incomplete response alone."""
+        """Writes the end of the call that was kept back. Half of a free-form call looks like a whole one, and clients
+        run every call that has ended. So such a call gets no end: it stands in the incomplete response alone."""
         if self._pending is None:
             return
         part, text = self._pending

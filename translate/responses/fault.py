@@ -42,7 +42,8 @@ def last(error: ApiError, head: bytes, sent: bytes, model: str) -> bytes:
 
 
 def failed(error: ApiError, response: dict[str, Any], number: int) -> bytes:
-    """Returns the event. response: what is known of the one that has begun. number: the event's in its stream."""
+    """Returns the event. response: the known fields of the response that has begun. number: the event's in its
+    stream."""
     known = items.REST | {"id": "resp_failed", "object": "response", "created_at": 0, "completed_at": None,
                           "incomplete_details": None, "model": "", "output": [], "usage": None}  # fmt: skip
     known |= response | {"status": "failed", "error": response_error(error)}

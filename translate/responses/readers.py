@@ -96,8 +96,8 @@ class ItemReader:
 
 
 class MessageReader(ItemReader):
-    """Its parts are told apart by what they are and by their index, as the deltas have it. An item's last word may
-    count them in another way: what it says is held against all that was said."""
+    """Its parts are distinguished by their kind and by their index in the deltas. An item's last word may count them in
+    another way: what it says is held against all that was said."""
 
     __slots__ = ("_parts",)
 

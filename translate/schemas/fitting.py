@@ -1,4 +1,4 @@
-"""Fits a schema to one dialect: what the dialect has no room for goes into the description, and is named.
+"""Fits a schema to one dialect: keywords that the dialect lacks go into the description, and are named.
 
 `fitted` goes over the schema a few times, in one walk each, and returns the same object if all of it may stay.
 `obstacle` says why a strict dialect cannot have the schema at all: it would allow less, or something else, than its

@@ -1,4 +1,4 @@
-"""JSON schemas for servers that read only a part of JSON Schema, such as Gemini, which answers 400 to an unknown
+"""JSON schemas for servers that read only a part of JSON Schema. Gemini, for instance, answers 400 to an unknown
 keyword.
 
 Names of properties belong to the tool and are never changed, not even if one is called "default" or "$ref". Only

@@ -51,8 +51,8 @@ def offer(given: Conversation, home: bool, usual: Writes, target: Target) -> Off
 
 
 def cannot_say(output: OutputFormat | None, usual: Writes, model: str) -> bool:
-    """Tells whether the upstream's reply formats, which are always enforced, have no words for the schema, or the model
-    has no such formats."""
+    """Tells whether the upstream cannot express the schema in its reply formats, which are always enforced, or the
+    model has no such formats."""
     if not usual.formats_enforced or output is None or output.kind != "json_schema":
         return False
     if usual.never is not None and usual.never.search(model):

@@ -1,4 +1,4 @@
-"""Where schemas stand within a schema, what its keywords hold, and how a piece says what it had to leave out."""
+"""The places of schemas within a schema, the values of keywords, and the notes about keywords that were left out."""
 
 from __future__ import annotations
 
