@@ -135,7 +135,8 @@ class Books:
             self._writing.add_done_callback(lambda done: self._written(done, sums))
 
     def _tell_budgets(self) -> None:
-        """What was spent before this start. It is read at once, since the first request may be one too many."""
+        """Tells the budgets what was spent before this start: at once, since the first request may already be one too
+        many."""
         if self.store is None or not self._budgets.any:
             return
         try:

@@ -60,12 +60,12 @@ def _brought(binary: str, environment: Mapping[str, str]) -> Models:
 
 
 def _version(binary: str, environment: Mapping[str, str]) -> str:
-    """As in "codex-cli 0.169.0"."""
+    """The version of Codex, as in "codex-cli 0.169.0"."""
     return (_said([binary, "--version"], environment).split() or [""])[-1]
 
 
 def _said(command: list[str], environment: Mapping[str, str]) -> str:
-    """What a command prints; "" where it fails."""
+    """The output of a command; "" = it failed."""
     try:
         done = subprocess.run(
             command, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True, text=True,

@@ -122,7 +122,7 @@ class FleetSums:
 
 
 async def read(store: Store, since: str, until: str, *, by_hour: bool = False) -> FleetSums:
-    """What the store knows of the days, or hours, from `since` to `until`. Raises Away."""
+    """The sums in the store for the days, or hours, from `since` to `until`. Raises Away."""
     found: list[tuple[str, Group, Sum]] = []
     periods = _periods(since, until, by_hour=by_hour or "T" in since)
     while piece := list(itertools.islice(periods, AT_ONCE)):

@@ -169,7 +169,7 @@ class Service:
         return [(gate, bound) for gate, bound in bounds if bound]
 
     def _gossip(self) -> Gossip:
-        """What the workers that share the state tell each other."""
+        """Makes the exchange of news between workers that share the state."""
 
         def router() -> Router:
             return self.router
@@ -242,8 +242,8 @@ class Service:
         ResponseWriter.high_water = limits.write_buffer_kb << 10
 
     def _ports(self, settings: Settings) -> Ports:
-        """What each request gets of all this. It is made anew after each change of the settings, so that a request in
-        flight keeps the one that it began with."""
+        """The Ports for requests. They are made anew after each change of the settings, and a request in flight keeps
+        its own."""
         return Ports(
             now=time.monotonic,
             unix=time.time,

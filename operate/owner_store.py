@@ -49,7 +49,7 @@ class OwnerStore:
             db.executemany("INSERT OR REPLACE INTO owned (id, owner, upstream, key, at) VALUES (?, ?, ?, ?, ?)", rows)
 
     def find(self, ids: Sequence[str]) -> dict[str, Place]:
-        """Those that are known."""
+        """The known ones of these ids."""
         if not self.file.exists():
             return {}
         asked = {_hash(id): id for id in ids[:_AT_ONCE]}

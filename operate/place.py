@@ -51,7 +51,7 @@ def home() -> Path:
 
 
 def command() -> str:
-    """What a person types to start the program, for messages."""
+    """The words that a person types to start the program, for messages."""
     return shlex.join(_Start.command)
 
 
@@ -78,7 +78,7 @@ def is_shipped(file: Path) -> bool:
 
 
 def facts() -> dict[str, Any]:
-    """What the build has recorded: commit, python and platform. Empty in a checkout."""
+    """The facts that the build has recorded: commit, python and platform. Empty in a checkout."""
     try:
         found: dict[str, Any] = json.loads((PROGRAM / "build.json").read_text())
     except OSError:

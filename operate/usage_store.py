@@ -159,7 +159,7 @@ class UsageStore:
             return f"{socket.gethostname()}-{db.execute('SELECT id FROM host').fetchone()[0]}"
 
     def totals(self, keys: Iterable[SumKey]) -> dict[Group, Sum]:
-        """What is in the file now of the days and hours of these keys."""
+        """The present sums in the file, for the days and hours of these keys."""
         groups = {Group(period, *key[1:4]) for key in keys for period in (key.day, key.hour) if period}
         with opened(self.file, create=False) as db:
             return {group: _total(db, group) for group in groups}

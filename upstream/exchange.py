@@ -222,7 +222,7 @@ class Exchange:
             self._client.recycle(self)
 
     def _spoils(self, failure: Failure) -> None:
-        """What has come is of no use, though libcurl had nothing against it."""
+        """Fails the exchange: what has come is of no use, though libcurl accepted it."""
         self.ended_well = False
         if self._ended:
             self._failure = failure

@@ -19,7 +19,7 @@ Said = dict[str, Any]
 
 
 def raw(board: Board) -> Said:
-    """Those of this worker."""
+    """The running requests of this worker."""
     service = board.service
     standing = sorted((flow.standing() for flow in service.flows), key=lambda each: -each.age_s)
     worker = service.worker_rpc.number

@@ -153,7 +153,7 @@ class _Family:
         return ""
 
     def whole(self, agent: str) -> Sum:
-        """What it has spent, with all below it."""
+        """The sum of an agent and of all agents below it."""
         sum = self._own.get(agent, Sum())
         for each in self.below.get(agent, ()):
             sum = sum.plus(self.whole(each))

@@ -174,7 +174,7 @@ class Watch:
         _tally(tallies, now, record, cost, failed)
 
     def tick(self, open: int, streams: int, waiting: int) -> None:
-        """What there is just now: requests in flight, streams that have begun, requests that wait for a slot."""
+        """Notes the present numbers: requests in flight, streams that have begun, requests that wait for a slot."""
         bucket = self.hour.at(self.clock())
         for name, number in (("open", open), ("streams", streams), ("waiting", waiting)):
             if number > bucket[name]:
@@ -278,7 +278,7 @@ def _tally(tallies: list[Tally], now: float, record: Record, cost: float | None,
 
 
 def _session_in(data: Mapping[str, object] | None) -> str:
-    """What names the conversation in a body; one that is not parsed is not searched."""
+    """The name of the conversation in a body. A body that is not parsed is not searched."""
     if data is None:
         return ""
     metadata = data.get("metadata")

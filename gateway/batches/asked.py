@@ -123,7 +123,7 @@ def is_ours(id: str, kind: str) -> bool:
 
 
 def kept_headers(headers: HTTPHeaders, prefix: str) -> dict[str, str]:
-    """Those that a batch's requests are sent with; never a key."""
+    """The headers that each request of a batch is sent with; never a key."""
     return {name: value for name, value in headers.get_all() if name.lower().startswith(prefix)}
 
 

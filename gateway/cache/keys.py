@@ -102,7 +102,7 @@ _OF_THE_CACHE = frozenset(("cache-control", ALLOW.lower()))
 
 @functools.lru_cache(maxsize=64)
 def _kinds(protocol: str, extra: tuple[str, ...]) -> dict[str, str]:
-    """What the headers of requests in the protocol are here, by name, as far as they have been met."""
+    """The kinds of the protocol's headers, by name; a name is added when it first comes."""
     return {}
 
 

@@ -45,7 +45,7 @@ async def run(argv: Sequence[str], timeout_s: float) -> Minted:
 
 
 async def output(argv: Sequence[str], timeout_s: float) -> str:
-    """What the command prints. Raises NoKey."""
+    """The output of the command. Raises NoKey."""
     try:
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

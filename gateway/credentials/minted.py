@@ -43,7 +43,7 @@ class Minted:
 
     @property
     def secrets(self) -> list[str]:
-        """What nobody may see."""
+        """The parts of the key that must stay secret."""
         if self.aws is None:
             return [self.key]
         return [text for text in (self.aws.secret, self.aws.session) if text]

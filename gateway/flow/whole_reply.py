@@ -49,7 +49,7 @@ def formed(
 
 
 def _other_form(request: ClientRequest, ports: Ports, raw: bytes) -> Reply:
-    """What reads a reply that was to pass as it is, and makes the other form of it. raw: the reply, whose id stays."""
+    """The reader that makes the other form of a reply that was to pass unchanged. raw: the reply, whose id stays."""
     data = _said(request)
     options = data.get("stream_options")
     own = _ID.search(raw[:4096])

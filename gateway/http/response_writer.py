@@ -212,7 +212,7 @@ class ResponseWriter:
         self._conn.close()
 
     def _queue(self, data: bytes) -> None:
-        """What the kernel does not take now waits in the stream."""
+        """Sends bytes; those that the kernel does not take now wait in the stream."""
         stream = self._stream
         written = stream.write(data)
         if not stream.writing():

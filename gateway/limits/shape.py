@@ -58,6 +58,6 @@ def _bound(number: int, most: int, what: str, setting: str) -> None:
 
 
 def _items(value: Any) -> list[Any]:
-    """Those of its values that hold others."""
+    """The lists and objects among its values."""
     inner = value.values() if isinstance(value, dict) else value
     return [item for item in inner if isinstance(item, dict | list)]

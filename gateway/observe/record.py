@@ -146,7 +146,7 @@ def _cost(over: Finished, price_of: PriceOf) -> float | None:
 
 
 def _saved(over: Finished, price_of: PriceOf) -> dict[str, Any]:
-    """What the cache marks of the proxy have saved: tokens that were read from the cache, and USD, less the cost of the
+    """The savings by the proxy's cache marks: tokens that were read from the cache, and USD, less the cost of the
     tokens that were written to it. None if it is unknown."""
     used = over.used
     price = price_of(over.upstream, over.upstream_model)

@@ -62,8 +62,8 @@ def facts(headers: HTTPHeaders, body: dict[str, Any], tokens: int, model: str) -
 
 
 def class_of(headers: HTTPHeaders, body: dict[str, Any]) -> str:
-    """What a request of Claude Code is for. With CLAUDE_CODE_GATEWAY_HINT_HEADERS=1 it says so in a header; otherwise
-    it is seen in the request, and the requests of a workflow count as those of a subagent. "" for other clients."""
+    """The purpose of a request of Claude Code. With CLAUDE_CODE_GATEWAY_HINT_HEADERS=1 a header tells it; otherwise it
+    is seen in the request, and the requests of a workflow count as those of a subagent. "" for other clients."""
     if said := headers.get("X-Claude-Code-Request-Class", "").strip().lower():
         return str(said)
     if not headers.get("User-Agent", "").startswith("claude-cli/"):

@@ -108,7 +108,7 @@ class LiveUpstream:
         return tuple(protocol for protocol in self.settings.protocol if protocol not in self.lacks)
 
     def spoken_for(self, model: str) -> tuple[str, ...]:
-        """Those in which it has a model; "" = any model."""
+        """The protocols in which it has a model; "" = any model."""
         return envelopes.spoken(self.settings.envelope, model, self.spoken) if model else self.spoken
 
     def headers_with(self, key: int) -> dict[Protocol, dict[str, str]]:
@@ -261,7 +261,8 @@ def _bound(settings: Settings, upstream: Upstream) -> str:
 
 
 def _who(upstream: Upstream) -> tuple[object, ...]:
-    """What identifies the server: if it is the same, so is what is known about the server."""
+    """The identity of the server. If it stays the same after a change of the settings, all that is known about the
+    server still holds."""
     return upstream.base_url, upstream.credentials, upstream.headers
 
 

@@ -40,7 +40,7 @@ class Topic(Protocol):
     def name(self) -> str: ...
 
     def entries(self) -> Mapping[str, Entry]:
-        """What is known here."""
+        """The entries that this worker knows."""
 
     def hear(self, key: str, entry: Entry) -> None:
         """Another worker knows this."""

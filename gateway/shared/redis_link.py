@@ -68,7 +68,7 @@ class Link:
         return connection_class(**own | self._options() | {"host": host, "port": port})
 
     async def _master(self) -> tuple[str, int]:
-        """What the first sentinel that answers says."""
+        """The address of the master, by the first sentinel that answers."""
         from redis.asyncio.sentinel import Sentinel
 
         service, _, _ = self._parts.path.strip("/").partition("/")
@@ -112,7 +112,7 @@ class Link:
             await cluster.aclose()
 
     def _options(self) -> dict[str, Any]:
-        """What the URL says beside the hosts."""
+        """The options in the URL, besides the hosts."""
         parts = self._parts
         options: dict[str, Any] = dict(parse_qsl(parts.query))
         if parts.username:

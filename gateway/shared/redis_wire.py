@@ -121,7 +121,8 @@ class Wire(asyncio.Protocol):
     def send(
         self, command: bytes, read: Callable[[Any], T], otherwise: Callable[[Away], T] | None = None
     ) -> asyncio.Future[T]:
-        """What `read` makes of the reply, or `otherwise` of what went wrong; without that, Away."""
+        """Gives what `read` makes of the reply. After a failure it gives what `otherwise` makes of the error; without
+        `otherwise` it raises Away."""
         answer: asyncio.Future[T] = self._loop.create_future()
         if self._transport is None or self._patience.is_late:
             fail(answer, Away("the server does not answer"), otherwise)

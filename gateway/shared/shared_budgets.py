@@ -68,13 +68,13 @@ class SharedBudgets(Budgets):
     # ------------------------------------------------------------------------------------------- inside
 
     def _keys(self, client: str) -> list[tuple[str, float]]:
-        """Of the sums of the present day and month, with the time for which they are kept."""
+        """The keys of the sums of this day and month, each with the seconds for which it is kept."""
         return [(f"spent:{self._day}:{client}", KEPT_S["day"]), (f"spent:{self._day[:7]}:{client}", KEPT_S["month"])]
 
     async def _learn(
         self, client: str, keys: list[tuple[str, float]], asked: list[asyncio.Future[dict[str, float]]]
     ) -> ApiError | None:
-        """What all hosts have spent."""
+        """Learns from the store what all hosts have spent."""
         try:
             for (name, _), sums in zip(keys, [await each for each in asked], strict=True):
                 self._knows(client, name, sums)

@@ -60,7 +60,7 @@ class Owners:
             self._timer = asyncio.get_running_loop().call_later(SOON_S, self._write_soon)
 
     async def find(self, ids: Sequence[str]) -> dict[str, Place]:
-        """Those that are known. None are where the file cannot be read: then they are nobody's."""
+        """The known ones of these ids. If the file cannot be read, none is known, and they belong to nobody."""
         found = {id: self._waiting[id] for id in ids if id in self._waiting}
         lacking = [id for id in ids if id not in found]
         if not lacking or self._store is None:

@@ -42,7 +42,7 @@ def of_hook(hook: Hook, section: Section) -> Iterator[Problem]:
 
 
 def of_signing(values: Values, section: Section) -> Iterator[Problem]:
-    """What an upstream lacks to have its requests signed for AWS."""
+    """The problems of an upstream that lacks something to sign requests for AWS."""
     for key in ("api_key", "keys"):
         texts = (values[key] or ()) if key == "keys" else (values[key] or "",)
         if values["base_url"] and any(text.startswith(key_sources.AWS) for text in texts):
@@ -86,7 +86,7 @@ def _let_in(host: str | None, clients: Sequence[Client], written: Sections) -> I
 
 
 def _tls(server: Values, written: Sections) -> Iterator[Problem]:
-    """What only the files together tell: the key belongs to the certificate, the password to the key."""
+    """Checks the files together: the key must belong to the certificate, and the password to the key."""
     entries = {name: entry for name, entry in _entries(written, "server").items() if name in TLS_KEYS}
     given = {name: server[name] for name in entries}
     if None in given.values():

@@ -28,7 +28,7 @@ def unread(error: OSError) -> str:
 
 
 def in_utf_16(content: bytes) -> str:
-    """What to do with the content of a file that is UTF-16, "" where it is not."""
+    """The advice for a file whose content is UTF-16; "" = it is not."""
     is_so = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return "is UTF-16 text, as PowerShell's > writes it; save it as UTF-8" if is_so else ""
 

@@ -66,7 +66,7 @@ class Server:
 
     @property
     def tcp_hosts(self) -> tuple[str, ...]:
-        """Those that are no Unix sockets."""
+        """The hosts without the Unix sockets."""
         return tuple(host for host in self.hosts if not host.startswith(UNIX))
 
     @property

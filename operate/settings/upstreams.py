@@ -143,9 +143,9 @@ class Upstream:
         return _CLAUDE.search(model) is not None or (urlsplit(self.base_url).hostname or "").endswith(_ANTHROPIC)
 
     def secrets(self) -> set[str]:
-        """What nothing that the proxy writes may contain: keys, passwords, and headers' values that look like a key.
-        Other headers' values are not among them, because common words would then be masked everywhere; they are still
-        never shown."""
+        """The texts that must not be in anything that the proxy writes: keys, passwords, and headers' values that look
+        like a key. Other headers' values are not among them, because common words would then be masked everywhere; they
+        are still never shown."""
         written = {key for key in self.credentials if not key_sources.is_source(key)}
         found = {*written, self.client_key_password, password_of(self.proxy)}
         for header in self.headers:

@@ -80,7 +80,7 @@ class Bridge:
         )  # fmt: skip
 
     def takes(self, betas: list[str]) -> tuple[list[str], list[str]]:
-        """Returns (those that are sent, those that are left out)."""
+        """Returns (the betas that are sent, the betas that are left out)."""
         if self.betas is None:
             return betas, []
         taken = [self.betas[beta] for beta in betas if beta in self.betas]
@@ -88,7 +88,8 @@ class Bridge:
 
     @property
     def inner(self) -> tuple[str, ...]:
-        """What stands in quotes somewhere in a body that has something to be left out within its members."""
+        """The names to look for in a body: if none of them is there in quotes, nothing within its members is left
+        out."""
         return (*self.tool_fields, *self.cache_fields, *(() if self.adaptive else (_ADAPTS,)))
 
     def crossed(self, body: bytes, seen: Container[str]) -> tuple[bytes, list[str]]:

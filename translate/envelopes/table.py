@@ -23,7 +23,7 @@ _BY_MODEL: dict[str, Callable[[str], Dialect]] = {
 
 
 def spoken(name: str, model: str, protocols: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of an upstream's protocols in which it has a model. name: of its envelope."""
+    """The upstream's protocols in which it has a model. name: of its envelope."""
     known = _BY_MODEL.get(name)
     only = known(model).name if known is not None else ""
     return (only,) if only in protocols else protocols

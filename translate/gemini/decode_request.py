@@ -140,7 +140,7 @@ def _mode(config: Raw) -> str:
 
 
 def _rest_of_tools(given: Raw, left: Raw) -> None:
-    """What toolConfig says beside the choice."""
+    """The fields of toolConfig besides the choice."""
     config = section(given, "toolConfig")
     left |= {f"toolConfig.{key}": value for key, value in config.items() if key != "functionCallingConfig"}
     if flag(section(config, "functionCallingConfig"), "streamFunctionCallArguments"):

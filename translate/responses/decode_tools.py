@@ -83,7 +83,7 @@ def _rest(tool: Tool, raw: dict[str, Any], known: tuple[str, ...]) -> Tool:
 
 
 def _namespace(raw: dict[str, Any], path: str) -> list[Tool]:
-    """What the namespace says of itself stands with its first tool: for the others it would be said again."""
+    """The first tool of a namespace has the namespace's description, so that the model reads it only once."""
     name = _name(raw, path)
     tools = read_tools(raw.get("tools"), f"{path}.tools")
     for tool in tools:

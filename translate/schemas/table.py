@@ -127,7 +127,7 @@ _GOOGLES = re.compile("gemini")
 
 
 def plain(usual: Writes, target: Target) -> SchemaDialect:
-    """What the upstream's tools and loose formats are written in."""
+    """The schema dialect of the upstream's tools and loose formats."""
     how = target.policy.tool_schema
     model = target.model.lower()
     if how == GEMINI.name or (how == "auto" and _GOOGLES.search(model)):
@@ -138,7 +138,7 @@ def plain(usual: Writes, target: Target) -> SchemaDialect:
 
 
 def enforced(dialect: SchemaDialect) -> SchemaDialect:
-    """What a strict schema is written in, where tools and loose formats are in `dialect`."""
+    """The dialect of a strict schema, if that of tools and loose formats is `dialect`."""
     if dialect is ANTHROPIC:
         return ANTHROPIC_STRICT
     if dialect is CLAUDE:
