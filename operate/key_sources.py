@@ -1,6 +1,6 @@
 """Where a key comes from that is not written down, as the settings say it: `cmd:COMMAND`, `google:FILE`, `aws:PLACE`.
 
-Such a key expires, so it is had anew from time to time (gateway/credentials/). This file knows only the words.
+Such a key expires, and gateway/credentials/ makes a new one in time. This file knows only the words of the settings.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ is the door: it takes a request from one protocol to another, and the reply back
 `conversation.py`. messages/, chat/, responses/ and gemini/ are one protocol each, and have files of the same names:
 
 requests     decode_request, decode_messages: a client's body -> neutral form; encode_request, encode_messages: back
+             (Gemini says contents for messages)
 replies      decode_stream, assembly, reply: an upstream's bytes -> neutral events; encode_stream, reply: back
 within them  usage: tokens; stop: why a reply ended; fault: errors; citations; words: the client's names of fields
 the table    ledger: what becomes of each field of a request
