@@ -25,8 +25,8 @@ once, it answers some of them with a reset."""
 
 
 def bound(server: Server) -> list[socket.socket]:
-    """Listening sockets for all hosts, those with a port on the same one. Raises OSError, whose filename is the one of
-    them that cannot be had, or UnicodeError."""
+    """Listening sockets for all hosts, those with a port on the same one. Raises OSError, whose filename is the address
+    that cannot be used, or UnicodeError."""
     sockets: list[socket.socket] = []
     port = server.port
     for host in server.hosts:

@@ -183,7 +183,7 @@ class Crossing:
         return f"<Crossing {self._upstream.name} -> {self._client.name} {self._decoder!r} {self._encoder!r}>"
 
     def record(self) -> None:
-        """Records the stream's events, so that its reply can be had as a whole, too, once it has ended."""
+        """Records the stream's events. When it has ended, the reply is there as a whole, too."""
         self._recorded = []
 
     def recorded(self) -> Body:

@@ -9,8 +9,8 @@ from operate.settings.load import BatchSettings
 
 
 class Desk:
-    """queue: None = the proxy runs no batches. news: something has changed, for whoever runs them. told: results since
-    the start, by outcome; progress: of each batch that has not ended."""
+    """queue: None = the proxy runs no batches. news: is set when something has changed; the runner waits for it. told:
+    results since the start, by outcome; progress: of each batch that has not ended."""
 
     def __init__(self) -> None:
         self.queue: Queue | None = None
@@ -32,7 +32,7 @@ class Desk:
             self.queue = queue
 
     def looks_anew(self) -> None:
-        """A batch has changed: whoever runs them looks at all of them at once."""
+        """A batch has changed: the runner looks at all of them at once."""
         self.stale = True
         self.news.set()
 

@@ -91,7 +91,7 @@ class Mint:
         return True
 
     async def have(self) -> Minted:
-        """Returns the key, once there is one. Raises Unasked if there is none to be had."""
+        """Returns the key, once there is one. Raises Unasked if none can be made."""
         if not self.is_ready():
             if self._run is None:
                 left = self._failed_at + RETRY_S - self._clock()

@@ -51,7 +51,7 @@ class Failover:
         self._request = request
         self._paid: tuple[Route, float] | None = None  # the retry that the budget has paid for and that is not sent yet
         self._taught: list[Taught] = []  # by refusals of this request, the newest last
-        self._renewed = False  # a key that was refused has been had anew; this is done once
+        self._renewed = False  # a new key was made after a refusal; this is done once
         self.plan: list[Route] = []
         self.at = 0
         self.attempts = self.on_route = 0
@@ -214,7 +214,7 @@ class Failover:
         self, failed: Route, outcome: Outcome, body: bytes, *, asked_usage: bool, minted: Minted | None = None
     ) -> bool:
         """Learns from a refusal. Returns whether the request may go to the same endpoint once more. body: of the
-        refusal. minted: the key that was refused, if another one can be had."""
+        refusal. minted: the key that was refused, if another one can be made."""
         request, ports, error = self._request, self._ports, outcome.error
         if outcome.cause != "status":
             return False

@@ -25,7 +25,7 @@ _ERROR_OBJECT = re.compile(rb'\s*\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")
 
 
 class Reader(Protocol):
-    """Whoever reads the reply: the attempt."""
+    """The reader of the reply: the attempt."""
 
     def on_stream(self, chunk: bytes) -> None:
         """Takes a piece of a stream. To have the next piece go elsewhere, it sets `on_data`."""

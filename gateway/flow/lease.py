@@ -72,7 +72,7 @@ class Lease:
     # ------------------------------------------------------------------------------------------ taking
 
     def _take(self, tokens: int, now: float, terms: Terms) -> Wait | None:
-        """Takes what can be had now, the key first. Raises ApiError."""
+        """Takes what is free now, the key first. Raises ApiError."""
         mint = self.route.mint
         if mint is not None and not mint.is_ready():
             limiter.when(mint.have(), lambda answer: self._keyed(answer, tokens, now, terms))

@@ -60,7 +60,7 @@ def refuses_usage(request: ClientRequest, route: Route, ports: Ports, error: Api
 
 
 def refuses_key(route: Route, error: ApiError, minted: Minted) -> bool:
-    """Returns whether the upstream refused a key that was good before, and another one can be had. AWS says so with a
+    """Returns whether the upstream refused a key that was good before, and another one can be made. AWS says so with a
     403."""
     refused = error.status == 401 or (error.status == 403 and minted.aws is not None)
     return refused and route.mint is not None and route.mint.refused(minted)

@@ -30,7 +30,7 @@ from upstream.request import Body, Request
 
 
 async def leased(failover: Failover, clock: Clock, ports: Ports) -> Lease:
-    """Returns what an attempt takes, as soon as it can be had. Raises ApiError."""
+    """Returns what an attempt takes, as soon as it is free. Raises ApiError."""
     while True:
         answered: asyncio.Future[ApiError | Wait | None] = asyncio.get_running_loop().create_future()
 

@@ -134,7 +134,7 @@ class LiveUpstream:
         return mint.minted if mint is not None else None
 
     async def ready(self, key: int) -> None:
-        """Waits until a key is there. Raises ApiError if there is none to be had."""
+        """Waits until a key is there. Raises ApiError if none can be made."""
         mint = self.mints[key]
         if mint is not None:
             await mint.have()

@@ -171,7 +171,7 @@ class RedisStore:
             return
 
     def line(self, scripts: Sequence[str], patience_s: float, on_change: Callable[[], None]) -> Line:
-        """A connection of one's own, for whoever has no request waiting for it."""
+        """A further connection, for callers for which no request waits."""
         return Line(self._link, patience_s, on_change, scripts)
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ log = logging.getLogger("gateway")
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection, float], Any]
 
-BUSY_S = 1.0  # for whoever looks into the file with a tool of his own
+BUSY_S = 1.0  # time for a person who opens the file with a tool
 SWEEP_S = 30.0
 RETRY_S = 0.5
 MAX_BYTES = 1 << 30  # of all values

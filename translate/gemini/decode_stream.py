@@ -79,7 +79,7 @@ class Decoder(StreamReading):
             self._fault("the upstream's stream ended before its finishReason")
 
     def _read_whole(self) -> list[Event]:
-        """Reads a whole reply, or a stream as one array, which gateways send that do not heed `alt=sse`."""
+        """Reads a whole reply, or a stream as one array, as sent by gateways that ignore `alt=sse`."""
         elements = loads(self.look(bytes(self._whole)))
         if not isinstance(elements, list):
             return super()._read_whole()
