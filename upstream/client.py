@@ -410,14 +410,21 @@ class UpstreamClient(SocketsOnLoop):
         ready = self._ready
         if not ready:
             return 0
-        now, many = self.now(), len(ready) > 1
-        if many:
+        now, served = self.now(), len(ready)
+        if served > 1:
             self.on_many()
-        for exchange in ready:  # the list may grow meanwhile, when a sink resumes
-            exchange.deliver(now)
-        served = len(ready)
-        ready.clear()
-        if many:
+        while ready:  # a sink that resumes may make another one ready
+            together = ready.copy()
+            ready.clear()
+            for exchange in together:
+                if not exchange._head_delivered:
+                    exchange.give_head(now)
+            for exchange in together:
+                exchange.give_data(now)
+            for exchange in together:
+                if exchange._ended:
+                    exchange.give_end()
+        if served > 1:
             self.on_many_over()
         return served
 
