@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+from gateway.shared.redis_clues import explained
 from gateway.shared.redis_wire import Wire
 from gateway.shared.store import Away
 
@@ -32,10 +33,12 @@ class Link:
     def __repr__(self) -> str:
         return f"<Link {self._parts.scheme}>"
 
+    def explained(self, why: Away) -> str:
+        """Why the server cannot be used, with what to do."""
+        return explained(why, self._url)
+
     async def connect(self, wire: Wire) -> None:
         """The wire takes over a new connection. Raises Away."""
-        from redis.exceptions import RedisError
-
         connection = None
         try:
             async with asyncio.timeout(CONNECT_S):
@@ -43,8 +46,8 @@ class Link:
                 await connection.connect()
                 writer, connection._writer, connection._reader = connection._writer, None, None  # it is ours now
                 wire.takes_over(writer)
-        except (RedisError, OSError, TimeoutError, ValueError) as error:
-            raise Away(_said(error)) from error
+        except Exception as error:  # redis-py raises an IndexError, too, where a cluster is not ready
+            raise Away(explained(error, self._url)) from error
         finally:
             if connection is not None and connection._writer is not None:  # it came to nothing, or is not wanted now
                 connection._writer.transport.abort()
@@ -113,8 +116,10 @@ class Link:
 
     def _options(self) -> dict[str, Any]:
         """The options in the URL, besides the hosts."""
+        from redis.asyncio.connection import parse_url
+
         parts = self._parts
-        options: dict[str, Any] = dict(parse_qsl(parts.query))
+        options: dict[str, Any] = dict(parse_url(f"redis://?{parts.query}"))
         if parts.username:
             options["username"] = unquote(parts.username)
         if parts.password:
@@ -139,7 +144,3 @@ _OWN: dict[str, Any] = {"protocol": 2, "client_name": "anthropic-proxy", "socket
 def _hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
     hosts = [urlsplit(f"//{each}") for each in parts.netloc.rpartition("@")[2].split(",")]
     return [(each.hostname or "", each.port or port) for each in hosts]
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -26,7 +26,9 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 FULL_S = 0.5  # between two tries to write to a server that is full
+BEAT_S = 20.0  # an idle connection is used so often
 MAX_CHANGES = 10_000  # of a feed
+PING = packed(b"PING")
 
 
 class Line:
@@ -87,7 +89,7 @@ class Line:
                 await self._prepared(wire)
             except Away as why:
                 wire.close()
-                self._changed(str(why) or "it does not answer")
+                self._changed(str(why))
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_PAUSE_S, pause * 2)
                 continue
@@ -96,18 +98,27 @@ class Line:
             self.ready.set()
             if self._write_again is None:
                 self._changed("")
-            await self._lost.wait()
+            await self._holds()
+
+    async def _holds(self) -> None:
+        """Until it is lost. Servers, and routers before them, close what is idle, or forget it without a word."""
+        while not self._lost.is_set():
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    await self._lost.wait()
+            except TimeoutError:
+                self.send(PING, _same)
 
     async def _prepared(self, wire: Wire) -> None:
         """It has the scripts, and is one to which they may write: not a replica, which would be found out by the next
         request, and by every one after it. Raises Away."""
         has = [*self._scripts, ROOM]
-        await asyncio.gather(*(wire.send(packed(b"SCRIPT", b"LOAD", each.encode()), _same) for each in has))
         try:
+            await asyncio.gather(*(wire.send(packed(b"SCRIPT", b"LOAD", each.encode()), _same) for each in has))
             await wire.send(self._room, _same)
-        except Away:
+        except Away as why:
             if self._write_again is None:  # else it is full, and can be read
-                raise
+                raise Away(self._link.explained(why)) from why
 
     def _on_lost(self, wire: Wire, why: str) -> None:
         self._lost.set()
