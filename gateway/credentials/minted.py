@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from gateway.limits.retry_policy import Unasked
+from operate import steady_clock
 
 log = logging.getLogger("gateway")
 
@@ -63,7 +64,7 @@ class Mint:
 
     def __init__(
         self, upstream: str, said: str, make: Callable[[], Awaitable[Minted]], ttl_s: float,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady_clock.seconds, unix: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self.on_new: Callable[[Minted], None] = lambda minted: None
         self.minted: Minted | None = None
@@ -71,7 +72,8 @@ class Mint:
         self._said = said
         self._make = make
         self._ttl_s = ttl_s
-        self._clock = clock
+        self._clock = clock  # not that of the day: where somebody sets it back, a key would seem young for too long
+        self._unix = unix
         self._made_at = self._renew_at = self._ends_at = 0.0
         self._failed_at = -RETRY_S
         self._failure = ""
@@ -134,7 +136,7 @@ class Mint:
 
     def _take(self, minted: Minted) -> None:
         now = self._clock()
-        life = self._ttl_s if minted.expires is None else max(minted.expires - now, SHORTEST_S)
+        life = self._ttl_s if minted.expires is None else max(minted.expires - self._unix(), SHORTEST_S)
         self._made_at, self._ends_at = now, now + life
         self._renew_at = self._ends_at - min(life * EARLY, EARLIEST_S)
         self._failed_at = now - RETRY_S

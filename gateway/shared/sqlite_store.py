@@ -24,6 +24,7 @@ from gateway.limits.gcra import Level
 from gateway.shared.memory_store import charged, from_now, has_more
 from gateway.shared.patience import PATIENCE_S, Patience, fail
 from gateway.shared.store import MOST_TOTALS, NOTHING, Away, Cell, Change, News, Row, Slots, Taken, then_taken
+from operate import steady_clock
 
 log = logging.getLogger("gateway")
 
@@ -47,6 +48,7 @@ _TABLES = (
     "expires REAL NOT NULL, PRIMARY KEY (key, holder)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS feeds (version INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, "
     "key BLOB NOT NULL, value BLOB NOT NULL, expires REAL NOT NULL, UNIQUE (topic, key))",
+    "CREATE TABLE IF NOT EXISTS clock (start TEXT NOT NULL, ahead REAL NOT NULL)",
     "CREATE INDEX IF NOT EXISTS vals_expire ON vals (expires)",
     "CREATE INDEX IF NOT EXISTS feeds_by_topic ON feeds (topic, version)",
 )
@@ -63,15 +65,13 @@ class SqliteStore:
     kind = "sqlite"
 
     def __init__(
-        self, file: Path, on_change: Callable[[str], None] = lambda why: None, patience_s: float = PATIENCE_S,
-        clock: Callable[[], float] = time.time,
-    ) -> None:  # fmt: skip
+        self, file: Path, on_change: Callable[[str], None] = lambda why: None, patience_s: float = PATIENCE_S
+    ) -> None:
         """on_change: is called with "" after work that was done, and with the reason after work that was not. A full
         disk can still be read: after a failure only what was written is work that was done.
-        patience_s: how long a question waits for its answer. clock: seconds since 1970, the same for all who share the
-        file."""
+        patience_s: how long a question waits for its answer."""
         self.file = file
-        self._clock = clock
+        self._ahead = 0.0  # of the file's clock
         self._on_change = on_change
         self._patience_s = patience_s
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -253,12 +253,13 @@ class SqliteStore:
             try:
                 if db is None:
                     lock, db = _opened(self.file, lock)
+                    self._ahead = _transaction(db, lock, [_clock_ahead], time.time())[0]
                 before = db.total_changes
-                results = _transaction(db, lock, asked, self._clock())
+                results = _transaction(db, lock, asked, steady_clock.seconds() + self._ahead)
                 wrote = db.total_changes > before
                 if time.monotonic() > sweep_at:
                     sweep_at = time.monotonic() + SWEEP_S
-                    _transaction(db, lock, [_sweep], self._clock())
+                    _transaction(db, lock, [_sweep], steady_clock.seconds() + self._ahead)
             except Exception as error:
                 if not isinstance(error, sqlite3.Error | OSError):
                     log.exception("an error in the proxy: the shared store failed")
@@ -328,6 +329,21 @@ def _opened(file: Path, lock: int) -> tuple[int, sqlite3.Connection]:
         return lock, db
     finally:
         fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def _clock_ahead(db: sqlite3.Connection, now: float) -> float:
+    """How far the file's clock, which counts from 1970, is ahead of the machine's. The first process since the machine
+    has started takes it from the clock of the day (now); the others do as it did, although somebody may set that clock
+    meanwhile: set back by an hour, everybody would be refused for an hour, and a dead worker keep its slots. What is
+    counted by the minute, and holders of slots, do not outlive the machine's start."""
+    start, ahead = steady_clock.start(), now - steady_clock.seconds()
+    known: tuple[str, float] | None = db.execute("SELECT start, ahead FROM clock").fetchone()
+    if start and known is not None and known[0] == start:
+        return known[1]
+    for kind in ("clock", "levels", "slots") if start and known is not None else ("clock",):
+        db.execute(f"DELETE FROM {kind}")
+    db.execute("INSERT INTO clock VALUES (?, ?)", (start, ahead))
+    return ahead
 
 
 def _sweep(db: sqlite3.Connection, now: float) -> None:

@@ -22,7 +22,7 @@ class Source:
         self.gate.set()
         self.fails = ""
         self.told: list[str] = []
-        self.mint = Mint("up", "cmd:x", self.make, 100.0, lambda: self.now)
+        self.mint = Mint("up", "cmd:x", self.make, 100.0, lambda: self.now, lambda: self.now)
         self.mint.on_new = lambda minted: self.told.append(minted.key)
 
     async def make(self) -> Minted:
@@ -138,5 +138,39 @@ def test_a_refused_key_is_had_anew_unless_it_is_fresh() -> None:
         assert await source.key() == "key 2"
         assert source.mint.refused(first), "who was sent with the old one may use the new one"
         assert source.mint.is_ready() and source.runs == 2
+
+    run(test)
+
+
+def test_a_clock_that_is_set_back_does_not_keep_a_key_that_is_refused() -> None:
+    """By the clock of the day the key is younger than nothing for an hour, and is never made anew."""
+
+    async def test() -> None:
+        unix = 1_800_000_000.0
+        source = Source()
+        source.mint = Mint("up", "cmd:x", source.make, 100.0, lambda: source.now, lambda: unix)
+        assert await source.key() == "key 1"
+        source.now, unix = source.now + RETRY_S, unix - 3600.0
+        assert source.mint.refused(source.mint.minted)
+        assert await source.key() == "key 2"
+
+    run(test)
+
+
+def test_an_end_that_the_source_tells_is_by_the_clock_of_the_day() -> None:
+    async def test() -> None:
+        unix, source = 1_800_000_000.0, Source()
+
+        async def make() -> Minted:
+            source.runs += 1
+            return Minted(f"key {source.runs}", unix + 50.0)
+
+        source.mint = Mint("up", "cmd:x", make, 100.0, lambda: source.now, lambda: unix)
+        assert await source.key() == "key 1"
+        source.now += 49.0
+        assert source.mint.is_ready()
+        source.now += 2.0
+        assert not source.mint.is_ready()
+        await source.key()
 
     run(test)
