@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from gateway.routing.router import FAMILIES, Router
 from operate import tls
+from operate.logs.journal import folder_of
+from operate.settings import include
 from operate.settings.load import Settings
 from translate.target import Protocol
 from upstream.pool import ca_places, system_ca_file
@@ -119,7 +121,9 @@ def _lost_aliases(settings: Settings, router: Router) -> Iterator[str]:
 def _logs(settings: Settings, file: str) -> str:
     """Where log lines go. file: what follows the folder."""
     chosen = settings.logging
-    return " and ".join([f"{chosen.folder}{file}"] * chosen.to_files + [chosen.stream] * bool(chosen.stream))
+    return " and ".join(
+        [f"{include.short(folder_of(chosen))}{file}"] * chosen.to_files + [chosen.stream] * bool(chosen.stream)
+    )
 
 
 def _roots(settings: Settings) -> Iterator[str]:
@@ -198,7 +202,7 @@ def _codex(settings: Settings, router: Router, url: str) -> Iterator[str]:
     yield f"Codex          PROXY_KEY={_key(settings)} codex{model} -c model_provider=proxy \\"
     yield f"{_INDENT}-c model_providers.proxy.name=proxy -c model_providers.proxy.base_url={url}/v1 \\"
     yield f"{_INDENT}-c model_providers.proxy.wire_api=responses \\"
-    yield f"{_INDENT}-c 'model_providers.proxy.auth={{command=\"printenv\",args=[\"PROXY_KEY\"]}}'"
+    yield f'{_INDENT}-c \'model_providers.proxy.auth={{command="printenv",args=["PROXY_KEY"]}}\''
 
 
 def _first(settings: Settings, router: Router, client: Protocol) -> str:

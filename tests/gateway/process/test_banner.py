@@ -10,6 +10,7 @@ import pytest
 
 from gateway.process.banner import banner
 from gateway.routing.router import Router
+from operate import place
 from operate.settings import load
 from tests.upstream.scripted import CERTIFICATE
 
@@ -138,3 +139,15 @@ def test_missing_root_certificates_are_told_with_the_places(monkeypatch: pytest.
     monkeypatch.delenv("SSL_CERT_FILE")
     monkeypatch.setattr("upstream.pool.CA_FILES", (str(absent), str(there)))
     assert "root certificates" not in said(ANTHROPIC_API_KEY="sk-ant-test")
+
+
+def test_the_folder_of_the_logs_is_told_as_it_is_seen_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative one starts at the proxy's folder, where not everybody starts it: cron and systemd do not."""
+    monkeypatch.setattr(place._Start, "home", tmp_path / "proxy")
+    monkeypatch.chdir(tmp_path)
+    assert "Logs: proxy/logs/. " in said()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert f"Logs: {tmp_path}/proxy/logs/. " in said()
