@@ -13,16 +13,14 @@ import itertools
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
 
 from gateway.shared.shared import Shared
-from gateway.shared.store import Away, Late, Row, Store
+from gateway.shared.store import Away, Row, Store, patiently
 from operate.usage_store import DAYS_BY_HOUR, Group, Sum, by_cost
 from translate import wire
 
 log = logging.getLogger("proxy")
 
-T = TypeVar("T")
 
 COLUMNS = ("day", "hour", "client", "model", "upstream", "host")
 DAY_S, HOUR_S = 86_400, 3600
@@ -130,15 +128,6 @@ async def read(store: Store, since: str, until: str, *, by_hour: bool = False) -
         for period, rows in zip(piece, [await patiently(each) for each in asked], strict=True):
             found += [(*_named(period, name), _sum(row)) for name, row in rows.items()]
     return FleetSums(found)
-
-
-async def patiently(asked: asyncio.Future[T]) -> T:
-    """Waits for the store for longer than usual, since no request waits here. Raises Away."""
-    try:
-        return await asked
-    except Late as late:
-        answer: T = await late.arrives
-        return answer
 
 
 def _periods(since: str, until: str, *, by_hour: bool) -> Iterator[str]:

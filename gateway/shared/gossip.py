@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.shared.rounds import Rounds
 from gateway.shared.shared import Shared
-from gateway.shared.store import Away, Change
+from gateway.shared.store import Away, Change, News, patiently
 
 log = logging.getLogger("gateway")
 
@@ -111,7 +111,8 @@ class Gossip:
                 topic.entries()  # drops what has expired
             return
         try:
-            version, changes = await self._shared.store.news(FEED, self._version)
+            news: News = await patiently(self._shared.store.news(FEED, self._version))
+            version, changes = news
             if version < self._version:
                 self._known.clear()
             self._version = version
@@ -156,8 +157,8 @@ class Gossip:
         self._known = {place: known for place, known in self._known.items() if known[1] > now}
         told = list(news.items())[:MAX_TOLD]
         store = self._shared.store
-        asked = (store.publish(FEED, ":".join(place), entry.value, entry.left_s) for place, entry in told)
-        arrived = await asyncio.gather(*asked, return_exceptions=True)
+        asked = [store.publish(FEED, ":".join(place), entry.value, entry.left_s) for place, entry in told]
+        arrived = await asyncio.gather(*map(patiently, asked), return_exceptions=True)
         for (place, entry), version in zip(told, arrived, strict=True):
             if entry.value and not isinstance(version, BaseException):
                 self._known[place] = entry.value, now + entry.left_s

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -18,7 +19,19 @@ from gateway.shared.patience import PATIENCE_S, fail
 from gateway.shared.redis_link import Link
 from gateway.shared.redis_scripts import ROOM, call
 from gateway.shared.redis_wire import Wire, packed
-from gateway.shared.store import MOST_TOTALS, NOTHING, Away, Cell, Change, News, Row, Slots, Taken, then_taken
+from gateway.shared.store import (
+    MOST_TOTALS,
+    NOTHING,
+    Away,
+    Cell,
+    Change,
+    News,
+    Row,
+    Slots,
+    Taken,
+    patiently,
+    then_taken,
+)
 
 log = logging.getLogger("gateway")
 
@@ -33,7 +46,8 @@ PING = packed(b"PING")
 
 class Line:
     """One connection, made again whenever it is lost. on_change: is told when it comes and goes. away: why it is not
-    there, or nothing can be written on it; what the server has can still be read then."""
+    there, or nothing can be written on it; what the server has can still be read then. answers_s: how long the server
+    took for an answer when the connection was new."""
 
     def __init__(
         self, link: Link, patience_s: float, on_change: Callable[[], None], scripts: Sequence[str] = scripts.ALL
@@ -44,6 +58,7 @@ class Line:
         self._room = call(ROOM, [link.key.encode() + b"room"], [])
         self._patience_s = patience_s
         self.away: str | None = None  # it is tried for the first time
+        self.answers_s = 0.0
         self._on_change = on_change
         self._wire: Wire | None = None
         self._task: asyncio.Task[None] | None = None
@@ -114,8 +129,11 @@ class Line:
         request, and by every one after it. Raises Away."""
         has = [*self._scripts, ROOM]
         try:
-            await asyncio.gather(*(wire.send(packed(b"SCRIPT", b"LOAD", each.encode()), _same) for each in has))
-            await wire.send(self._room, _same)
+            sent = [wire.send(packed(b"SCRIPT", b"LOAD", each.encode()), _same) for each in has]
+            await asyncio.gather(*map(patiently, sent))
+            began = time.monotonic()
+            await patiently(wire.send(self._room, _same))
+            self.answers_s = time.monotonic() - began
         except Away as why:
             if self._write_again is None:  # else it is full, and can be read
                 raise Away(self._link.explained(why)) from why
@@ -158,6 +176,8 @@ class RedisStore:
         self._prefix = f"{{{prefix}}}:".encode()
         self._link = Link(url, self._prefix.decode())
         self._on_change = on_change
+        self._patience_s = patience_s
+        self._is_told_slow = False
         self._counts = Line(self._link, patience_s, self._changed)
         self._values = Line(self._link, patience_s, self._changed)
 
@@ -165,8 +185,17 @@ class RedisStore:
         return f"<RedisStore {self._counts!r}>"
 
     def _changed(self) -> None:
-        if self._counts.away is not None and self._values.away is not None:
-            self._on_change(self._counts.away or self._values.away)
+        if self._counts.away is None or self._values.away is None:
+            return
+        why = self._counts.away or self._values.away
+        self._on_change(why)
+        if not why and self._counts.answers_s > self._patience_s and not self._is_told_slow:
+            self._is_told_slow = True
+            log.warning(
+                "the shared store took %.0f ms for an answer, and [shared] patience is %.0f ms: requests go on before "
+                "they have its answers. A higher patience lets them wait; a nearer server makes it short",
+                1000 * self._counts.answers_s, 1000 * self._patience_s,
+            )  # fmt: skip
 
     def start(self) -> None:
         self._counts.start()

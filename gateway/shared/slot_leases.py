@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from gateway.limits.admission import Admission, Gate
 from gateway.shared.rounds import Rounds
 from gateway.shared.shared import Shared
-from gateway.shared.store import Away, Slots
+from gateway.shared.store import Away, Slots, patiently
 
 EVERY_S = 0.25
 AGAIN_S = 0.05  # while somebody waits
@@ -80,6 +80,6 @@ class SlotLeases:
 
     async def _ask(self, gate: Gate, wanted: int, bound: int) -> Slots | None:
         try:
-            return await self._shared.store.slots(f"slots:{gate.name}", self._me, wanted, bound, LEASE_S)
+            return await patiently(self._shared.store.slots(f"slots:{gate.name}", self._me, wanted, bound, LEASE_S))
         except Away:
             return None

@@ -16,9 +16,11 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from gateway.limits.gcra import Level
+
+T = TypeVar("T")
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
 MOST_TOTALS = 50_000  # rows of a key
@@ -37,6 +39,15 @@ class Late(Away):
     def __init__(self, arrives: asyncio.Future[Any]) -> None:
         super().__init__("the store did not answer in time")
         self.arrives = arrives
+
+
+async def patiently(asked: asyncio.Future[T]) -> T:
+    """Waits for the store for longer than usual, since no request waits here. Raises Away."""
+    try:
+        return await asked
+    except Late as late:
+        answer: T = await late.arrives
+        return answer
 
 
 class Cell(NamedTuple):
