@@ -44,6 +44,8 @@ async def token(file: str, timeout_s: float, ask: Ask) -> Minted:
         told = asked.result(timeout_s + 1)
         if not told.status:
             raise OSError(told.failure)
+        if not _is_readable(told):
+            raise OSError(f"{url} answers {told.status} with what is no JSON object, and begins: {told.body[:60]!r}")
         return _Answer(told)
 
     try:
@@ -55,6 +57,15 @@ async def token(file: str, timeout_s: float, ask: Ask) -> Minted:
 
 async def _asked(ask: Ask, method: str, url: str, lines: list[str], body: bytes | None, timeout_s: float) -> Told:
     return await ask(method, url, lines, body, timeout_s)
+
+
+def _is_readable(told: Told) -> bool:
+    """google-auth takes for granted that a token comes in an object. A page for a login is none, which networks and
+    proxies of companies put in its place; of a refusal it reads any text."""
+    try:
+        return isinstance(json.loads(told.body), dict)
+    except ValueError:
+        return told.status != 200
 
 
 def _token(file: str, send: Any) -> Minted:
@@ -76,7 +87,9 @@ def _token(file: str, send: Any) -> Minted:
             raise NoKey(f"{file} is of type {kind!r}, and only service_account and authorized_user are read; for "
                         "others use api_key = cmd:gcloud auth print-access-token", PUBLIC)  # fmt: skip
         account.refresh(send)
-    except (failures.GoogleAuthError, OSError, ValueError) as why:
+    except (failures.GoogleAuthError, OSError, ValueError, OverflowError) as why:
         raise NoKey(f"{file}: {why}", PUBLIC) from None
+    if not isinstance(account.token, str) or not account.token:
+        raise NoKey(f"{file}: the answer has no access_token", PUBLIC)
     expiry = account.expiry
-    return Minted(str(account.token), expiry.replace(tzinfo=UTC).timestamp() if expiry is not None else None)
+    return Minted(account.token, expiry.replace(tzinfo=UTC).timestamp() if expiry is not None else None)

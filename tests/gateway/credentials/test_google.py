@@ -82,3 +82,19 @@ def test_a_token_endpoint_that_refuses(tmp_path: Path, key: str) -> None:
         with House(settings(up, str(file))) as house:
             status, _, raw = house.post("/v1/messages", ASK)
     assert status == 503 and "its Google account gives no token" in raw.decode() and len(up.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>Sign in to the network</html>", b"", b"[]", b"null", b'"token"', b'{"access_token": null}',
+     b'{"access_token": "ya29.x", "expires_in": 1e400}'],
+)  # fmt: skip
+def test_an_answer_without_a_token(tmp_path: Path, key: str, body: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A 200 of a network that wants a login first; google-auth fails at these in ways of its own."""
+    with Upstream(lambda request: Answer(200, {"Content-Type": "text/html"}, body)) as up:
+        file = tmp_path / account(tmp_path, service_account(up.url, key))
+        with House(settings(up, str(file))) as house:
+            status, _, raw = house.post("/v1/messages", ASK)
+    assert status == 503 and "its Google account gives no token" in raw.decode()
+    assert {request.path for request in up.requests} == {"/token"}
+    assert "no key from" in caplog.text and "Traceback" not in caplog.text
