@@ -253,7 +253,8 @@ class SqliteStore:
             try:
                 if db is None:
                     lock, db = _opened(self.file, lock)
-                    self._ahead = _transaction(db, lock, [_clock_ahead], time.time())[0]
+                    known = _clock(db)
+                    self._ahead = _transaction(db, lock, [_sets_clock], time.time())[0] if known is None else known
                 before = db.total_changes
                 results = _transaction(db, lock, asked, steady_clock.seconds() + self._ahead)
                 wrote = db.total_changes > before
@@ -331,16 +332,22 @@ def _opened(file: Path, lock: int) -> tuple[int, sqlite3.Connection]:
         fcntl.flock(lock, fcntl.LOCK_UN)
 
 
-def _clock_ahead(db: sqlite3.Connection, now: float) -> float:
-    """How far the file's clock, which counts from 1970, is ahead of the machine's. The first process since the machine
-    has started takes it from the clock of the day (now); the others do as it did, although somebody may set that clock
-    meanwhile: set back by an hour, everybody would be refused for an hour, and a dead worker keep its slots. What is
-    counted by the minute, and holders of slots, do not outlive the machine's start."""
-    start, ahead = steady_clock.start(), now - steady_clock.seconds()
+def _clock(db: sqlite3.Connection) -> float | None:
+    """How far the file's clock, which counts from 1970, is ahead of the machine's. None: nobody has set it since the
+    machine has started."""
     known: tuple[str, float] | None = db.execute("SELECT start, ahead FROM clock").fetchone()
-    if start and known is not None and known[0] == start:
-        return known[1]
-    for kind in ("clock", "levels", "slots") if start and known is not None else ("clock",):
+    return known[1] if known is not None and known[0] and known[0] == steady_clock.start() else None
+
+
+def _sets_clock(db: sqlite3.Connection, now: float) -> float:
+    """now: by the clock of the day, which the first process since the machine has started goes by; the others do as it
+    did, although somebody may set that clock meanwhile: set back by an hour, everybody would be refused for an hour,
+    and a dead worker keep its slots. What is counted by the minute, and holders of slots, do not outlive a start."""
+    if (ahead := _clock(db)) is not None:
+        return ahead
+    start, ahead = steady_clock.start(), now - steady_clock.seconds()
+    before: tuple[str] | None = db.execute("SELECT start FROM clock").fetchone()
+    for kind in ("clock", "levels", "slots") if start and before is not None else ("clock",):
         db.execute(f"DELETE FROM {kind}")
     db.execute("INSERT INTO clock VALUES (?, ?)", (start, ahead))
     return ahead
