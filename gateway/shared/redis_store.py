@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -42,6 +43,8 @@ FULL_S = 0.5  # between two tries to write to a server that is full
 BEAT_S = 20.0  # an idle connection is used so often
 MAX_CHANGES = 10_000  # of a feed
 PING = packed(b"PING")
+MOST_TOLD, KIND_CHARS = 20, 60  # kinds of odd answers that are told, and what tells one from another
+_NAMES = re.compile(r"\d+|f_[0-9a-f]{40}")
 
 
 class Line:
@@ -59,6 +62,7 @@ class Line:
         self._patience_s = patience_s
         self.away: str | None = None  # it is tried for the first time
         self.answers_s = 0.0
+        self._told: set[str] = set()
         self._on_change = on_change
         self._wire: Wire | None = None
         self._task: asyncio.Task[None] | None = None
@@ -97,7 +101,7 @@ class Line:
     async def _keep(self) -> None:
         pause = FIRST_PAUSE_S
         while True:
-            wire = Wire(asyncio.get_running_loop(), self._patience_s, self._on_lost, self._on_full)
+            wire = Wire(asyncio.get_running_loop(), self._patience_s, self._on_lost, self._on_full, self._on_odd)
             try:
                 await self._link.connect(wire)
                 self._lost.clear()
@@ -151,6 +155,17 @@ class Line:
         if self._write_again is None:
             self._changed(why)
             self._write_again = asyncio.get_running_loop().call_later(FULL_S, self._writes)
+
+    def _on_odd(self, why: str) -> None:
+        """It is no outage, since other questions are answered; but each worker counts alone what this one was about.
+        While the connection is prepared it is one, and told as that."""
+        kind = _NAMES.sub("", why)[:KIND_CHARS]
+        if self._wire is not None and kind not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(kind)
+            log.warning(
+                "the shared store (redis) refuses a question: %s. Requests go on, with what each worker knows itself. "
+                "Has another program written under [shared] prefix, or is the server older than Redis 5?", why,
+            )  # fmt: skip
 
     def _writes(self) -> None:
         self._write_again = None

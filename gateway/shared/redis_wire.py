@@ -95,15 +95,16 @@ class Reader:
 
 class Wire(asyncio.Protocol):
     """One connection. on_lost: is called once, with the reason. on_full: with the reason, whenever the server
-    takes nothing (TAKES_NOTHING)."""
+    takes nothing (TAKES_NOTHING). on_odd: whenever it answers with another error, or with what cannot be read."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, patience_s: float, on_lost: Callable[[Wire, str], None],
-        on_full: Callable[[str], None],
+        on_full: Callable[[str], None], on_odd: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._loop = loop
         self._on_lost = on_lost
         self._on_full = on_full
+        self._on_odd = on_odd
         self._reader = Reader()
         self._writer: asyncio.StreamWriter | None = None  # kept, since it warns of its end where it is not closed
         self._transport: asyncio.WriteTransport | None = None
@@ -168,8 +169,15 @@ class Wire(asyncio.Protocol):
                     return
                 if reply.code in TAKES_NOTHING:
                     self._on_full(str(reply))
+                else:
+                    self._on_odd(str(reply))
             elif not answer.done():
-                answer.set_result(read(reply))
+                try:
+                    answer.set_result(read(reply))
+                except (ValueError, TypeError, LookupError, AttributeError) as error:
+                    # Somebody else has written under that name. Who has asked would wait for ever.
+                    fail(answer, Away(f"what the server has cannot be read: {error}"), otherwise)
+                    self._on_odd(f"what it has cannot be read: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._over(f"the connection is lost: {exc}" if exc else "the server has closed the connection")

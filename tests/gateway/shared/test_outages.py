@@ -119,7 +119,11 @@ FULL = [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")]
 @pytest.mark.gen_test
 @pytest.mark.parametrize(("setting", "full", "roomy"), FULL)
 async def test_a_server_that_takes_nothing_more_is_one_outage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, setting: str, full: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    setting: str,
+    full: str,
     roomy: str,
 ) -> None:
     """Requests would be counted by each worker alone, and nobody be told. What it has can still be read."""
@@ -244,7 +248,7 @@ async def test_a_full_disk_that_can_still_be_read_is_one_outage(
         db.execute("PRAGMA max_page_count = 1")  # as many as there are
         return lock, db
 
-    shared = Shared("", "t", tmp_path / "shared.sqlite3")
+    shared = Shared("", "t", tmp_path / "shared.sqlite3", PATIENT_S)
     await shared.start()
     monkeypatch.setattr(sqlite_store, "_opened", on_a_full_disk)
     for _ in range(20):
@@ -294,3 +298,29 @@ def test_outages_are_logged_once_each(caplog: pytest.LogCaptureFixture) -> None:
         "the shared store (redis) is away", "the shared store (redis) is back af",
     ]  # fmt: skip
     assert shared.state()["outages"] == 2 and shared.state()["away"] == ""
+
+
+@redis_server.needed
+@pytest.mark.gen_test
+async def test_what_somebody_else_has_written_is_told_and_holds_nobody_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another program has the same prefix, or an old server refuses scripts: each worker counted alone, unsaid."""
+    with redis_server.running(tmp_path) as server:
+        shared = Shared(server.url, "t", None, PATIENT_S)
+        await shared.start()
+        for words in (("SET", "{t}:quota:client:x:requests", "junk"), ("LPUSH", "{t}:k", "1"),
+                      ("HSET", "{t}:totals", "name", "junk")):  # fmt: skip
+            assert not server.call(*words).startswith("-")
+        one = quota(shared, 6000)
+        for _ in range(5):
+            assert await taken(one) == 0.0 and shared.fallbacks
+            with pytest.raises(Away, match="WRONGTYPE"):
+                await shared.store.get("k")
+            with pytest.raises(Away, match="cannot be read"):
+                await asyncio.wait_for(shared.store.totals("totals"), 5)
+        assert (shared.away, shared.outages) == ("", 0)
+        assert await shared.store.put("other", b"1", 60.0)
+        shared.stop()
+    said = [record.getMessage() for record in caplog.records if "refuses a question" in record.getMessage()]
+    assert len(said) == 3 and any("WRONGTYPE" in line for line in said)
