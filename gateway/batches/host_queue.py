@@ -11,6 +11,7 @@ import fcntl
 import heapq
 import itertools
 import logging
+import math
 import os
 import time
 from collections import deque
@@ -55,10 +56,10 @@ class HostQueue:
         self._batches: dict[str, Batch] = {}  # those that have not ended
         self._seen: dict[str, int] = {}  # the last number of each batch that was taken from the file
         self._ready: deque[Work] = deque()
-        self._later: list[tuple[float, int, Work]] = []  # (when, a number, the request)
+        self._later: list[tuple[float, int, Work]] = []  # (when by the monotonic clock, a number, the request)
         self._numbers = itertools.count()
         self._claimed: set[tuple[str, int]] = set()
-        self._cleaned = 0.0
+        self._cleaned = -math.inf  # by the monotonic clock, too: that of the day may be set back by hours
         self.trouble = ""
         self._failed = 0.0
 
@@ -129,7 +130,7 @@ class HostQueue:
     async def claim(self, running: int, most: int) -> Work | None:
         if running >= most or not self._may_run():
             return None
-        if self._later and self._later[0][0] <= self._unix():
+        if self._later and self._later[0][0] <= time.monotonic():
             work = heapq.heappop(self._later)[2]
         elif self._ready or await self._refill(most):
             work = self._ready.popleft()
@@ -186,7 +187,7 @@ class HostQueue:
     async def postpone(self, work: Work, wait_s: float) -> None:
         self._claimed.discard((work.batch, work.nth))
         later = work._replace(tries=work.tries + 1)
-        heapq.heappush(self._later, (self._unix() + wait_s, next(self._numbers), later))
+        heapq.heappush(self._later, (time.monotonic() + wait_s, next(self._numbers), later))
 
     async def tend(self, keep_s: float) -> list[Progress]:
         if not self._may_run():
@@ -195,8 +196,8 @@ class HostQueue:
         self._batches = {batch.id: batch for batch in found}
         told = [each for batch in found if (each := await self._progress(batch, now)) is not None]
         await self._do(self._store.tidy)
-        if now - self._cleaned > CLEAN_EVERY_S:
-            self._cleaned = now
+        if time.monotonic() - self._cleaned > CLEAN_EVERY_S:
+            self._cleaned = time.monotonic()
             await self._do(self._store.forget, now - keep_s, now)
         return told
 

@@ -229,6 +229,23 @@ async def test_cancelled_what_runs_is_finished_and_the_rest_is_not(queues: Queue
 
 
 @pytest.mark.gen_test
+async def test_a_clock_that_is_set_back_keeps_no_request_waiting(tmp_path: Path) -> None:
+    """It waits for some milliseconds, and not until that time of the day comes again."""
+    queue, hour_s = HostQueue(tmp_path / "batches.sqlite3"), 0.0
+    queue._unix = lambda: time.time() - hour_s
+    await queue.add(batch("b1", 1), requests(1))
+    (work,) = await claimed(queue, 1)
+    await queue.postpone(work, 0.01)
+    hour_s = 3600.0
+    for _ in range(1000):
+        if (again := await queue.claim(0, 1)) is not None:
+            break
+        await asyncio.sleep(0.005)
+    assert again is not None and (again.nth, again.tries) == (work.nth, work.tries + 1)
+    queue.close()
+
+
+@pytest.mark.gen_test
 async def test_a_batch_expires(queues: Queues) -> None:
     async with queues() as (queue,):
         await queue.add(batch("b1", 3), requests(3))
