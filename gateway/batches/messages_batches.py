@@ -55,7 +55,7 @@ async def _create(asked: Asked, id: str) -> Said:
     about = {"headers": common.kept_headers(asked.headers, "anthropic-"), "query": asked.query, common.BYTES: size}
     batch = Batch(
         common.new_id(ID), MESSAGES.name, asked.owner, asked.client, asked.now, asked.now + LASTS_S, None, None,
-        len(requests), wire.dumps_text(about),
+        len(requests), wire.dumps(about).decode(),
     )  # fmt: skip
     async with asked.room("batches", size) as queue:
         await queue.add(batch, rows)

@@ -69,7 +69,7 @@ async def _create(asked: Asked, id: str) -> Said:
         raise BadRequest(f"endpoint: one of {', '.join(ENDPOINTS)} is needed", "endpoint")
     if said.get("completion_window") != "24h":
         raise BadRequest("completion_window: it is 24h", "completion_window")
-    file = await _owned_file(asked, str(file_id))
+    file = await _owned_file(asked, wire.whole_characters(str(file_id)))
     content = await asked.queue.content(file.id)
     requests: list[tuple[str, bytes]] = await common.beside(functools.partial(requests_of, endpoint=endpoint), content)
     size = sum(len(request) for _, request in requests)
@@ -77,7 +77,7 @@ async def _create(asked: Asked, id: str) -> Said:
              "headers": common.kept_headers(asked.headers, "openai-"), common.BYTES: size}  # fmt: skip
     batch = Batch(
         common.new_id(ID), FORM, asked.owner, asked.client, asked.now, asked.now + LASTS_S, None, None,
-        len(requests), wire.dumps_text(about),
+        len(requests), wire.dumps(about).decode(),
     )  # fmt: skip
     async with asked.room("batches", size) as queue:
         await queue.add(batch, requests)
@@ -96,7 +96,8 @@ def requests_of(content: bytes, endpoint: str) -> list[tuple[str, bytes]]:
         except ValueError:
             raise BadRequest(f"line {nth} of the file is no JSON", "input_file_id") from None
         name, body = (row.get("custom_id"), row.get("body")) if isinstance(row, dict) else (None, None)
-        if not isinstance(name, str) or not name or name in found:
+        name = wire.whole_characters(name) if isinstance(name, str) else ""
+        if not name or name in found:
             raise BadRequest(f"line {nth}: a custom_id is needed that no other line has", "input_file_id")
         if row.get("method", "POST") != "POST" or row.get("url") != endpoint:
             raise BadRequest(f"line {nth}: method POST and url {endpoint} are needed", "input_file_id")

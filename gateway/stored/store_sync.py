@@ -8,6 +8,7 @@ response that an upstream keeps, because no other client may build on it. A dele
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
@@ -18,6 +19,7 @@ from operate.owner_store import Place
 
 FIND, FORGET = "/responses/find", "/responses/forget"
 MAX_IDS = 200  # how many responses are asked for at once; further ones are not found
+_ID = re.compile(r"[!-+\--~]{1,200}")  # as upstreams and the proxy give them. Nobody has to be asked about any other
 
 
 def register(worker_rpc: WorkerRpc, memory: ResponseStore) -> None:
@@ -33,7 +35,7 @@ def unknown(worker_rpc: WorkerRpc, memory: ResponseStore, owners: Iterable[str],
     owners = list(owners)
     lacking = [
         id for id in dict.fromkeys(ids)
-        if memory.place(id) is None and not any(memory.find(owner, id) for owner in owners)
+        if _ID.fullmatch(id) and memory.place(id) is None and not any(memory.find(owner, id) for owner in owners)
     ]  # fmt: skip
     return lacking[:MAX_IDS]
 

@@ -150,3 +150,18 @@ def test_a_file_that_is_no_batch_is_refused(tmp_path: Path, content: bytes) -> N
         with pytest.raises(openai.NotFoundError):
             client.batches.create(input_file_id="file-pxnone", endpoint=URL, completion_window="24h")
         assert house.post("/v1/files", {"a": 1})[0] == 415
+
+
+def test_half_a_character_in_what_is_kept_is_no_fault_of_the_proxy(tmp_path: Path) -> None:
+    """No database takes it. It is U+FFFD, as in all that the proxy writes."""
+    half = "a\ud83d"
+    with Upstream(echo) as up, house_of(up.url, tmp_path) as house, sdk(house) as client:
+        line = json.dumps(json.loads(lines(1)) | {"custom_id": half}).encode()
+        file = client.files.create(file=("in.jsonl", line), purpose="batch")
+        asked = {"input_file_id": file.id, "endpoint": URL, "completion_window": "24h", "metadata": {half: half}}
+        alice = {"Authorization": "Bearer alice-key-0123456789"}
+        status, _, body = house.post("/v1/batches", asked, alice)
+        assert status == 200 and json.loads(body)["metadata"] == {"a\ufffd": "a\ufffd"}
+        output = client.files.content(ended(client, json.loads(body)["id"]).output_file_id).read()
+        assert json.loads(output)["custom_id"] == "a\ufffd"
+        assert house.post("/v1/batches", asked | {"input_file_id": half}, alice)[0] == 404

@@ -164,6 +164,26 @@ def test_ids_that_nobody_would_make(tmp_path: Path) -> None:
     assert len(held.find(odd)) == 4
 
 
+HALF = "file-\ud83d"  # half an emoji: no upstream and no proxy gives such an id
+
+
+@pytest.mark.parametrize(("path", "body"), [
+    ("/v1/responses", {"input": "x", "previous_response_id": HALF}),
+    ("/v1/responses", {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": HALF}]}]}),
+    ("/v1/chat/completions", {"messages": [
+        {"role": "user", "content": [{"type": "file", "file": {"file_id": HALF}}]}]}),
+    ("/v1/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": [
+        {"type": "document", "source": {"type": "file", "file_id": HALF}}]}]}),
+    ("/v1/responses", {"input": "x", "previous_response_id": "r" * 201}),
+])  # fmt: skip
+def test_an_id_that_nobody_can_have_given_is_nobodys(tmp_path: Path, path: str, body: dict[str, Any]) -> None:
+    """No database and no other worker can be asked about it."""
+    with Upstream(Keeper()) as up, House(settings(up.url), folder=tmp_path) as house:
+        status, _, said = house.post(path, {"model": "m", **body}, ALICE)
+        assert status in (400, 404), said
+        assert not up.requests
+
+
 def test_what_is_not_on_disk_yet_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failing disk takes it later; memory is bounded meanwhile."""
     monkeypatch.setattr(owners, "SOON_S", 0.0)
