@@ -114,15 +114,14 @@ class _Cleaner:
             found = None if ref in path else self._at(ref)
             path = (*path, ref)
             schema = (found or {"type": "object"}) | beside
+        layers = [schema]
         for part in _list(schema.get("allOf")):
             self._pieces += 1
             if not isinstance(part, dict) or self._pieces > MAX_PIECES or len(path) > MAX_DEPTH:
                 continue
             part, path = self._resolved(part, path)
-            both = dict_in(part, "properties") | dict_in(schema, "properties")
-            needed = [*_list(schema.get("required")), *_list(part.get("required"))]
-            schema = part | schema | ({"properties": both} if both else {}) | ({"required": needed} if needed else {})
-        return schema, path
+            layers.append(part)
+        return _merged(layers) if len(layers) > 1 else schema, path
 
     def _at(self, ref: str) -> Schema | None:
         found: Any = self._root
@@ -148,6 +147,17 @@ class _Cleaner:
         if isinstance(about, str) and about:
             out = [each | {"description": _joined(about, each.get("description"))} for each in out]
         return out
+
+
+def _merged(layers: list[Schema]) -> Schema:
+    """Returns all of them in one, at once, since each copy may be large. What the first ones say counts."""
+    out: Schema = {}
+    properties: Schema = {}
+    for layer in reversed(layers):
+        out.update(layer)
+        properties.update(dict_in(layer, "properties"))
+    needed = [name for layer in layers for name in _list(layer.get("required"))]
+    return out | ({"properties": properties} if properties else {}) | ({"required": needed} if needed else {})
 
 
 def _options(schema: Schema) -> tuple[list[Any], bool]:

@@ -8,6 +8,7 @@ from typing import Any
 from translate.schemas.places import Schema, changed, dict_in, found_at, list_in, pieces
 
 MAX_PLACED = 2_000  # pieces that take the places of references: these can unfold into more than any memory holds
+AT_ONCE = 100  # properties that are copied in the time of one such piece
 
 
 def closed_over(schema: Schema) -> Schema:
@@ -65,6 +66,7 @@ class _Placing:
                 return piece, path
             if "allOf" in piece:
                 piece, path, is_merged = self._all_merged(piece, path)
+                self._placed += len(dict_in(piece, "properties")) // AT_ONCE
                 if not is_merged:
                     return piece, path
                 continue
@@ -78,27 +80,38 @@ class _Placing:
 
     def _all_merged(self, piece: Schema, path: tuple[str, ...]) -> tuple[Schema, tuple[str, ...], bool]:
         """Merges the parts of allOf into the piece. Returns False, and leaves allOf, where one of them refers to
-        nothing or leads in a circle."""
+        nothing or leads in a circle, or there are too many."""
         parts = [part for part in list_in(piece, "allOf") if isinstance(part, dict)]
         piece = {key: value for key, value in piece.items() if key != "allOf"}
+        layers: list[Schema] = []
         for part in parts:
-            if "$ref" in part and ("$ref" in piece or len(parts) > 1 or piece):
+            if "$ref" in part and (len(parts) > 1 or piece):
+                self._placed += 1
                 found, ref = found_at(self._root, part["$ref"]), part["$ref"]
-                if found is None or ref in path:
-                    return piece | {"allOf": parts}, path, False
+                if found is None or ref in path or self._placed > MAX_PLACED:
+                    return _merged(layers, piece) | {"allOf": parts}, path, False
                 path = (*path, ref)
                 part = found | {key: value for key, value in part.items() if key != "$ref"}
-            piece = _merged(part, piece)
-        return piece, path, True
+            layers.append(part)
+        return _merged(layers, piece), path, True
 
 
-def _merged(part: Schema, piece: Schema) -> Schema:
-    both = dict_in(part, "properties") | dict_in(piece, "properties")
-    out = part | piece | ({"properties": both} if both else {})
-    if required := list(dict.fromkeys([*list_in(part, "required"), *list_in(piece, "required")])):
-        out["required"] = required
-    if "allOf" in part:
-        out["allOf"] = part["allOf"]
+def _merged(parts: list[Schema], piece: Schema) -> Schema:
+    """Merges all parts at once, since each copy may be large. The piece's own words count, then the first part's."""
+    out: Schema = {}
+    properties: Schema = {}
+    required: dict[Any, None] = {}
+    for each in [*reversed(parts), piece]:
+        out.update(each)
+        properties.update(dict_in(each, "properties"))
+        required.update(dict.fromkeys(list_in(each, "required")))
+    out.pop("allOf", None)
+    if properties:
+        out["properties"] = properties
+    if required:
+        out["required"] = list(required)
+    if inner := [each for part in parts for each in list_in(part, "allOf")]:
+        out["allOf"] = inner
     return out
 
 

@@ -93,17 +93,19 @@ class _Root:
             beside = {key: value for key, value in schema.items() if key != "$ref"}
             found = None if ref in path else found_at(self._schema, ref)
             path = (*path, ref)
-            schema = _both(found or {}, beside)
+            schema = _all_of([found or {}, beside])
         parts = list_in(schema, "allOf")
         if "allOf" in schema:
             schema = {key: value for key, value in schema.items() if key != "allOf"}
+        held = [schema]
         for part in parts:
             self._merged += 1
             if self._merged > MAX_MERGED:
                 self.notes["allOf"] = parts
-            elif isinstance(part, dict):
-                schema = _both(self.flat(part, path), schema)
-        return schema
+                break
+            if isinstance(part, dict):
+                held.append(self.flat(part, path))
+        return _all_of(held[::-1]) if len(held) > 1 else schema
 
     def merged(self, schema: Schema) -> Schema | None:
         """Returns one object for a choice among objects; None if none of them is an object."""
@@ -133,24 +135,29 @@ class _Root:
         return flat if _is_object(flat) else None
 
 
-def _both(part: Schema, schema: Schema) -> Schema:
-    """Returns what holds if both hold: `schema`'s own words, with the properties and requirements of both."""
-    out = part | schema
-    first, second = dict_in(part, "properties"), dict_in(schema, "properties")
-    if first or second:
-        both = [name for name in first if name in second and first[name] != second[name]]
-        same = {name: {"allOf": [*_parts(first[name]), *_parts(second[name])]} for name in both}
-        out["properties"] = first | second | same
-    if "required" in part and "required" in schema:
-        out["required"] = list(dict.fromkeys([*list_in(part, "required"), *list_in(schema, "required")]))
-    if "additionalProperties" in part and "properties" in schema and part["additionalProperties"] is False:
-        if "additionalProperties" not in schema and set(second) - set(first):
-            del out["additionalProperties"]  # the part that is closed does not know the properties of the others
+def _all_of(pieces: list[Schema]) -> Schema:
+    """Returns what holds if all of them hold: the last one's own words, with the properties and requirements of all.
+    They are merged at once, since each copy may be large."""
+    out: Schema = {}
+    properties: Schema = {}
+    for piece in pieces:
+        own = dict_in(piece, "properties")
+        if out.get("additionalProperties") is False and "properties" in piece and "additionalProperties" not in piece:
+            if any(name not in properties for name in own):
+                del out["additionalProperties"]  # what is closed does not know the properties of the others
+        for name, value in own.items():
+            known = properties.get(name, value)
+            properties[name] = value if known == value else {"allOf": [*_parts(known), *_parts(value)]}
+        out.update(piece)
+    if properties:
+        out["properties"] = properties
+    if len(required := [list_in(piece, "required") for piece in pieces if "required" in piece]) > 1:
+        out["required"] = list(dict.fromkeys(name for names in required for name in names))
     for key in ("$defs", "definitions"):
-        if key in part and key in schema:
-            out[key] = dict_in(part, key) | dict_in(schema, key)
-    if "allOf" in part or "allOf" in schema:
-        out["allOf"] = [*list_in(part, "allOf"), *list_in(schema, "allOf")]
+        if len(named := [dict_in(piece, key) for piece in pieces if key in piece]) > 1:
+            out[key] = {name: value for definitions in named for name, value in definitions.items()}
+    if "allOf" in out:
+        out["allOf"] = [part for piece in pieces for part in list_in(piece, "allOf")]
     return out
 
 
