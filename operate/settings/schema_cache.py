@@ -23,7 +23,8 @@ CACHE = {
         list_types.names(what="model names or patterns"),
         "",
         "The models of which requests that are equal and on their way at the same time become one upstream request. "
-        "A request that comes late gets what the stream has brought, and then the rest. Empty = none.",
+        "Only requests with one right answer count, as in models, or all of them if always names the model. A request "
+        "that comes late gets what the stream has brought, and then the rest. Empty = none.",
     ),
     "seconds": Key(value_types.seconds(1, 365 * DAY), "3600", "How long a reply is kept."),
     "mb": Key(
