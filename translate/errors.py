@@ -58,11 +58,12 @@ _EVENTS = re.compile(rb"\s*(?:data|event|id|retry)?:")  # how a stream of events
 _MESSAGE_KEYS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg")
 _SAID = re.compile(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
 
-# How services say that an account has no credit. The status may be 400 (Anthropic), 429 (OpenAI), 402 or 403.
+# How services say that an account has no credit, or is closed. The status may be 400 (Anthropic, Groq, Google), 429
+# (OpenAI), 402 or 403.
 _NO_CREDIT_CODES = frozenset({
     "billing_error", "insufficient_quota", "insufficient_balance", "insufficient_credits", "insufficient_user_quota",
     "exceeded_current_quota_error", "billing_not_active", "billing_hard_limit_reached", "credits_exhausted",
-    "arrearage",
+    "arrearage", "organization_restricted",
 })  # fmt: skip
 _NO_CREDIT = re.compile(
     r"credit balance is too low|insufficient[ _-](?:account )?(?:credits?|balance|funds|quota)|(?:out of|no) credits\b"
@@ -70,7 +71,8 @@ _NO_CREDIT = re.compile(
     r"|credits? (?:limit )?(?:is |are |has been |have been )?(?:exceeded|exhausted|depleted|used up)"
     r"|exceeded your (?:current quota, please check your plan|monthly .{0,20}credits)"
     r"|(?:spending|spend|billing(?: hard)?) limit|api usage limits|arrearage|account .{0,30}(?:not active|in arrears"
-    r"|in good standing)|exceeded_current_quota|please (?:recharge|top up)|payment required",
+    r"|in good standing)|exceeded_current_quota|please (?:recharge|top up)|payment required"
+    r"|organization has been (?:disabled|restricted)|enable billing on your project|user location is not supported",
     re.I,
 )
 _SOON = re.compile(r"retry in|try again in|per (?:second|minute|day)", re.I)  # a limit that passes has the same words

@@ -30,6 +30,7 @@ def first_gets(refusal: Answer) -> Any:
     "refusal",
     [
         error(400, CREDIT, type="invalid_request_error"),
+        error(400, "This organization has been disabled.", type="invalid_request_error"),
         error(402, "Insufficient Balance"),
         error(429, "You exceeded your current quota, please check your plan and billing details.",
               type="insufficient_quota", code="insufficient_quota"),
@@ -72,6 +73,10 @@ def test_a_client_cannot_lay_a_key_to_rest_by_its_own_words() -> None:
         (400, "You have reached your specified API usage limits.", "billing"),
         (429, "Insufficient balance or no resource package. Please recharge.", "billing"),
         (400, "Access denied, please make sure your account is in good standing. Arrearage", "billing"),
+        (400, "This organization has been disabled.", "billing"),
+        (400, "Organization has been restricted. Please reach out to support.", "billing"),
+        (400, "The free tier is not available in your country. Please enable billing on your project.", "billing"),
+        (400, "User location is not supported for the API use.", "billing"),
         (429, "You exceeded your current quota, please check your plan and billing details. Please retry in 23.5s.",
          "rate_limit"),
         (429, "Rate limit reached for requests per minute", "rate_limit"),
