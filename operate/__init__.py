@@ -2,7 +2,8 @@
 
 settings/, logs/          have their own first pages
 place, version            where the program is installed, and which version it is; extras: optional packages
-supervisor                starts the workers; privileges, memory, terminal, systemd, steady_clock: the process and its system
+supervisor                starts the workers; privileges, memory, terminal, systemd: the process and its system
+steady_clock              seconds since the machine's start, which nobody sets
 listening, tls, handover  the sockets; handover: to another process
 metric_families, metrics  the table of metrics, and the counts; exposition: the page
 SQLite files              usage_store, batch_store and owner_store; sqlite_file is how all of them are opened
