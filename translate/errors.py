@@ -48,7 +48,22 @@ _BY_TYPE = {row[1]: kind for kind, row in reversed(KINDS.items())} | {
     "service_unavailable_error": "overloaded",
     "invalid_api_key": "authentication",
     "model_not_found": "not_found",
+    "server_is_overloaded": "overloaded",
+    "slow_down": "overloaded",
+    "vector_store_timeout": "timeout",
 }
+
+# What else a failed Responses response may give as its only reason: the request cannot succeed as it is.
+_BY_TYPE |= dict.fromkeys(
+    (
+        "invalid_prompt", "data_residency_mismatch", "bio_policy", "cyber_policy", "misalignment_policy_violation",
+        "invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url", "image_too_large",
+        "image_too_small", "image_parse_error", "image_content_policy_violation", "invalid_image_mode",
+        "image_file_too_large", "unsupported_image_media_type", "empty_image_file", "failed_to_download_image",
+        "image_file_not_found",
+    ),
+    "invalid_request",
+)  # fmt: skip
 
 
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")

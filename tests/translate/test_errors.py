@@ -6,9 +6,10 @@ Tables: a body and its status -> kind, status, message, param, code; an error ->
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from openai.types.responses import ResponseError
 
 from translate import dialects, errors
 from translate.errors import ApiError, BadReply, BadRequest
@@ -100,6 +101,20 @@ def test_what_upstreams_send(status: int, body: Any, want: tuple[Any, ...]) -> N
     assert error is not None
     assert (error.kind, error.status, error.message, error.param, error.code) == want
     assert str(error) == error.message and error.retry_after is None
+
+
+_RESPONSE_CODES = [*get_args(ResponseError.model_fields["code"].annotation), "slow_down", "server_is_overloaded",
+                   "context_length_exceeded", "insufficient_quota", "cyber_policy"]  # fmt: skip
+_PASSING = {"server_error": "api", "rate_limit_exceeded": "rate_limit", "vector_store_timeout": "timeout",
+            "slow_down": "overloaded", "server_is_overloaded": "overloaded", "insufficient_quota": "billing",
+            "context_length_exceeded": "context_overflow"}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", _RESPONSE_CODES)
+def test_a_failed_responses_code_alone_says_whether_asking_again_helps(code: str) -> None:
+    error = errors.of_object({"error": {"code": code, "message": "no"}})
+    assert error is not None
+    assert error.kind == _PASSING.get(code, "invalid_request")
 
 
 @pytest.mark.parametrize(
