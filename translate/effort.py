@@ -17,6 +17,16 @@ _NO_EFFORT = re.compile(r"gpt-(3|4)|chatgpt-4|gpt-5-chat|mistral|codestral|devst
 _VERBOSITY = re.compile(r"gpt-([5-9]|\d\d)", re.I)
 _XHIGH = re.compile(r"gpt-(5\.[1-9]|[6-9])", re.I)
 
+# The efforts that vendors list for some of their models; their other models refuse the field, or ignore it.
+_KNOWN = (
+    (re.compile(r"grok-4\.3", re.I), "none low medium high"),
+    (re.compile(r"grok-4\.5", re.I), "low medium high"),
+    (re.compile(r"grok-(4\.[6-9]|[5-9])", re.I), "low medium high xhigh"),
+    (re.compile(r"grok-3-mini", re.I), "low high"),
+    (re.compile(r"kimi-k[3-9]", re.I), "low high max"),
+    (re.compile(r"glm-(5\.[2-9]|[6-9])", re.I), "low high max"),
+)
+
 
 def said(word: str) -> str:
     """Returns an effort that a client names, "" for one that leaves it to the model: Groq's "default"."""
@@ -25,7 +35,14 @@ def said(word: str) -> str:
 
 def may_reason(model: str, may: str = "auto") -> bool:
     """Tells whether the model reasons, as far as its name tells. may: as in chat_effort."""
-    return may == "true" or (may == "auto" and _NO_EFFORT.search(model) is None)
+    return may == "true" or bool(listed(model, may)) or (may == "auto" and _NO_EFFORT.search(model) is None)
+
+
+def listed(model: str, may: str) -> list[str]:
+    """Returns the efforts that are listed for the model: by the policy, or by its vendor if the policy says so."""
+    if may == "known":
+        return next((words.split() for family, words in _KNOWN if family.search(model)), [])
+    return [] if may in ("auto", "true", "false") else may.split(", ")
 
 
 def has_verbosity(model: str) -> bool:
@@ -56,10 +73,13 @@ def chat_effort(effort: str, model: str, may: str = "auto") -> str:
     """Returns the reasoning_effort to send a Chat upstream for `model`; "" means none should be sent.
 
     Compatible servers know low, medium and high; minimal and xhigh belong to some of OpenAI's own models. may: "true"
-    or "false" where the upstream's policy knows better than the model's name.
+    or "false" where the upstream's policy knows better than the model's name, "known" for what vendors list, else
+    the words themselves.
     """
     if not effort or not may_reason(model, may):
         return ""
+    if words := listed(model, may):
+        return _nearest(effort, words)
     gpt = "gpt-" in model
     if effort in ("xhigh", "max"):
         return "xhigh" if _XHIGH.search(model) else "high"
@@ -68,3 +88,11 @@ def chat_effort(effort: str, model: str, may: str = "auto") -> str:
     if effort == "none":
         return "none" if _XHIGH.search(model) else ""
     return effort
+
+
+def _nearest(effort: str, words: list[str]) -> str:
+    """Returns the word itself, else the least that is more, else the most there is. Nothing stands for "none"."""
+    if effort in words or effort == "none":
+        return effort if effort in words else ""
+    degrees = sorted((budget_of(word), word) for word in words if word != "none")
+    return next((word for degree, word in degrees if degree >= budget_of(effort)), degrees[-1][1] if degrees else "")

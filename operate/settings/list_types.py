@@ -194,3 +194,16 @@ def name_map() -> Kind:
         return json.dumps(dict(value), ensure_ascii=False) if value else ""
 
     return Kind('a JSON object such as {"gpt-4": "claude-sonnet-5-5"}, or empty', parse, show, lines=True)
+
+
+def efforts() -> Kind:
+    """A str: one of a few words, or the efforts that an upstream takes."""
+    known = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+    def parse(text: str) -> str:
+        found = split(text.lower())
+        if found in (["auto"], ["true"], ["false"], ["known"]) or (found and set(found) <= set(known)):
+            return ", ".join(found)
+        raise ValueError
+
+    return Kind(f"one of auto, true, false, known, or several of {', '.join(known)}, separated by commas", parse)

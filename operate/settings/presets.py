@@ -27,7 +27,8 @@ PRESETS: dict[str, dict[str, str]] = {
     "deepseek": _CHAT | {
         "base_url": "https://api.deepseek.com",
         "reasoning_history": "tool_calls",
-        "reasoning_effort": "true",
+        "reasoning_effort": "low, high, max",
+        "thinking_switch": "thinking",
         "images": "false",
         "max_stops": "16",
     },
@@ -36,7 +37,8 @@ PRESETS: dict[str, dict[str, str]] = {
         "base_url": "https://openrouter.ai/api/v1",
         "reasoning": "reasoning",
         "reasoning_history": "true",
-        "reasoning_effort": "true",
+        "reasoning_effort": "none, minimal, low, medium, high, xhigh",
+        "thinking_switch": "reasoning",
     },
     "groq": _CHAT | {
         "base_url": "https://api.groq.com/openai/v1",
@@ -64,11 +66,11 @@ PRESETS: dict[str, dict[str, str]] = {
         "protocol": "gemini",
         "base_url": "https://generativelanguage.googleapis.com/v1beta",
     },
-    # Most of its models reason, but answer 400 when a request says how hard.
+    # Some of its models that reason answer 400 when a request says how hard.
     "xai": _CHAT | {
         "base_url": "https://api.x.ai/v1",
         "max_tokens_field": "max_completion_tokens",
-        "reasoning_effort": "false",
+        "reasoning_effort": "known",
     },
     # base_url is https://RESOURCE.openai.azure.com/openai/v1, or the same without /openai/v1 if api_version is set.
     "azure": {
@@ -77,18 +79,24 @@ PRESETS: dict[str, dict[str, str]] = {
         "max_tokens_field": "max_completion_tokens",
         "developer_role": "true",
     },
+    # Models that do not think answer 400 to each effort but none.
     "ollama": _LOCAL | {
         "base_url": "http://127.0.0.1:11434",
         "reasoning": "reasoning",
-        "reasoning_effort": "false",
+        "reasoning_effort": "none",
         "tool_schema": "grammar",
     },
-    "vllm": _LOCAL | {"base_url": "http://127.0.0.1:8000", "tool_schema": "grammar"},
+    "vllm": _LOCAL | {
+        "base_url": "http://127.0.0.1:8000",
+        "thinking_switch": "chat_template_kwargs",
+        "tool_schema": "grammar",
+    },
     # It accepts requests that it should refuse, and its Responses streams have a form of their own. It follows the
     # schema of a reply only by Chat.
     "llamacpp": _LOCAL | {
         "base_url": "http://127.0.0.1:8080",
         "rebuild": "true",
+        "thinking_switch": "chat_template_kwargs",
         "output_schema": "chat",
         "tool_schema": "grammar",
     },
@@ -102,13 +110,15 @@ PRESETS: dict[str, dict[str, str]] = {
     "moonshot": _CHAT | {
         "base_url": "https://api.moonshot.ai/v1",
         "reasoning_history": "tool_calls",
-        "reasoning_effort": "false",
+        "reasoning_effort": "known",
+        "thinking_switch": "thinking",
     },
     # It takes one stop sequence.
     "zai": _CHAT | {
         "base_url": "https://api.z.ai/api/paas/v4",
         "reasoning_history": "tool_calls",
-        "reasoning_effort": "false",
+        "reasoning_effort": "known",
+        "thinking_switch": "thinking",
         "max_stops": "1",
     },
     "fireworks": _CHAT | {"base_url": "https://api.fireworks.ai/inference/v1"},

@@ -221,10 +221,15 @@ UPSTREAM = {
         "take it out of the reply again. auto: only if the model has a price, or tokens_per_minute is set.",
     ),
     "reasoning_effort": Key(
-        value_types.choice("auto", "true", "false"),
+        list_types.efforts(),
         "auto",
-        "Whether it may be told how hard to think. auto: yes, unless the model's name is one of those known to "
-        "refuse it.",
+        "Whether it may be told how hard to think, or the words that it takes. auto: yes, unless the model's name is "
+        "one of those known to refuse it. known: only models whose vendor is known to list words.",
+    ),
+    "thinking_switch": Key(
+        value_types.choice("none", "thinking", "enable_thinking", "chat_template_kwargs", "reasoning"),
+        "none",
+        "Chat: its field for whether to think at all.",
     ),
     "max_stops": Key(
         value_types.whole(0, 1000), "4", "Chat: how many stop sequences it takes. Further ones are dropped."

@@ -85,6 +85,7 @@ class Upstream:
     stream_options: bool
     ask_usage: str
     reasoning_effort: str
+    thinking_switch: str
     max_stops: int
     call_ids: bool
     prompt_cache_key: str

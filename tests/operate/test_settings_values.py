@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operate.settings.environment import expand
-from operate.settings.errors import did_you_mean, shown
+from operate.settings.errors import SettingsError, did_you_mean, shown
 from operate.settings.inifile import read_ini
 from operate.settings.load import Upstream, read
+from operate.settings.schema_upstream import UPSTREAM
 from operate.settings.upstreams import split_version
+from translate import effort
+from translate.chat import thinking_switch
 
 
 def upstream(lines: str, **environ: str) -> Upstream:
@@ -234,3 +237,27 @@ def test_counting_tokens_goes_with_the_messages_protocol() -> None:
             upstream("protocol = chat\nbase_url = http://h\ncount_tokens = true")
         except Exception as error:
             raise ValueError(str(error)) from error
+
+
+# Efforts
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("Known", "known"), ("true", "true"), ("low, HIGH,max", "low, high, max"), ("none", "none")],
+)
+def test_efforts(text: str, value: str) -> None:
+    assert upstream(f"protocol = chat\nbase_url = http://a\nreasoning_effort = {text}").reasoning_effort == value
+
+
+def test_the_words_of_settings_are_the_translators() -> None:
+    words = ", ".join(effort.BUDGETS)
+    given = upstream(f"protocol = chat\nbase_url = http://a\nreasoning_effort = {words}")
+    assert given.reasoning_effort == words
+    assert UPSTREAM["thinking_switch"].kind.brief == ", ".join(("none", *thinking_switch.FIELDS))
+
+
+@pytest.mark.parametrize("text", ["loud", "auto, low", "low, true"])
+def test_what_is_no_effort(text: str) -> None:
+    with pytest.raises(SettingsError, match="reasoning_effort"):
+        upstream(f"protocol = chat\nbase_url = http://a\nreasoning_effort = {text}")

@@ -12,9 +12,10 @@ from typing import Any
 
 from translate import affinity, effort, json_mode, leftovers, websearch
 from translate.bridge import Bridged
+from translate.chat import thinking_switch
 from translate.chat.encode_messages import messages
 from translate.chat.encode_parts import Body
-from translate.conversation import Conversation, OutputFormat, Tool, ToolChoice
+from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
 from translate.encode_context import Draft
 from translate.target import Encoded, Target
 
@@ -151,13 +152,38 @@ def _format(output: OutputFormat, draft: Draft) -> Body:
 
 def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
     """Writes reasoning_effort where the client named an effort or a budget. Chat has no word for adaptive or disabled
-    thinking."""
+    thinking; some upstreams do."""
     wanted = conversation.reasoning
     if draft.home and (said := conversation.ext.get("chat.form", {}).get("reasoning")):
         body |= said  # in whichever vendor's words
         return
     if wanted.display not in ("", "summarized") and draft.words.display:  # the client gets all of it
         draft.drop(draft.words.display)
+    if wanted.enabled is False and not draft.home and _switched_off(body, wanted, target, draft):
+        return
+    _effort(body, wanted, target, draft)
+    said = "reasoning_effort" in body and target.policy.thinking_switch == "reasoning"  # both are one wish there
+    if wanted.enabled and not draft.home and not said:
+        body |= thinking_switch.form(target.policy.thinking_switch, target.model, on=True) or {}
+
+
+def _switched_off(body: Body, wanted: Reasoning, target: Target, draft: Draft) -> bool:
+    """Says that the model is not to think, where the upstream has a word for it. False: it has none."""
+    field, may = target.policy.thinking_switch, target.policy.reasoning_effort
+    off = thinking_switch.form(field, target.model, on=False)
+    if off is None and "none" in effort.listed(target.model, may):
+        off = {"reasoning_effort": "none"}
+    if off is None and field == "none":
+        return False
+    body |= off or {}
+    if off is None:  # it always thinks
+        draft.drop(draft.words.effort if wanted.effort == "none" else draft.words.thinking)
+    if wanted.effort not in ("", "none"):
+        draft.drop(draft.words.effort)
+    return True
+
+
+def _effort(body: Body, wanted: Reasoning, target: Target, draft: Draft) -> None:
     word = wanted.effort or (effort.effort_of(wanted.budget) if wanted.budget else "")
     if not word:
         return

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from translate.ledger import Table
 
-LEDGER = Table("messages", """
+LEDGER = Table(
+    "messages",
+    """
 name | chat | responses | gemini
 model | = model, the upstream's name for it; the reply has the client's |  | = the address, with the upstream's name \
 for it; the reply has the client's
@@ -24,7 +26,8 @@ stream | = stream, and stream_options.include_usage | ~ | = the address
 temperature | ~ |  | = generationConfig.temperature
 top_p | ~ |  | = generationConfig.topP
 top_k | - OpenAI's protocols have no such knob; top_p narrows the choice likewise |  | = generationConfig.topK
-thinking | = reasoning_effort, the word for the budget; adaptive and disabled are the model's own habit | = \
+thinking | = reasoning_effort, the word for the budget; adaptive and disabled are the model's own habit, or said by \
+[upstream] thinking_switch | = \
 reasoning.effort, the word for the budget | = generationConfig.thinkingConfig, a word or a budget by the model
 output_config | = reasoning_effort for effort, response_format for format | = reasoning.effort, text.format | = \
 generationConfig.thinkingConfig for effort, responseSchema for format
@@ -88,4 +91,5 @@ Gemini 3 on
 tool:tool_search_tool_bm25 tool:tool_search_tool_bm25_20251119 tool:tool_search_tool_regex \
 tool:tool_search_tool_regex_20251119 | = tools, a function that the proxy answers itself; the deferred tools at once \
 where they are fewer than [translate] deferred_tools; dropped where there are none |
-""")
+""",
+)
