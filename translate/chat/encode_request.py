@@ -159,12 +159,26 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
         return
     if wanted.display not in ("", "summarized") and draft.words.display:  # the client gets all of it
         draft.drop(draft.words.display)
+    if not draft.home and (off := _gives_way(body, target)):
+        body |= off
+        if wanted.enabled:
+            draft.drop(draft.words.effort if wanted.effort else draft.words.thinking)
+        return
     if wanted.enabled is False and not draft.home and _switched_off(body, wanted, target, draft):
         return
     _effort(body, wanted, target, draft)
     said = "reasoning_effort" in body and target.policy.thinking_switch == "reasoning"  # both are one wish there
     if wanted.enabled and not draft.home and not said:
         body |= thinking_switch.form(target.policy.thinking_switch, target.model, on=True) or {}
+
+
+def _gives_way(body: Body, target: Target) -> Body:
+    """Returns what switches thinking off where a tool is forced and the upstream's models refuse that while they think;
+    they do so unless they are told otherwise."""
+    field, choice = target.policy.thinking_switch, body.get("tool_choice")
+    if field not in thinking_switch.BEFORE_TOOLS or not (choice == "required" or isinstance(choice, dict)):
+        return {}
+    return thinking_switch.form(field, target.model, on=False) or {}
 
 
 def _switched_off(body: Body, wanted: Reasoning, target: Target, draft: Draft) -> bool:

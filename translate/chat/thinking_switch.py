@@ -9,6 +9,9 @@ FIELDS = ("thinking", "enable_thinking", "chat_template_kwargs", "reasoning")
 """What [upstream] thinking_switch may name: DeepSeek's, Moonshot's and z.ai's field, Qwen's, that of servers which hand
 it to the model's template (vLLM, SGLang, llama.cpp), and OpenRouter's."""
 
+BEFORE_TOOLS = ("thinking", "enable_thinking")
+"""Those of vendors whose models, while they think, answer 400 to a request that forces a tool."""
+
 # Models that always think. Some of their vendors answer 400 to a request that they do not.
 _ALWAYS = re.compile(r"kimi-k(2\.7|2-thinking|[3-9])|glm-(4\.7|5\.[3-9]|[6-9])|deepseek-(r1|reasoner)", re.I)
 

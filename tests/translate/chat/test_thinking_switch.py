@@ -67,6 +67,32 @@ def test_what_a_vendor_is_told(
     assert out.dropped == dropped
 
 
+FORCED: list[tuple[str, str, dict[str, Any], Any, list[str]]] = [
+    ("deepseek", "deepseek-v4-pro", {"type": "any"}, "disabled", []),
+    ("deepseek", "deepseek-v4-pro", {"type": "tool", "name": "f"} | ON, "disabled", ["thinking"]),
+    ("moonshot", "kimi-k2.6", {"type": "any"} | low("low"), "disabled", ["output_config.effort"]),
+    ("moonshot", "kimi-k2.7-code", {"type": "any"}, None, []),  # it cannot be switched off
+    ("deepseek", "deepseek-v4-pro", {"type": "auto"} | ON, "enabled", []),
+    ("deepseek", "deepseek-v4-pro", {"type": "auto"}, None, []),
+]
+
+
+@pytest.mark.parametrize(("preset", "model", "said", "told", "dropped"), FORCED)
+def test_a_forced_tool_goes_before_thinking(
+    preset: str, model: str, said: dict[str, Any], told: Any, dropped: list[str]
+) -> None:
+    choice = {key: said[key] for key in ("type", "name") if key in said}
+    tools = [{"name": "f", "input_schema": {"type": "object"}}]
+    body: dict[str, Any] = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
+    body |= {"tools": tools, "tool_choice": choice}
+    body |= {key: said[key] for key in ("thinking", "output_config") if key in said}
+    out = pair.request("messages", "chat", body, target(preset, model))
+    assert out.body.get("thinking") == (told and {"type": told})
+    forced = {"any": "required", "auto": "auto", "tool": {"type": "function", "function": {"name": "f"}}}
+    assert out.body["tool_choice"] == forced[choice["type"]]
+    assert out.dropped == dropped
+
+
 @pytest.mark.parametrize(
     ("model", "told", "dropped"),
     [("deepseek-v4-pro", {"type": "disabled"}, []), ("deepseek-reasoner", None, ["reasoning.effort"])],
