@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gateway.flow import told_limits
 from gateway.flow.own_words import OwnWords
 from gateway.routing.router import Route
 from translate import dialects, errors, fit, pair, wire
@@ -53,13 +54,23 @@ _SAID = (  # texts: re compiles each at the first error, and keeps it
     rf"unknown field {_FIELD}",  # serde: DeepSeek and others
     rf"Additional properties are not allowed \({_FIELD} was unexpected\)",
     rf"unexpected keyword argument {_FIELD}",
+    rf"Extra inputs are not permitted, field: {_FIELD}",  # Fireworks
+    r"extraneous key \[([\w.]{1,100})\] is not permitted",  # Bedrock
+    rf"invalid {_FIELD}: only \S{{1,9}} is allowed for this model",  # Kimi
 )
 _BOTH = re.compile(rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)")  # Anthropic, Bedrock: either will do
-_PENALTY = re.compile(r"Penalty is not enabled for")  # Gemini says it of both penalties
-_PENALTIES = (
-    "generationConfig.frequencyPenalty", "generationConfig.presencePenalty", "frequency_penalty", "presence_penalty"
+_PHRASED = (  # words that do not name the field, and what it may be
+    (re.compile(r"Penalty is not enabled for"),  # Gemini says it of both penalties
+     ("generationConfig.frequencyPenalty", "generationConfig.presencePenalty", "frequency_penalty",
+      "presence_penalty")),
+    (re.compile(r"verified to generate reasoning summaries"), ("reasoning.summary",)),  # OpenAI, of an organization
+    (re.compile(r"Thinking is not (?:enabled|supported)|does not support thinking"),  # Gemini, Ollama
+     ("generationConfig.thinkingConfig", "reasoning_effort")),
 )  # fmt: skip
 _PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
+
+
+_SETTING = "[upstream] "
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,14 @@ class Quirk:
     instead: str = ""
     beside: str = ""
 
+    @property
+    def setting(self) -> str:
+        """The setting of [upstream] that stands for it; "" if it is about a field."""
+        return self.field.removeprefix(_SETTING) if self.field.startswith(_SETTING) else ""
+
     def __str__(self) -> str:
+        if self.setting:
+            return f"its {self.setting} is {self.instead}"
         if self == THOUGHTS:
             return "earlier thinking is sent back, and a blank where there was none (reasoning_history = always)"
         if self.beside:
@@ -118,8 +136,9 @@ def _named(error: ApiError, raw: bytes, own: OwnWords) -> Iterator[str]:
             if own.holds(match.group()):
                 continue
             yield from filter(None, re.split(r"[\s,]+", match.group(1).strip(".")))
-    if (refused := _PENALTY.search(message)) is not None and not own.holds(refused.group()):
-        yield from _PENALTIES
+    for phrase, fields in _PHRASED:
+        if (refused := phrase.search(message)) is not None and not own.holds(refused.group()):
+            yield from fields
     value_is_meant = message.startswith(("Unsupported value", "Invalid value"))
     if error.param and not value_is_meant:
         words = _PARAM.search(message)
@@ -211,6 +230,7 @@ class LearnedQuirks:
         if quirk in self.of(upstream, model):
             return False
         known = self._learned.pop(key, {})  # goes to the end
+        known = {each: said for each, said in known.items() if not quirk.setting or each.setting != quirk.setting}
         before = known.pop(quirk, None)
         clients = before.clients if before is not None else frozenset()
         known[quirk] = _Known(self._clock() + EXPIRY_S, clients | {self._client if self.several else _ANYBODY})
@@ -302,8 +322,11 @@ def crossed(
         target = replace(target, policy=replace(target.policy, cache_marks=False))
     if THOUGHTS in known:
         target = replace(target, policy=replace(target.policy, reasoning_history=THOUGHTS.instead))
+    if _settings(known):
+        target = replace(target, policy=told_limits.heeded(target.policy, _settings(known), data))
     encoded = pair.request(client, route.protocol, data, target, more)
     if known:
+        known = [each for each in known if not each.setting]
         drop = [each.field for each in known if not each.instead and (not each.beside or each.beside in encoded.body)]
         rename = [(quirk.field, quirk.instead) for quirk in known if quirk.instead and quirk != THOUGHTS]
         fit.body(encoded, dialects.of(client).words.ledger, route.protocol, data, drop, rename)
@@ -315,6 +338,10 @@ def crossed(
         )
         raise BadRequest(message + dialects.of(client).errors.left_out(encoded.dropped), encoded.dropped[0])
     return encoded
+
+
+def _settings(known: list[Quirk]) -> list[tuple[str, str]]:
+    return [(quirk.setting, quirk.instead) for quirk in known if quirk.setting]
 
 
 def learned(
@@ -331,10 +358,12 @@ def learned(
     if wanted is not None and dialects.of(route.protocol).open_reasoning and not own.holds(wanted.group()):
         return [THOUGHTS] if quirks.learn(route.upstream.name, route.model, THOUGHTS) else []
     about_marks = NO_MARKS.field in said and not own.holds(NO_MARKS.field)
-    if not about_marks and next(_named(error, raw, own), None) is None and _BOTH.search(said) is None:
+    limits = next(told_limits.read(error), None) is not None
+    if not (about_marks or limits) and next(_named(error, raw, own), None) is None and _BOTH.search(said) is None:
         return []  # most errors name no field; then the request is not translated again to see what was sent
     sent = crossed(client, route, data, quirks, session=session)
     found = read(error, raw, sent.body)
+    found += [Quirk(_SETTING + name, value) for name, value in told_limits.beyond(error, sent.body, data, own)]
     if sent.cache_marks and about_marks:
         found.append(NO_MARKS)
     return [quirk for quirk in found if quirks.learn(route.upstream.name, route.model, quirk)]

@@ -29,8 +29,8 @@ TRANSLATE = {
     "learn": Key(
         value_types.switch(),
         "true",
-        "When an upstream answers 400 because of a field that it does not take, send the request again without "
-        "that field, and leave it out for a day.",
+        "When an upstream answers 400 because of a field that it does not take, or of a limit that it names, send the "
+        "request again without that field or within that limit, and do so for a day.",
     ),
     "deferred_tools": Key(
         value_types.whole(0, MANY),

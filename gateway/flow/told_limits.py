@@ -1,0 +1,131 @@
+"""What a refusal says of an upstream's limits: how much its model writes, holds in all, and how hard it may think.
+
+Each limit stands for a setting of [upstream], which holds for later requests as if it were in the file. "context" is
+one that only refusals tell: the length of the model's context, of which a reply gets what the prompt leaves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from gateway.flow.own_words import OwnWords
+from translate import effort, wire
+from translate.errors import ApiError
+from translate.target import Policy
+
+MAX_READ = 8 * 1024  # characters of an error
+
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "generationConfig.maxOutputTokens")
+
+
+class Told(NamedTuple):
+    """words: as the upstream said them. setting: the one of [upstream]; value: as it would be there."""
+
+    words: str
+    setting: str
+    value: str
+
+
+# Each gap has a bound, so that the search takes linear time.
+_NAME = r"max_?(?:completion|output|new)?_?tokens(?![a-z_])"
+_MOST = tuple(
+    re.compile(pattern, re.I | re.S)
+    for pattern in (
+        rf"{_NAME}: \d{{1,9}} > (\d{{1,9}})",  # Anthropic
+        rf"{_NAME}.{{0,60}}?\[\s*\d{{1,9}}\s*,\s*(\d{{1,9}})\s*\]",  # DeepSeek, Qwen, GLM: the range
+        rf"{_NAME}.{{0,120}}?(?:at most|<=|less than or equal to|must not exceed) ?[`'\"]?(\d{{1,9}})",  # OpenAI, Groq
+        r"maximum tokens you requested exceeds the model limit of (\d{1,9})",  # Bedrock
+    )
+)
+_BELOW = re.compile(rf"{_NAME}.{{0,120}}?\(inclusive\) to (\d{{1,9}}) \(exclusive\)", re.I | re.S)  # Gemini
+_WINDOW = re.compile(r"maximum context length (?:is|of) (\d{1,9})", re.I)
+_INPUT = re.compile(r"\b(\d{1,9}) (?:input tokens|tokens from the input|in the messages|of text input)", re.I)
+_EFFORTS = re.compile(
+    r"reasoning[._]effort\b.{0,160}?(?:supported values are|must be one of|input should be):?"
+    r"((?:[\s,]|or\b|and\b|[`'\"][a-z]{1,10}[`'\"]){1,200})",
+    re.I | re.S,
+)
+
+
+# A tool that is forced, at models that think unless they are told otherwise.
+_NO_CHOICE = (
+    (re.compile(r"thinking mode does not support this tool_choice", re.I), "thinking"),  # DeepSeek
+    (re.compile(r"tool_choice '\w{1,20}' is incompatible with thinking", re.I), "thinking"),  # Kimi
+    (re.compile(r"tool_choice parameter does not support being set to required or object in thinking mode", re.I),
+     "enable_thinking"),
+)  # fmt: skip
+
+
+def read(error: ApiError) -> Iterator[Told]:
+    message = error.message[:MAX_READ]
+    if error.kind == "context_overflow":
+        yield from _window(message)
+        return
+    for pattern in _MOST:
+        if (found := pattern.search(message)) is not None:
+            yield Told(found.group(), "max_tokens", found[1])
+    if (found := _BELOW.search(message)) is not None:
+        yield Told(found.group(), "max_tokens", str(int(found[1]) - 1))
+    if (found := _EFFORTS.search(message)) is not None:
+        words = [word for word in re.findall(r"[a-z]+", found[1].lower()) if word == "none" or word in effort.BUDGETS]
+        if words:
+            yield Told(found.group(), "reasoning_effort", ", ".join(words))
+    for pattern, field in _NO_CHOICE:
+        if (found := pattern.search(message)) is not None:
+            yield Told(found.group(), "thinking_switch", field)
+
+
+def _window(message: str) -> Iterator[Told]:
+    """Yields the context's length and the prompt's where the prompt fits: then the reply's limit was too much beside
+    it."""
+    window, given = _WINDOW.search(message), _INPUT.search(message)
+    if window is not None and given is not None and int(given[1]) < int(window[1]):
+        yield Told(window.group(), "context", f"{window[1]} {given[1]}")
+
+
+def beyond(error: ApiError, sent: dict[str, Any], data: dict[str, Any], own: OwnWords) -> list[tuple[str, str]]:
+    """Returns the settings that the sent body is beyond, as far as the client has not said those words itself. data:
+    the client's request."""
+    most = max((n for path in _LIMITS if isinstance(n := _at(sent, path), int)), default=0)
+    word = _at(sent, "reasoning_effort") or _at(sent, "reasoning.effort") or ""
+    found = []
+    for words, setting, value in read(error):
+        if own.holds(words):
+            continue
+        if setting == "context" and most:
+            window, given = map(int, value.split())
+            found.append((setting, str(window - max(given - _estimate(data), 0))))  # its template takes some, too
+        elif (
+            setting == "thinking_switch"
+            or (setting == "max_tokens" and most > int(value))
+            or (setting == "reasoning_effort" and word and word not in value.split(", "))
+        ):
+            found.append((setting, value))
+    return found
+
+
+def heeded(policy: Policy, settings: list[tuple[str, str]], data: dict[str, Any]) -> Policy:
+    """Returns the policy with what refusals have told. data: the client's request."""
+    for name, value in settings:
+        if name in ("max_tokens", "context"):
+            most = max(int(value) - (_estimate(data) if name == "context" else 0), 0)
+            policy = replace(policy, max_tokens=min(filter(None, (policy.max_tokens, most)), default=0))
+        elif name == "reasoning_effort":
+            policy = replace(policy, reasoning_effort=value)
+        else:
+            policy = replace(policy, thinking_switch=value)
+    return policy
+
+
+def _estimate(data: dict[str, Any]) -> int:
+    """Returns how many tokens a request takes at most, as a rule."""
+    return len(wire.dumps(data)) // 3
+
+
+def _at(sent: dict[str, Any], path: str) -> Any:
+    section, dot, key = path.partition(".")
+    inner = sent.get(section)
+    return (inner.get(key) if isinstance(inner, dict) else None) if dot else inner

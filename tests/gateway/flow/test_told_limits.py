@@ -1,0 +1,162 @@
+"""What upstreams tell of their limits when they refuse a request: read from their words, and heeded from then on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.flow import told_limits
+from gateway.flow.learned_quirks import LearnedQuirks, Quirk
+from tests.support.house import House, one_upstream
+from tests.support.script import Answer, Request, Upstream
+from translate import errors
+
+ASK = {"model": "m", "max_tokens": 32000, "messages": [{"role": "user", "content": "hello"}]}
+TOOLS = [{"name": "f", "input_schema": {"type": "object", "properties": {}}}]
+COMPLETION = {"id": "c", "object": "chat.completion", "created": 1, "model": "m",
+              "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
+              "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}  # fmt: skip
+
+READ: list[tuple[str, list[tuple[str, str]]]] = [
+    ("max_tokens is too large: 32000. This model supports at most 16384 completion tokens, whereas you provided 32000.",
+     [("max_tokens", "16384")]),
+    ("max_tokens: 32000 > 8192, which is the maximum allowed number of output tokens for claude-3",
+     [("max_tokens", "8192")]),
+    ("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]", [("max_tokens", "8192")]),
+    ("max_tokens参数非法：取值范围为[1,16384]", [("max_tokens", "16384")]),
+    ("Range of max_tokens should be [1, 8192]", [("max_tokens", "8192")]),
+    ("Invalid 'max_output_tokens': integer above maximum value. Expected a value <= 16384, but got 32000 instead.",
+     [("max_tokens", "16384")]),
+    ("`max_completion_tokens` must be less than or equal to `8192`, the maximum value for `max_completion_tokens` is "
+     "less than the `context_window` for this model", [("max_tokens", "8192")]),
+    ("Unable to submit request because it has a maxOutputTokens value of 100000 but the supported range is from 1 "
+     "(inclusive) to 65537 (exclusive). Update the value and try again.", [("max_tokens", "65536")]),
+    ("The maximum tokens you requested exceeds the model limit of 4096. Try again.", [("max_tokens", "4096")]),
+    ("'max_tokens' or 'max_completion_tokens' is too large: 32000. This model's maximum context length is 32768 tokens "
+     "and your request has 4000 input tokens (32000 > 32768 - 4000).", [("context", "32768 4000")]),
+    ("This model's maximum context length is 8192 tokens. However, you requested 33000 tokens (1000 in the messages, "
+     "32000 in the completion).", [("context", "8192 1000")]),
+    ("This endpoint's maximum context length is 8192 tokens. However, you requested about 33000 tokens (1000 of text "
+     "input, 32000 in the output).", [("context", "8192 1000")]),
+    ("This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8900 in the messages, "
+     "100 in the completion).", []),  # the prompt alone is too long
+    ("Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: 'low', "
+     "'medium', and 'high'.", [("reasoning_effort", "low, medium, high")]),
+    ("reasoning_effort must be one of `none` or `default`", [("reasoning_effort", "none")]),
+    ("[{'type': 'literal_error', 'loc': ('body', 'reasoning_effort'), 'msg': \"Input should be 'low', 'medium' or "
+     "'high'\", 'input': 'max'}]", [("reasoning_effort", "low, medium, high")]),
+    ("Thinking mode does not support this tool_choice", [("thinking_switch", "thinking")]),
+    ("tool_choice 'specified' is incompatible with thinking enabled", [("thinking_switch", "thinking")]),
+    ("<400> InternalError.Algo.InvalidParameter: The tool_choice parameter does not support being set to required or "
+     "object in thinking mode", [("thinking_switch", "enable_thinking")]),
+    ("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", []),
+    ("messages: at least one message is required", []),
+]  # fmt: skip
+
+
+def openai(message: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error"}}
+
+
+@pytest.mark.parametrize(("message", "told"), READ, ids=[row[0][:60] for row in READ])
+def test_a_limit_is_read(message: str, told: list[tuple[str, str]]) -> None:
+    error = errors.parse(400, json.dumps(openai(message)).encode())
+    assert [each[1:] for each in told_limits.read(error)] == told
+
+
+@pytest.mark.parametrize(
+    "filler", ["max_tokens ", "max_tokens [1,", "reasoning_effort ", "reasoning_effort input should be", "'low' "]
+)
+def test_reading_takes_time_in_proportion(filler: str) -> None:
+    def cpu_s(size: int) -> float:
+        error = errors.ApiError("invalid_request", (filler * size)[:size], 400)
+        best = 9.0
+        for _ in range(3):
+            began = time.process_time()
+            list(told_limits.read(error))
+            best = min(best, time.process_time() - began)
+        return best
+
+    most = told_limits.MAX_READ
+    assert cpu_s(most) < 10 * cpu_s(most // 4) + 0.001  # quadratic would be 16 times
+
+
+def picky(refuses: Callable[[dict[str, Any]], str]) -> Callable[[Request], Answer]:
+    """An upstream that refuses a body with the words that `refuses` gives for it."""
+
+    def answer(request: Request) -> Answer:
+        words = refuses(request.json)
+        return Answer.json(openai(words), 400) if words else Answer.json(COMPLETION)
+
+    return answer
+
+
+def too_much(body: dict[str, Any]) -> str:
+    most = body["max_tokens"]
+    return f"max_tokens is too large: {most}. This model supports at most 16384 tokens" if most > 16384 else ""
+
+
+def over_the_window(body: dict[str, Any]) -> str:
+    most, given = body["max_tokens"], 4000  # more than the proxy's estimate: the server's own template
+    return (
+        f"'max_tokens' is too large: {most}. This model's maximum context length is 32768 tokens and your request has "
+        f"{given} input tokens ({most} > 32768 - {given})." if most > 32768 - given else ""
+    )  # fmt: skip
+
+
+def few_efforts(body: dict[str, Any]) -> str:
+    refused = body.get("reasoning_effort") not in (None, "low", "high")
+    return "'reasoning_effort' does not support that. Supported values are: 'low' and 'high'." if refused else ""
+
+
+def no_choice(body: dict[str, Any]) -> str:
+    thinks = body.get("thinking") != {"type": "disabled"}
+    return "Thinking mode does not support this tool_choice" if thinks and body.get("tool_choice") == "required" else ""
+
+
+HEEDED: list[tuple[Callable[[dict[str, Any]], str], dict[str, Any], dict[str, Any], str]] = [
+    (too_much, {}, {"max_tokens": 16384}, "its max_tokens is 16384"),
+    (over_the_window, {}, {"max_tokens": 28768}, ""),
+    (few_efforts, {"output_config": {"effort": "medium"}, "thinking": {"type": "adaptive"}},
+     {"reasoning_effort": "high"}, "its reasoning_effort is low, high"),
+    (no_choice, {"tools": TOOLS, "tool_choice": {"type": "any"}}, {"thinking": {"type": "disabled"}},
+     "its thinking_switch is thinking"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("refuses", "said", "sent", "known"), HEEDED)
+def test_it_is_heeded_at_once_and_from_then_on(
+    refuses: Callable[[dict[str, Any]], str], said: dict[str, Any], sent: dict[str, Any], known: str
+) -> None:
+    with Upstream(picky(refuses)) as up, House(one_upstream(up.url, "chat")) as house:
+        assert house.post("/v1/messages", ASK | said)[0] == 200 and len(up.requests) == 2
+        assert up.requests[1].json.items() >= sent.items()
+        assert house.post("/v1/messages", ASK | said)[0] == 200 and len(up.requests) == 3
+        assert up.requests[2].json.items() >= sent.items()
+        if known:
+            assert house.on_loop(lambda: house.proxy.service.quirks.all()) == {"up/m": [known]}
+
+
+def test_less_than_the_limit_stays_as_it_is() -> None:
+    with Upstream(picky(too_much)) as up, House(one_upstream(up.url, "chat")) as house:
+        house.post("/v1/messages", ASK)
+        house.post("/v1/messages", ASK | {"max_tokens": 50})
+        assert up.requests[2].json["max_tokens"] == 50
+
+
+def test_who_says_those_words_teaches_nothing() -> None:
+    words = "max_tokens is too large: 32000. This model supports at most 1 tokens"
+    ask = ASK | {"messages": [{"role": "user", "content": words}]}
+    with Upstream([Answer.json(openai(words), 400)]) as up, House(one_upstream(up.url, "chat")) as house:
+        assert house.post("/v1/messages", ask)[0] == 400 and len(up.requests) == 1
+
+
+def test_of_a_setting_the_last_word_counts() -> None:
+    quirks = LearnedQuirks()
+    first, second = Quirk("[upstream] max_tokens", "9"), Quirk("[upstream] max_tokens", "7")
+    assert quirks.learn("up", "m", first) and quirks.learn("up", "m", second)
+    assert quirks.of("up", "m") == [second]
