@@ -7,12 +7,14 @@ no such habits goes through neither. JSON schemas are fitted in schemas/.
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from translate.conversation import Conversation, Document, Image, Part, Text, ToolResult, Turn
-from translate.ledger import Table
+from translate.ledger import LedgerRow, Table
 from translate.target import Encoded, Policy, Protocol
 
 NO_IMAGES = "[an image was here; this model cannot see images]"
@@ -89,13 +91,52 @@ def _left_out(body: dict[str, Any], path: str) -> bool:
 def client_words(known: Table, upstream: Protocol, field: str, asked: dict[str, Any]) -> list[str]:
     """Returns the fields of the client's request that became the upstream's `field`: none for one that the proxy
     added."""
-    found = []
-    for name, row in known.rows(upstream).items():
-        if name not in asked or name == "model" or row.fate not in ("mapped", "carried"):
-            continue
-        sent = name if row.fate == "carried" else row.note.split()[0].rstrip(",;")
-        if field in (sent, sent.partition(".")[0]):
-            found.append(name)
-    if not found and field in asked and field not in known.rows(upstream):
+    rows = known.rows(upstream)
+    found = [
+        name
+        for name, row in rows.items()
+        if name not in _ALWAYS and row.fate in _CROSS and field in _sent(name, row) and _is_asked(asked, name)
+    ]
+    own = [name for name in found if _snake(name.rpartition(".")[2]) == field]  # some rows are those of several fields
+    mine = field not in _ALWAYS and (field not in rows or rows[field].fate in _CROSS)
+    if not found and field in asked and mine:
         found.append(field)
-    return found
+    return own or found
+
+
+_CROSS = ("mapped", "carried")
+_ALWAYS = ("model", "stream")  # what belongs to them upstream, the proxy has added
+
+
+def _sent(name: str, row: LedgerRow) -> frozenset[str]:
+    return _fields(name if row.fate == "carried" else row.note)
+
+
+@functools.lru_cache(maxsize=1024)
+def _fields(note: str) -> frozenset[str]:
+    """Returns the fields that a row of a ledger names, and the sections that they are in: the first word of each
+    clause, and what is spelled as no word of prose is."""
+    found = set()
+    for clause in re.split(r"[,;]\s", note):
+        first, *others = clause.split() or [""]
+        found |= {first.rstrip(",;"), *filter(_SPELLED.search, (word.rstrip(",;") for word in others))}
+    return frozenset(found | {word.partition(".")[0] for word in found})
+
+
+_SPELLED = re.compile(r"\w_\w|\w\.\w|[a-z][A-Z]")
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])([A-Z])", lambda found: "_" + found[1].lower(), name)
+
+
+def _is_asked(asked: dict[str, Any], path: str) -> bool:
+    """Returns whether the client has sent the field, in either of Google's two spellings."""
+    section, dot, rest = path.partition(".")
+    given = asked.get(section, asked.get(_snake(section), _NOT_THERE))
+    if not dot or given is _NOT_THERE:
+        return given is not _NOT_THERE
+    return isinstance(given, dict) and _is_asked(given, rest)
+
+
+_NOT_THERE = object()

@@ -109,6 +109,50 @@ def test_what_is_cut_of_an_answers_schema_is_told() -> None:
     assert told == ["output_config.format.additionalProperties"]
 
 
+GEMINIS = {
+    "contents": [{"role": "user", "parts": [{"text": "x"}]}],
+    "generation_config": {"temperature": 0.5, "topP": 0.5, "stopSequences": ["x"],
+                          "responseMimeType": "application/json", "thinkingConfig": {"thinkingBudget": 2000}},
+}  # fmt: skip
+FORCED = {
+    "max_tokens": 9, "messages": [{"role": "user", "content": "x"}], "metadata": {"user_id": "u"},
+    "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+    "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+    "output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "properties": {}}}},
+}  # fmt: skip
+TEXT = {"input": "x", "text": {"verbosity": "low"}}
+LEFT_OUT: list[tuple[Protocol, Protocol, dict[str, Any], str, list[str]]] = [
+    ("gemini", "chat", GEMINIS, "temperature", ["generationConfig.temperature"]),
+    ("gemini", "chat", GEMINIS, "top_p", ["generationConfig.topP"]),
+    ("gemini", "chat", GEMINIS, "stop", ["generationConfig.stopSequences"]),
+    ("gemini", "chat", GEMINIS, "response_format", ["generationConfig.responseMimeType"]),
+    ("gemini", "responses", GEMINIS, "reasoning.effort", ["generationConfig.thinkingConfig"]),
+    ("messages", "chat", FORCED, "parallel_tool_calls", ["tool_choice"]),
+    ("messages", "chat", FORCED, "response_format", ["output_config"]),
+    ("messages", "responses", FORCED, "text.format", ["output_config"]),
+    ("messages", "chat", FORCED, "user", ["metadata"]),
+    ("messages", "responses", FORCED, "store", []),  # it is the proxy's own
+    ("chat", "responses", {"messages": FORCED["messages"], "safety_identifier": "s", "user": "u"}, "safety_identifier",
+     ["safety_identifier"]),
+    ("messages", "chat", FORCED | {"stream": True}, "stream_options", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("client", "upstream", "said", "field", "told"), LEFT_OUT)
+def test_what_an_upstream_does_not_take_is_told(
+    client: Protocol, upstream: Protocol, said: dict[str, Any], field: str, told: list[str]
+) -> None:
+    body = said if client == "gemini" else said | {"model": "m"}
+    before = pair.request(client, upstream, body, Target("gpt-5.2"))
+    out = pair.request(client, upstream, body, Target("gpt-5.2", Policy(drop=(field,))))
+    assert [word for word in out.dropped if word not in before.dropped] == told
+
+
+def test_how_much_it_writes_is_told() -> None:
+    out = pair.request("responses", "chat", TEXT | {"model": "m"}, Target("gpt-5.2", Policy(drop=("verbosity",))))
+    assert out.dropped == ["text"]
+
+
 def test_the_report_is_in_the_clients_words() -> None:
     words = fit.client_words
     asked = {"max_tokens": 1, "stop_sequences": [], "temperature": 1, "model": "m", "odd": 1}
