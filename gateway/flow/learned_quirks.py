@@ -64,8 +64,12 @@ _PHRASED = (  # words that do not name the field, and what it may be
      ("generationConfig.frequencyPenalty", "generationConfig.presencePenalty", "frequency_penalty",
       "presence_penalty")),
     (re.compile(r"verified to generate reasoning summaries"), ("reasoning.summary",)),  # OpenAI, of an organization
-    (re.compile(r"Thinking is not (?:enabled|supported)|does not support thinking"),  # Gemini, Ollama
+    (re.compile(r"Thinking (?:level |budget )?is not (?:enabled|supported)|Budget \d{1,9} is invalid|"
+                r"does not support thinking"),  # Gemini, Ollama
      ("generationConfig.thinkingConfig", "reasoning_effort")),
+    (re.compile(r"(?i)adaptive thinking is not supported|thinking\.type\.\w{1,20}\W{0,3}is not supported"),  # Anthropic
+     ("thinking",)),
+    (re.compile(r"does not support the effort parameter"), ("output_config.effort", "reasoning_effort")),
 )  # fmt: skip
 _PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
 

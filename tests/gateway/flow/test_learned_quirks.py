@@ -66,6 +66,7 @@ TOLD: list[tuple[Any, list[Quirk]]] = [
     (openai("Your organization must be verified to generate reasoning summaries.", "reasoning.summary",
             "unsupported_value"), [Quirk("reasoning.summary")]),
     (openai('"llama3.2" does not support thinking'), [Quirk("reasoning_effort")]),
+    (openai("This model does not support the effort parameter."), [Quirk("reasoning_effort")]),
     ({"error": {"message": "`temperature` is deprecated for this model."}}, [Quirk("temperature")]),
     ({"error": {"message": "top_p is no longer supported by this model"}}, [Quirk("top_p")]),
     ({"error": {"message": "`temperature` and `top_p` cannot both be specified for this model. Please use only one."}},
@@ -91,6 +92,40 @@ TOLD: list[tuple[Any, list[Quirk]]] = [
 def test_a_refusal_is_read(body: Any, wanted: list[Quirk]) -> None:
     raw = json.dumps(body).encode()
     assert read(errors.parse(400, raw, "application/json"), raw, SENT) == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "sent", "field"),
+    [
+        ("adaptive thinking is not supported on this model", {"thinking": {"type": "adaptive"}}, "thinking"),
+        ('"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
+         '"output_config.effort" to control thinking behavior.', {"thinking": {"type": "enabled"}}, "thinking"),
+        ("This model does not support the effort parameter.", {"output_config": {"effort": "low"}},
+         "output_config.effort"),
+        ("Thinking level is not supported for this model.", {"generationConfig": {"thinkingConfig": {}}},
+         "generationConfig.thinkingConfig"),
+        ("Budget 0 is invalid. This model only works in thinking mode.", {"generationConfig": {"thinkingConfig": {}}},
+         "generationConfig.thinkingConfig"),
+    ],
+)  # fmt: skip
+def test_how_much_is_thought_may_be_refused(words: str, sent: dict[str, Any], field: str) -> None:
+    raw = json.dumps(openai(words)).encode()
+    assert read(errors.parse(400, raw), raw, sent) == [Quirk(field)]
+
+
+def test_what_claude_refuses_of_thinking_is_told() -> None:
+    def answer(request: Request) -> Answer:
+        if "thinking" in request.json:
+            words = "adaptive thinking is not supported on this model"
+            return Answer.json({"type": "error", "error": {"type": "invalid_request_error", "message": words}}, 400)
+        usage = {"input_tokens": 1, "output_tokens": 1}
+        return Answer.json({"id": "m", "type": "message", "role": "assistant", "model": "m", "usage": usage,
+                            "content": [{"type": "text", "text": "ok"}], "stop_reason": "end_turn"})  # fmt: skip
+
+    ask = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "reasoning_effort": "high"}
+    with Upstream(answer) as up, House(one_upstream(up.url, "messages")) as house:
+        status, headers, _ = house.post("/v1/chat/completions", ask)
+        assert (status, headers["x-proxy-dropped"], len(up.requests)) == (200, "reasoning_effort", 2)
 
 
 def test_a_choice_that_forces_a_tool_is_kept() -> None:
