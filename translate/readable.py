@@ -21,7 +21,7 @@ SEE_NEXT = "[{}: see the next user message]"  # in their place
 GO_ON = "Go on exactly where your answer above ends, and repeat nothing of it."  # after an answer that has begun
 OPENING = "(conversation continues)"  # stands for the user's turn that a cut history has lost
 
-_HIDDEN = re.compile(r"encrypted|_id$|^id$|^type$|^status$|signature|fingerprint|media_type|^data$|^call(er)?$")
+_HIDDEN = re.compile(r"encrypted|_id$|^id$|^(file_)?type$|^status$|signature|fingerprint|media_type|^data$|^call(er)?$")
 _MEDIA = ("video_url", "input_video", "audio_url", "file", "input_file")
 _BINARY = re.compile(r"data:[^,]{0,99};base64,|[A-Za-z0-9+/_-]{1000}")
 
@@ -38,10 +38,12 @@ def unknown(part: Unknown, upstream: Protocol, known: Table) -> str:
         return f"Tool {part.raw.get('tool_name')} is now available."
     if part.kind in ("tool_addition", "tool_removal"):
         return _change(part)
-    if known.is_dropped(upstream, part.kind) or not (texts := _strings(part.raw)):
+    if known.is_dropped(upstream, part.kind) or not (texts := [*_strings(part.raw), *_outcome(part.raw)]):
         return ""
     text = "\n".join(texts)
-    if part.raw.get("is_error") is True:
+    inner = part.raw.get("content")
+    broken = isinstance(inner, dict) and str(inner.get("type")).endswith("_error")
+    if part.raw.get("is_error") is True or broken:
         text = failed(text)
     return text if part.kind.endswith("result") else f"[{part.kind}]\n{text}"
 
@@ -80,6 +82,13 @@ def _strings(value: Any) -> list[str]:
     if isinstance(value, dict):
         return [text for key, item in value.items() if _is_shown(key, value) for text in _strings(item)]
     return []
+
+
+def _outcome(raw: dict[str, Any]) -> list[str]:
+    """Returns how a program ended that a provider has run, unless it ended well."""
+    inner = raw.get("content")
+    code = inner.get("return_code") if isinstance(inner, dict) else None
+    return [f"exit code {code}"] if isinstance(code, int) and code else []
 
 
 def _is_shown(key: str, holder: dict[str, Any]) -> bool:

@@ -302,3 +302,32 @@ def test_it_comes_home_as_it_was() -> None:
     body = {"model": "m"} | DRAWN["chat"]
     encoded = pair.request("chat", "chat", body, Target("m", Policy(rebuild=True)))
     assert encoded.body["messages"] == body["messages"] and encoded.dropped == []
+
+
+# ------------------------------------------------------------------------------------- programs of a provider
+
+RAN: list[tuple[str, Json, str]] = [
+    ("bash_code_execution", {"type": "bash_code_execution_result", "stdout": "out", "stderr": "err", "return_code": 2,
+                             "content": []}, "out\nerr\nexit code 2"),
+    ("bash_code_execution", {"type": "bash_code_execution_result", "stdout": "", "stderr": "", "return_code": 1,
+                             "content": []}, "exit code 1"),
+    ("code_execution", {"type": "code_execution_result", "stdout": "out", "stderr": "", "return_code": 0,
+                        "content": []}, "out"),
+    ("code_execution", {"type": "code_execution_tool_result_error", "error_code": "unavailable"},
+     "Error: unavailable"),
+    ("text_editor_code_execution", {"type": "text_editor_code_execution_view_result", "file_type": "text",
+                                    "content": "line", "num_lines": 1, "start_line": 1, "total_lines": 1}, "line"),
+    ("web_fetch", {"type": "web_fetch_tool_result_error", "error_code": "url_not_accessible"},
+     "Error: url_not_accessible"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tool", "content", "words"), RAN)
+@pytest.mark.parametrize("upstream", ["chat", "responses", "gemini"])
+def test_how_a_providers_program_ended_is_told(upstream: Protocol, tool: str, content: Json, words: str) -> None:
+    use = {"type": "server_tool_use", "id": "srvtoolu_1", "name": tool, "input": {}}
+    result = {"type": f"{tool}_tool_result", "tool_use_id": "srvtoolu_1", "content": content}
+    history = [HELLO, {"role": "assistant", "content": [use, result]}, HELLO]
+    body: Json = {"model": "m", "max_tokens": 9, "messages": history}
+    out = pair.request("messages", upstream, body, Target("m"))
+    assert json.dumps(words) in json.dumps(out.body)
