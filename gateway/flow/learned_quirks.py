@@ -69,6 +69,7 @@ _PHRASED = (  # words that do not name the field, and what it may be
      ("generationConfig.thinkingConfig", "reasoning_effort")),
     (re.compile(r"(?i)adaptive thinking is not supported|thinking\.type\.\w{1,20}\W{0,3}is not supported"),  # Anthropic
      ("thinking",)),
+    (re.compile(r"chat_template is not supported"), ("chat_template_kwargs",)),  # vLLM, with Mistral's tokenizers
     (re.compile(r"does not support the effort parameter"), ("output_config.effort", "reasoning_effort")),
 )  # fmt: skip
 _PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")

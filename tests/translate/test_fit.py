@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,6 +133,7 @@ LEFT_OUT: list[tuple[Protocol, Protocol, dict[str, Any], str, list[str]]] = [
     ("messages", "responses", FORCED, "text.format", ["output_config"]),
     ("messages", "chat", FORCED, "user", ["metadata"]),
     ("messages", "responses", FORCED, "store", []),  # it is the proxy's own
+    ("messages", "chat", FORCED | {"thinking": {"type": "disabled"}}, "chat_template_kwargs", ["thinking"]),
     ("chat", "responses", {"messages": FORCED["messages"], "safety_identifier": "s", "user": "u"}, "safety_identifier",
      ["safety_identifier"]),
     ("messages", "chat", FORCED | {"stream": True}, "stream_options", []),
@@ -143,8 +145,9 @@ def test_what_an_upstream_does_not_take_is_told(
     client: Protocol, upstream: Protocol, said: dict[str, Any], field: str, told: list[str]
 ) -> None:
     body = said if client == "gemini" else said | {"model": "m"}
-    before = pair.request(client, upstream, body, Target("gpt-5.2"))
-    out = pair.request(client, upstream, body, Target("gpt-5.2", Policy(drop=(field,))))
+    habits = Policy(thinking_switch="chat_template_kwargs")
+    before = pair.request(client, upstream, body, Target("gpt-5.2", habits))
+    out = pair.request(client, upstream, body, Target("gpt-5.2", replace(habits, drop=(field,))))
     assert [word for word in out.dropped if word not in before.dropped] == told
 
 

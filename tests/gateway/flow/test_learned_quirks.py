@@ -100,6 +100,8 @@ def test_a_refusal_is_read(body: Any, wanted: list[Quirk]) -> None:
         ("adaptive thinking is not supported on this model", {"thinking": {"type": "adaptive"}}, "thinking"),
         ('"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
          '"output_config.effort" to control thinking behavior.', {"thinking": {"type": "enabled"}}, "thinking"),
+        ("chat_template is not supported for Mistral tokenizers.",
+         {"chat_template_kwargs": {"enable_thinking": True}}, "chat_template_kwargs"),
         ("This model does not support the effort parameter.", {"output_config": {"effort": "low"}},
          "output_config.effort"),
         ("Thinking level is not supported for this model.", {"generationConfig": {"thinkingConfig": {}}},
