@@ -214,7 +214,8 @@ def _from_inner(status: int, inner: dict[str, Any]) -> ApiError:
         if not status and isinstance(value, int | str) and str(value).isdigit() and 400 <= int(value) <= 599:
             status = int(value)
     error = _make(status, str(message), inner.get("type"), code, inner.get("param"))
-    error.retry_after = next((wait for each in details if (wait := _delay(each)) is not None), None)
+    delay = next((wait for each in details if (wait := _delay(each)) is not None), None)
+    error.retry_after = error.retry_after if delay is None else delay
     return error
 
 
@@ -254,7 +255,27 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
         code=code_text if code_text and not code_text.isdigit() else None,
     )
     error.theirs = True
+    if found in ("rate_limit", "overloaded"):
+        error.retry_after = _said_wait(message)
     return error
+
+
+_AGAIN = re.compile(
+    r"(?:try again|retry) (?:in|after) (?:(\d{1,3})h)?(?:(\d{1,4})m(?!s))?"
+    r"(?:(\d{1,7}(?:\.\d{1,9})?) ?(ms|s(?:econds?)?)\b)?",
+    re.I,
+)
+
+
+def _said_wait(message: str) -> float | None:
+    """Returns the seconds that the words of a limit ask to wait (OpenAI, Azure, Groq): not each comes with a header,
+    and none within a stream does."""
+    if (found := _AGAIN.search(message)) is None:
+        return None
+    hours, minutes, rest, unit = found.groups()
+    seconds = float(rest or 0) / (1000 if unit == "ms" else 1)
+    seconds += int(hours or 0) * 3600 + int(minutes or 0) * 60
+    return seconds or None
 
 
 _OVERFLOW = re.compile(

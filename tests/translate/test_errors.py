@@ -103,6 +103,27 @@ def test_what_upstreams_send(status: int, body: Any, want: tuple[Any, ...]) -> N
     assert str(error) == error.message and error.retry_after is None
 
 
+@pytest.mark.parametrize(
+    ("message", "wait"),
+    [
+        ("Rate limit reached on tokens per min (TPM): Limit 3, Used 2. Please try again in 11.054s. Visit x", 11.054),
+        ("Rate limit reached. Please try again in 7m12.5s.", 432.5),
+        ("Please try again in 1h2m3s", 3723.0),
+        ("Please try again in 250ms.", 0.25),
+        ("Please retry after 26 seconds.", 26.0),  # Azure
+        ("Please retry in 34.074824224s.", 34.074824224),  # Gemini
+        ("Please try again in 5m.", 300.0),
+        ("Please try again in a moment", None),
+        ("Please try again later", None),
+    ],
+)
+def test_a_limit_says_how_long_it_holds(message: str, wait: float | None) -> None:
+    error = errors.of_object({"error": {"code": "rate_limit_exceeded", "message": message}})
+    assert error is not None and error.retry_after == wait
+    error = errors.of_object({"error": {"type": "invalid_request_error", "message": message}})
+    assert error is not None and error.retry_after is None
+
+
 _RESPONSE_CODES = [*get_args(ResponseError.model_fields["code"].annotation), "slow_down", "server_is_overloaded",
                    "context_length_exceeded", "insufficient_quota", "cyber_policy"]  # fmt: skip
 _PASSING = {"server_error": "api", "rate_limit_exceeded": "rate_limit", "vector_store_timeout": "timeout",
