@@ -25,6 +25,7 @@ from translate.conversation import (
     Stop,
     Tool,
     ToolCall,
+    ToolChoice,
     Turn,
 )
 from translate.target import Asked
@@ -56,10 +57,18 @@ class Bridged:
     def _cross(self, conversation: Conversation) -> Conversation:
         tools = [self._tool(tool) if _is_special(tool) else tool for tool in conversation.tools]
         choice = conversation.tool_choice
-        if choice is not None and (sent := self._names.get((choice.namespace, choice.name))):
+        if choice is not None and (sent := self._chosen(choice)):
             choice = replace(choice, name=sent, namespace="")
         turns = [self._turn(turn) for turn in conversation.turns]
         return replace(conversation, tools=tools, tool_choice=choice, turns=turns)
+
+    def _chosen(self, choice: ToolChoice) -> str | None:
+        """Returns the flat name of a forced tool. The protocol's choices have no field for a namespace, so that a name
+        alone is that of the one tool that has it."""
+        if sent := self._names.get((choice.namespace, choice.name)):
+            return sent
+        alike = [sent for (_, name), sent in self._names.items() if name == choice.name]
+        return alike[0] if len(alike) == 1 and not choice.namespace and choice.name not in self._taken else None
 
     def _tool(self, tool: Tool) -> Tool:
         sent = self._name(tool.namespace, tool.name)

@@ -44,6 +44,25 @@ def test_a_custom_tool_becomes_a_function_of_one_string() -> None:
     assert "patch" in repr(bridged)
 
 
+OTHER = Tool("close", schema={"type": "object"}, namespace="files")
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "forced"),
+    [
+        ([CLOSE, PLAIN], ToolChoice("tool", "close"), "agents__close"),  # the protocol's choice has no namespace
+        ([CLOSE, PLAIN], ToolChoice("tool", "close", namespace="agents"), "agents__close"),
+        ([CLOSE, OTHER], ToolChoice("tool", "close"), "close"),  # either may be meant
+        ([CLOSE, Tool("close")], ToolChoice("tool", "close"), "close"),  # the plain one is meant
+        ([CLOSE], ToolChoice("tool", "close", namespace="files"), "close"),
+    ],
+)
+def test_a_forced_tool_of_a_namespace(tools: list[Tool], choice: ToolChoice, forced: str) -> None:
+    bridged = Bridged(Conversation("m", [], tools=tools, tool_choice=choice))
+    assert bridged.conversation.tool_choice is not None
+    assert bridged.conversation.tool_choice.name == forced
+
+
 def test_a_namespace_becomes_part_of_the_name() -> None:
     choice = ToolChoice("tool", "close", "agents")
     bridged = Bridged(Conversation("m", [], tools=[CLOSE], tool_choice=choice))
