@@ -1,4 +1,4 @@
-"""How hard to think: Anthropic's token budgets and OpenAI's effort words, by one table.
+"""How hard to think, and whether at all: token budgets, effort words and the switches of vendors, by tables.
 
 Neither side defines the other. The table follows the documents of both and the practice of other gateways. A word
 becomes a budget, and the budget becomes the same word again.
@@ -7,6 +7,7 @@ becomes a budget, and the budget becomes the same word again.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 24_576, "xhigh": 32_768, "max": 65_536}
 _LEFT_OPEN = ("default", "auto")
@@ -96,3 +97,27 @@ def _nearest(effort: str, words: list[str]) -> str:
         return effort if effort in words else ""
     degrees = sorted((budget_of(word), word) for word in words if word != "none")
     return next((word for degree, word in degrees if degree >= budget_of(effort)), degrees[-1][1] if degrees else "")
+
+
+# How thinking is switched on and off at compatible servers: each vendor has a field of its own, Chat has none.
+
+SWITCHES = ("thinking", "enable_thinking", "chat_template_kwargs", "reasoning")
+"""What [upstream] thinking_switch may name: DeepSeek's, Moonshot's and z.ai's field, Qwen's, that of servers which hand
+it to the model's template (vLLM, SGLang, llama.cpp), and OpenRouter's."""
+
+BEFORE_TOOLS = ("thinking", "enable_thinking")
+"""Those of vendors whose models, while they think, answer 400 to a request that forces a tool."""
+
+# Models that always think. Some of their vendors answer 400 to a request that they do not.
+_ALWAYS_THINK = re.compile(r"kimi-k(2\.7|2-thinking|[3-9])|glm-(4\.7|5\.[3-9]|[6-9])|deepseek-(r1|reasoner)", re.I)
+
+
+def switch(field: str, model: str, on: bool) -> dict[str, Any] | None:
+    """Returns what says so in a request's body; None where nothing can."""
+    if field not in SWITCHES or (not on and _ALWAYS_THINK.search(model)):
+        return None
+    if field == "thinking":
+        return {"thinking": {"type": "enabled" if on else "disabled"}}
+    if field == "reasoning":
+        return {"reasoning": {"enabled": on}}
+    return {"enable_thinking": on} if field == "enable_thinking" else {field: {"enable_thinking": on}}

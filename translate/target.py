@@ -37,7 +37,7 @@ class Policy:
     tool_schema: str = "auto"  # auto (by protocol and model's name) | openai | gemini | grammar: its JSON schemas
     images: bool = True  # may images be sent; else a note stands for each
     reasoning_effort: str = "auto"  # auto (by the model's name) | true | false | known | words: the efforts it takes
-    thinking_switch: str = "none"  # how thinking is switched on and off (Chat only): see chat/thinking_switch.py
+    thinking_switch: str = "none"  # how thinking is switched on and off (Chat only): see effort.py
     max_stops: int = 4  # stop sequences, at most (Chat only)
     call_ids: bool = True  # may calls and their results have an id (Gemini only)
     web_search: str = "auto"  # auto (by the model's name) | true | false: does it search the web itself

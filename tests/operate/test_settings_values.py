@@ -15,7 +15,6 @@ from operate.settings.load import Upstream, read
 from operate.settings.schema_upstream import UPSTREAM
 from operate.settings.upstreams import split_version
 from translate import effort
-from translate.chat import thinking_switch
 
 
 def upstream(lines: str, **environ: str) -> Upstream:
@@ -254,7 +253,7 @@ def test_the_words_of_settings_are_the_translators() -> None:
     words = ", ".join(effort.BUDGETS)
     given = upstream(f"protocol = chat\nbase_url = http://a\nreasoning_effort = {words}")
     assert given.reasoning_effort == words
-    assert UPSTREAM["thinking_switch"].kind.brief == ", ".join(("none", *thinking_switch.FIELDS))
+    assert UPSTREAM["thinking_switch"].kind.brief == ", ".join(("none", *effort.SWITCHES))
 
 
 @pytest.mark.parametrize("text", ["loud", "auto, low", "low, true"])

@@ -12,7 +12,6 @@ from typing import Any
 
 from translate import affinity, effort, json_mode, leftovers, websearch
 from translate.bridge import Bridged
-from translate.chat import thinking_switch
 from translate.chat.encode_messages import messages
 from translate.chat.encode_parts import Body
 from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
@@ -169,22 +168,22 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
     _effort(body, wanted, target, draft)
     said = "reasoning_effort" in body and target.policy.thinking_switch == "reasoning"  # both are one wish there
     if wanted.enabled and not draft.home and not said:
-        body |= thinking_switch.form(target.policy.thinking_switch, target.model, on=True) or {}
+        body |= effort.switch(target.policy.thinking_switch, target.model, on=True) or {}
 
 
 def _gives_way(body: Body, target: Target) -> Body:
     """Returns what switches thinking off where a tool is forced and the upstream's models refuse that while they think;
     they do so unless they are told otherwise."""
     field, choice = target.policy.thinking_switch, body.get("tool_choice")
-    if field not in thinking_switch.BEFORE_TOOLS or not (choice == "required" or isinstance(choice, dict)):
+    if field not in effort.BEFORE_TOOLS or not (choice == "required" or isinstance(choice, dict)):
         return {}
-    return thinking_switch.form(field, target.model, on=False) or {}
+    return effort.switch(field, target.model, on=False) or {}
 
 
 def _switched_off(body: Body, wanted: Reasoning, target: Target, draft: Draft) -> bool:
     """Says that the model is not to think, where the upstream has a word for it. False: it has none."""
     field, may = target.policy.thinking_switch, target.policy.reasoning_effort
-    off = thinking_switch.form(field, target.model, on=False)
+    off = effort.switch(field, target.model, on=False)
     if off is None and "none" in effort.listed(target.model, may):
         off = {"reasoning_effort": "none"}
     if off is None and field == "none":
