@@ -11,7 +11,7 @@ an attempt    failover: which endpoint is next; lease: what it takes and gives b
 the reply     passthrough: the same bytes; whole_reply; reframed: streams that are no server-sent events;
               refusal_hold; clean_lines: without the upstream's secrets
 errors        upstream_error: what it means; teaching and learned_quirks: what is asked differently from then on;
-              scrub, known_phrases and own_words: what of it a log may have
+              told_limits: what it says of limits; scrub, known_phrases and own_words: what of it a log may have
 the end       completion
 tokens        token_counting, calibration (estimates), exact_counts, vocabulary
 """
