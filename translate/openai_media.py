@@ -7,7 +7,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from translate import pictures, problems
-from translate.conversation import Document, Ext, Image
+from translate.conversation import Audio, Document, Ext, Image
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)
 _BY_NAME = {
@@ -15,6 +15,12 @@ _BY_NAME = {
     ".xml": "text/plain", ".yaml": "text/plain", ".yml": "text/plain", ".log": "text/plain", ".py": "text/plain",
     ".js": "text/plain", ".ts": "text/plain", ".css": "text/plain", ".sh": "text/plain",
 }  # fmt: skip
+_FILMS = {
+    ".webm": "video/webm", ".mov": "video/quicktime", ".mpg": "video/mpeg", ".mpeg": "video/mpeg", ".avi": "video/avi",
+    ".wmv": "video/wmv", ".flv": "video/x-flv", ".3gp": "video/3gpp", ".wav": "audio/wav", ".ogg": "audio/ogg",
+    ".flac": "audio/flac", ".aac": "audio/aac", ".m4a": "audio/mp4",
+}  # fmt: skip
+_USUAL = {"video": "video/mp4", "audio": "audio/mpeg"}
 _UNSAID = ("", "application/octet-stream")
 _BLANKS = " \n\r\t"
 
@@ -50,6 +56,20 @@ def document(data: str, title: str, ext: Ext, field: str) -> Document:
         return Document(text=base64.b64decode(data).decode(), title=title, ext=ext)
     except ValueError:  # no base64, or no UTF-8 within
         raise problems.invalid(field, "it is not base64 of UTF-8 text") from None
+
+
+def film(url: str, family: str, ext: Ext) -> Document | Audio:
+    """Returns the film or the sound at an address, or in a data URL. family: "video" or "audio"."""
+    found = split_data_url(url)
+    if found is None:
+        path = url.partition("?")[0].lower()
+        media_type = _FILMS.get(path[path.rfind(".") :], "")
+        kind = media_type if media_type.startswith(family) else _USUAL[family]
+        return Document(url=url, media_type=kind, ext=ext)
+    media_type, data = found
+    if family == "audio":
+        return Audio(data, media_type.rpartition("/")[2].removeprefix("x-").replace("mpeg", "mp3"), ext)
+    return Document(data=data, media_type=_USUAL[family] if media_type in _UNSAID else media_type, ext=ext)
 
 
 def split_data_url(url: str) -> tuple[str, str] | None:

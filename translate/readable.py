@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate.conversation import Unknown
+from translate.conversation import Document, Unknown
 from translate.errors import BadRequest
 from translate.ledger import Table
 from translate.target import Protocol
@@ -23,6 +23,7 @@ OPENING = "(conversation continues)"  # stands for the user's turn that a cut hi
 
 _HIDDEN = re.compile(r"encrypted|_id$|^id$|^(file_)?type$|^status$|signature|fingerprint|media_type|^data$|^call(er)?$")
 _MEDIA = ("video_url", "input_video", "audio_url", "file", "input_file")
+_FILMS = ("video", "audio")
 _BINARY = re.compile(r"data:[^,]{0,99};base64,|[A-Za-z0-9+/_-]{1000}")
 
 
@@ -46,6 +47,15 @@ def unknown(part: Unknown, upstream: Protocol, known: Table) -> str:
     if part.raw.get("is_error") is True or broken:
         text = failed(text)
     return text if part.kind.endswith("result") else f"[{part.kind}]\n{text}"
+
+
+def check_readable(document: Document) -> None:
+    """Raises BadRequest for a film or a sound, which a protocol that has files for reading would take for one."""
+    family = document.media_type.partition("/")[0]
+    if family in _FILMS:
+        raise BadRequest(
+            f"{family}_url: {document.media_type} cannot be sent to this upstream: its protocol has no {family}"
+        )
 
 
 def has_bytes(part: Unknown) -> bool:

@@ -154,10 +154,32 @@ def test_the_text_of_a_fetched_page_is_told(upstream: Protocol) -> None:
 
 
 @pytest.mark.parametrize("upstream", ["messages", "responses"])
-def test_input_that_the_model_must_see_is_refused(upstream: Protocol) -> None:
-    video = {"type": "video_url", "video_url": {"url": "http://x/v"}}
-    out = crossed("chat", upstream, {"model": "m", "messages": [{"role": "user", "content": [video]}]})
-    assert isinstance(out, BadRequest) and "video_url" in out.message
+@pytest.mark.parametrize("url", ["http://x/v", "data:video/mp4;base64,AAAA"])
+@pytest.mark.parametrize("kind", ["video_url", "audio_url"])
+def test_input_that_the_model_must_see_is_refused(upstream: Protocol, url: str, kind: str) -> None:
+    film = {"type": kind, kind: {"url": url.replace("video", kind.removesuffix("_url"))}}
+    out = crossed("chat", upstream, {"model": "m", "messages": [{"role": "user", "content": [film]}]})
+    assert isinstance(out, BadRequest) and ("video_url" in out.message or "audio" in out.message)
+
+
+FILMS = [
+    ("video_url", "https://www.youtube.com/watch?v=x", {"fileData": {"mimeType": "video/mp4"}}),
+    ("video_url", "https://x/a.MOV?b=c", {"fileData": {"mimeType": "video/quicktime"}}),
+    ("video_url", "data:video/webm;base64,AAAA", {"inlineData": {"mimeType": "video/webm", "data": "AAAA"}}),
+    ("audio_url", "https://x/a.wav", {"fileData": {"mimeType": "audio/wav"}}),
+    ("audio_url", "data:audio/mpeg;base64,AAAA", {"inlineData": {"mimeType": "audio/mpeg", "data": "AAAA"}}),
+]
+
+
+@pytest.mark.parametrize(("kind", "url", "part"), FILMS)
+def test_films_and_sounds_by_address_reach_google(kind: str, url: str, part: dict[str, Any]) -> None:
+    """As OpenRouter's and vLLM's clients send them."""
+    body = {"model": "m", "messages": [{"role": "user", "content": [{"type": kind, kind: {"url": url}}]}]}
+    out = crossed("chat", "gemini", body)
+    assert isinstance(out, Encoded) and out.dropped == []
+    if "fileData" in part:
+        part = {"fileData": part["fileData"] | {"fileUri": url}}
+    assert out.body["contents"] == [{"role": "user", "parts": [part]}]
 
 
 # ---------------------------------------------------------------------------------- what instructions show

@@ -279,6 +279,16 @@ def _document(data: str, title: str, raw: dict[str, Any], field: str) -> Documen
     return openai_media.document(data, title, form, field)
 
 
+def _film(raw: dict[str, Any], path: str) -> Part:
+    """Reads the video_url of OpenRouter, vLLM and z.ai, and vLLM's audio_url."""
+    kind = raw["type"]
+    said = raw.get(kind)
+    url = said if isinstance(said, str) else text_of(object_of(raw, kind), "url")
+    if not url:
+        raise problems.missing(f"{path}.{kind}.url")
+    return openai_media.film(url, kind.partition("_")[0], {"chat.form": {"raw": raw}})
+
+
 def _audio(raw: dict[str, Any], path: str) -> Part:
     audio = raw.get("input_audio")
     if isinstance(audio, str):  # Mistral
@@ -296,6 +306,8 @@ _READERS = {
     "file": _file,
     "document_url": _file_at,
     "file_url": _file_at,
+    "video_url": _film,
+    "audio_url": _film,
     "input_audio": _audio,
 }
 # What of a part's fields is read, besides the one that is called as its type.

@@ -172,6 +172,8 @@ def _file(file_id: str, what: str, draft: Draft) -> Block:
 def _document(part: Document, draft: Draft) -> Block | None:
     if part.data and part.media_type.startswith("image/") and not draft.home:
         return _image(Image(data=part.data, media_type=part.media_type, ext=part.ext), draft)
+    if not draft.home:
+        readable.check_readable(part)
     block: Block = {"type": "document", "source": _document_source(part, draft)}
     if part.title:
         block["title"] = part.title

@@ -71,6 +71,8 @@ def _image(image: Image, draft: Draft) -> Body:
 
 
 def _document(document: Document, draft: Draft) -> list[Body]:
+    if not draft.home:
+        readable.check_readable(document)
     if document.text:
         return [{"type": "input_text", "text": readable.titled(document.title, document.text)}]
     if document.parts:

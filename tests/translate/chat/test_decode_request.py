@@ -71,7 +71,7 @@ def test_user_content() -> None:
             {"type": "image_url", "image_url": "https://x/y.png"},
             ODD_URL,
             {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
-            {"type": "video_url", "video_url": {"url": "https://x"}},
+            {"type": "clip_url", "clip_url": {"url": "https://x"}},
         ]
     )
     assert told == [
@@ -81,7 +81,7 @@ def test_user_content() -> None:
         Image(url="https://x/y.png"),
         Image(data="cGxhaW4=", ext={"chat.form": {"raw": ODD_URL}}),
         Audio("AA", "wav"),
-        Unknown("chat", {"type": "video_url", "video_url": {"url": "https://x"}}),
+        Unknown("chat", {"type": "clip_url", "clip_url": {"url": "https://x"}}),
     ]
 
 
@@ -115,8 +115,8 @@ def test_files(file: dict[str, str], document: Document) -> None:
     assert part == document
 
 
-# As Mistral, Perplexity and z.ai have them.
-OTHERS_FILES: list[tuple[dict[str, Any], Document]] = [
+# As Mistral, Perplexity, z.ai, OpenRouter and vLLM have them.
+OTHERS_FILES: list[tuple[dict[str, Any], Document | Audio]] = [
     ({"type": "document_url", "document_url": "https://x/a.pdf"}, Document(url="https://x/a.pdf")),
     (
         {"type": "document_url", "document_url": "data:application/pdf;base64,AA", "document_name": "a.pdf"},
@@ -131,11 +131,25 @@ OTHERS_FILES: list[tuple[dict[str, Any], Document]] = [
     ({"type": "document_url", "document_url": "HTTPS://x/a.pdf"}, Document(url="HTTPS://x/a.pdf")),
     ({"type": "file_url", "file_url": {"url": "gs://x/a.pdf"}}, Document(url="gs://x/a.pdf")),
     ({"type": "file", "file_id": "file-1"}, Document(file_id="file-1")),
+    (
+        {"type": "video_url", "video_url": {"url": "https://x/a.webm?b"}},
+        Document(url="https://x/a.webm?b", media_type="video/webm"),
+    ),
+    (
+        {"type": "video_url", "video_url": "https://youtu.be/x"},
+        Document(url="https://youtu.be/x", media_type="video/mp4"),
+    ),
+    ({"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AA=="}}, Document("AA==", "video/mp4")),
+    (
+        {"type": "audio_url", "audio_url": {"url": "https://x/a.wav"}},
+        Document(url="https://x/a.wav", media_type="audio/wav"),
+    ),
+    ({"type": "audio_url", "audio_url": {"url": "data:audio/mpeg;base64,AA=="}}, Audio("AA==", "mp3")),
 ]
 
 
 @pytest.mark.parametrize(("file", "document"), OTHERS_FILES)
-def test_other_servers_files(file: dict[str, Any], document: Document) -> None:
+def test_other_servers_files(file: dict[str, Any], document: Document | Audio) -> None:
     [part] = parts([file])
     assert part.ext == {"chat.form": {"raw": file}}  # a Chat upstream gets it as it was
     part.ext = {}
