@@ -19,6 +19,12 @@ def is_wanted(conversation: Conversation) -> bool:
     return conversation.output is not None and conversation.output.kind == "json_object"
 
 
+def others(system: list[Part]) -> list[Part]:
+    """Returns the instructions without the one that asks for it in this module's words, for an encoder that says it in
+    its own place. A request in Ollama's form has it in Chat's."""
+    return [part for part in system if not (isinstance(part, Text) and part.text == ONE_OBJECT)]
+
+
 def is_unsaid(conversation: Conversation) -> bool:
     """Tells whether it is wanted, and no message besides the instructions at the start says so."""
     if not is_wanted(conversation):

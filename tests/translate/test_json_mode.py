@@ -59,6 +59,15 @@ def test_it_is_said_once_where_openai_looks_for_it(client: Any, body: Any, upstr
         assert "json" in looked_at.lower()
 
 
+@pytest.mark.parametrize("upstream", ["messages", "responses", "gemini"])
+@pytest.mark.parametrize("system", ["", "Be brief."])
+def test_it_is_said_once_for_ollamas_clients(upstream: Any, system: str) -> None:
+    asked = {"model": "m", "format": "json", "prompt": "Three colours", "system": system}
+    conversation = dialects.of("chat").decode_request(ollama.of_generate(asked)[0])
+    sent = str(dialects.of(upstream).encode_request(conversation, Target("m", Policy())).body)
+    assert sent.count(json_mode.ONE_OBJECT) == 1 and system in sent
+
+
 def test_a_schema_needs_no_word() -> None:
     body = gemini("Three colours")
     body["generationConfig"]["responseJsonSchema"] = {"type": "object", "properties": {"a": {"type": "string"}}}

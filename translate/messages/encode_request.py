@@ -57,7 +57,10 @@ def _max_tokens(conversation: Conversation, target: Target) -> int:
 
 
 def _system(conversation: Conversation, draft: Draft) -> str | list[Body]:
-    said = blocks(conversation.system if draft.home else readable_parts.system(conversation.system), draft)
+    system = conversation.system
+    if json_mode.is_wanted(conversation):
+        system = json_mode.others(system)
+    said = blocks(system if draft.home else readable_parts.system(system), draft)
     if json_mode.is_wanted(conversation):
         said.append({"type": "text", "text": json_mode.ONE_OBJECT})
     if len(said) == 1 and said[0].keys() == {"type", "text"}:

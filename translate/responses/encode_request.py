@@ -39,12 +39,13 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     draft = Draft(conversation, target, "responses", "openai")
     draft.searches = websearch.has(conversation, target, SEARCHERS)
     body: Body = {"model": target.model}
-    if said := instructions(conversation.system, draft):
+    says_json = not draft.home and json_mode.is_unsaid(conversation)
+    if said := instructions(json_mode.others(conversation.system) if says_json else conversation.system, draft):
         body["instructions"] = said
     body["input"] = items(conversation, draft)
     if not said and not body["input"] and not draft.home:
         raise BadRequest(f"{draft.words.history}: nothing in them can be sent to this model's upstream")
-    if not draft.home and json_mode.is_unsaid(conversation):
+    if says_json:
         body["input"] = [_SAYS_JSON, *body["input"]]
     _tools(body, conversation, target, draft)
     _limits(body, conversation, draft)
