@@ -167,6 +167,23 @@ def test_what_a_server_says_beside_its_answer_is_reported(client: Protocol, name
     assert crosses.asked.left == [f"reply.{name}"]
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("name", ["executed_tools", "related_questions"])
+def test_a_reply_that_is_written_anew_has_it(name: str, streamed: bool) -> None:
+    message, beside = ASIDE[name]
+    crosses = pair.Crossing("chat", "chat", every_way.asked("chat"))
+    if streamed:
+        raw = crosses.feed(chat(ROLE, HI, chunk(message) | beside, END)) + crosses.end()
+        chunks = [json.loads(line[6:]) for line in raw.splitlines() if line.startswith(b"data: {")]
+        said = [each | each["choices"][0]["delta"] for each in chunks if each["choices"]]
+        assert [each[name] for each in said if name in each] == [(message | beside)[name]]
+    else:
+        whole = {"choices": [{"index": 0, "message": {"content": "hi"} | message, "finish_reason": "stop"}]} | beside
+        body = json.loads(crosses.whole(json.dumps(whole).encode()))
+        assert (body | body["choices"][0]["message"])[name] == (message | beside)[name]
+    assert crosses.asked.left == []
+
+
 @pytest.mark.parametrize("finish", ["stop", None])
 def test_a_whole_reply_with_the_value_of_a_json_schema(finish: str | None) -> None:
     choice = {"index": 0, "message": {"role": "assistant", "content": {"n": 1}}, "finish_reason": finish}

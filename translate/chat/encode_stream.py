@@ -186,6 +186,8 @@ class Encoder:
         elif isinstance(part, Text):
             if close.citations:
                 self._annotate(citations.write(close.citations, 0 if self._texts == 1 else None, None), out)
+        elif ran := media.tools_run(part):
+            out.append(self._chunk(ran))
         elif image := self._media.take(part):
             out.append(self._chunk({"images": [{"index": len(self._media.images) - 1} | image]}))
         self._part, self._template = None, None

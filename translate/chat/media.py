@@ -48,6 +48,13 @@ def shows(part: Part) -> bool:
     return isinstance(part, Image | Audio)
 
 
+def tools_run(part: Part | None) -> Body:
+    """Returns what a Chat server tells of the tools that it ran, as the field of a message; {} of any other part."""
+    if isinstance(part, Unknown) and part.protocol == "chat" and part.kind == "executed_tools":
+        return {"executed_tools": part.raw["executed_tools"]}
+    return {}
+
+
 class Beside:
     """What is written beside the text: each picture as soon as it is there, the sound at the end."""
 

@@ -177,6 +177,8 @@ class _Message:
                 call = {"id": id, "type": "function", "function": {"name": name, "arguments": text or "{}"}}
             self.calls.append(call | self.beside)
             self.beside = {}
+        elif ran := media.tools_run(part):
+            self.extra |= ran
         else:
             self.media.take(part)
 
