@@ -137,7 +137,7 @@ class Passthrough:
         start, begins = 0, len(held) > TAIL_BYTES
         while (end := held.find(b"\n\n", start)) >= 0 or len(held) - start > TAIL_BYTES:
             name, data = sse.fields(held[start : end if end >= 0 else len(held)])
-            if data and name != b"ping":
+            if data and name != b"ping" and data.strip() != b"null":  # as little an event as a ping
                 self.fault = _no_reply(name, data)
                 begins = self.fault is None
                 break

@@ -183,6 +183,16 @@ def test_a_stream_without_done_but_with_a_finish_is_complete() -> None:
         assert house.post("/v1/chat/completions", {"model": "m", "stream": True})[2] == stream
 
 
+def test_an_event_of_null_before_the_first_one_passes() -> None:
+    pieces = [b"data: null\n\n", b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":'
+              b'{"content":"hi"},"finish_reason":"stop"}]}\n\n', b"data: [DONE]\n\n"]  # fmt: skip
+    with Upstream([Answer.sse(pieces)]) as up, House(one_upstream(up.url, "chat")) as house:
+        status, _, body = house.post("/v1/chat/completions", {"model": "m", "stream": True})
+    assert (status, body) == (200, b"".join(pieces))
+    with Upstream([Answer.sse(pieces[:1])]) as up, House(one_upstream(up.url, "chat")) as house:
+        assert house.post("/v1/chat/completions", {"model": "m", "stream": True})[0] == 502
+
+
 @pytest.mark.parametrize(
     ("event", "status"),
     [
