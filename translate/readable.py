@@ -90,7 +90,9 @@ def _strings(value: Any) -> list[str]:
     if isinstance(value, list):
         return [text for item in value for text in _strings(item)]
     if isinstance(value, dict):
-        return [text for key, item in value.items() if _is_shown(key, value) for text in _strings(item)]
+        texts = [text for key, item in value.items() if _is_shown(key, value) for text in _strings(item)]
+        code = value.get("return_code")
+        return [*texts, f"return code {code}"] if code and isinstance(code, int) else texts
     return []
 
 
