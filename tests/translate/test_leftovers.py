@@ -65,6 +65,38 @@ def test_a_breakpoint_crosses_between_openais_protocols(client: Protocol, part: 
         assert out.dropped == ["prompt_cache_breakpoint"]
 
 
+OUTPUTS: dict[Protocol, list[Json]] = {
+    "chat": [
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "x", "content": [
+            {"type": "text", "text": "one"}, {"type": "text", "text": "two", "prompt_cache_breakpoint": MARK}]},
+    ],
+    "responses": [
+        {"type": "function_call", "call_id": "x", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "x", "output": [
+            {"type": "input_text", "text": "one"},
+            {"type": "input_text", "text": "two", "prompt_cache_breakpoint": MARK}]},
+    ],
+}  # fmt: skip
+
+
+def test_a_breakpoint_behind_a_tools_output_crosses() -> None:
+    out = sent("chat", "responses", history("chat", *OUTPUTS["chat"]))
+    assert out.body["input"][1]["output"][1]["prompt_cache_breakpoint"] == MARK and out.dropped == []
+    out = sent("responses", "chat", history("responses", *OUTPUTS["responses"]))
+    text = {"type": "text", "text": "one\ntwo", "prompt_cache_breakpoint": MARK}
+    assert out.body["messages"][1]["content"] == [text] and out.dropped == []
+
+
+def test_a_breakpoint_within_the_models_words_is_reported() -> None:
+    """Where it crosses as a string."""
+    part = {"type": "text", "text": "well", "prompt_cache_breakpoint": MARK}
+    body = history("chat", {"role": "assistant", "content": [part]}, {"role": "user", "content": "hi"})
+    out = sent("chat", "responses", body)
+    assert out.body["input"][0]["content"] == "well" and out.dropped == ["prompt_cache_breakpoint"]
+
+
 @pytest.mark.parametrize("client", ["chat", "responses"])
 def test_a_breakpoint_stays_behind_before_google_and_is_told(client: Protocol) -> None:
     part = {"type": "text" if client == "chat" else "input_text", "text": "hi", "prompt_cache_breakpoint": MARK}

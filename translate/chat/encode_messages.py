@@ -128,10 +128,12 @@ def _result(result: ToolResult, draft: Draft) -> tuple[Body, list[Body]]:
     draft.leave(result.ext)
     texts: list[str] = []
     media: list[Body] = []
+    mark: Body = {}
     for part in result.parts:
         for body in content(part, draft):
             if body["type"] == "text":
                 texts.append(body["text"])
+                mark = {BREAKPOINT: body[BREAKPOINT]} if BREAKPOINT in body else mark
             else:
                 kind = "image" if body["type"] == "image_url" else "file"
                 texts.append(readable.SEE_NEXT.format(kind))
@@ -142,7 +144,9 @@ def _result(result: ToolResult, draft: Draft) -> tuple[Body, list[Body]]:
     id = call_ids.sent(result.id, draft)
     if media:
         media.insert(0, {"type": "text", "text": readable.OUTPUT_OF.format(id)})
-    return {"role": "tool", "tool_call_id": id, "content": text or readable.NO_OUTPUT}, media
+    text = text or readable.NO_OUTPUT
+    said: str | list[Body] = [{"type": "text", "text": text} | mark] if mark else text
+    return {"role": "tool", "tool_call_id": id, "content": said}, media
 
 
 # ----------------------------------------------------------------------------------------------- assistant
@@ -168,6 +172,8 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
                 of_message = {"extra_content": extra}
         elif isinstance(part, Text | Refusal):
             texts.append(part.text)
+            if part.ext and breakpoint_of(part.ext):
+                draft.drop(BREAKPOINT)
         elif isinstance(part, Unknown):
             if text := draft.in_words(part):
                 texts.append(text)
