@@ -7,7 +7,7 @@ itself (an id, the time, a local token count). Both are made for one request and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +96,7 @@ class Asked:
     input_tokens   an estimate, used until the upstream tells the real count
     tool_names     names as sent upstream -> names as the client knows them (only those that differ)
     include_usage  a Chat client asked for the usage chunk
+    headers        those of the client, for what only some of its libraries take
     clock          tells the time at which the reply is complete; None = `created` is used
     echo           what a Responses client asked for, which its reply repeats (see responses.items.echo)
     left           names of what did not cross; those of the reply are added
@@ -122,6 +123,7 @@ class Asked:
     reshaped: dict[tuple[str, str], Reshaped] = field(default_factory=dict)
     functions: bool = False
     free_text: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
     clock: Callable[[], int] | None = None
     echo: dict[str, Any] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)

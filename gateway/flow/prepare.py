@@ -175,6 +175,7 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
         reshaped=encoded.reshaped,
         functions=encoded.functions,
         free_text=encoded.free_text,
+        headers=request.headers,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         policy=route.target.policy,
         left=encoded.dropped,

@@ -58,6 +58,7 @@ def _other_form(request: ClientRequest, ports: Ports, raw: bytes) -> Reply:
         key=own[1].decode() if own is not None else request.key.removeprefix("req_"),
         created=int(ports.unix()),
         clock=seconds,
+        headers=request.headers,
         echo=request.dialect.echo(data),
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
     )

@@ -215,7 +215,7 @@ class HeldReply:
 
     def _crossing(self) -> Crossing:
         request = self._request
-        asked = Asked(request.asked_model, request.key.removeprefix("req_"))
+        asked = Asked(request.asked_model, request.key.removeprefix("req_"), headers=request.headers)
         return Crossing(request.protocol, request.protocol, asked)
 
 

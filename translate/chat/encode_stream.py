@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from translate import errors, wire
-from translate.chat import citations, details, extras, fault, media
+from translate.chat import citations, details, extras, fault, media, mistral
 from translate.chat.reply import arguments_of, beside, call_id, leave_explanation
 from translate.chat.stop import write_stop
 from translate.chat.usage import usage_body
@@ -42,7 +42,7 @@ class Encoder:
 
     __slots__ = (
         "_after", "_arguments", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_media", "_notes",
-        "_part", "_refused", "_state", "_template", "_texts", "_usage",
+        "_part", "_refused", "_state", "_template", "_texts", "_usage", "_whole",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -57,6 +57,7 @@ class Encoder:
         self._part: Part | None = None
         self._template: tuple[bytes, bytes] | None = None  # around the open part's text; None: it is left out
         self._arguments: tuple[bytes, bytes] | None = None  # the same of a call whose free text becomes an argument
+        self._whole: dict[str, Any] | None = None  # a call that leaves in one piece
         self._kept: list[bytes] = []  # the open call's or thought's text so far
         self._beside: dict[str, Any] = {}  # what goes with the next call
         self._calls = 0
@@ -99,7 +100,7 @@ class Encoder:
             out += (before, (after + before).join(event.pieces), after)
             if type(self._part) is not Text:
                 self._kept += event.pieces
-        elif self._arguments is not None:
+        elif self._arguments is not None or self._whole is not None:
             self._kept += event.pieces
 
     def _other(self, event: Event, out: list[bytes]) -> None:
@@ -156,9 +157,21 @@ class Encoder:
         id = call.id or call_id(self._asked, index)
         begun = {"index": index, "id": id, "type": kind, kind: function} | self._beside
         self._beside = {}
+        if mistral.is_client(self._asked.headers):
+            self._whole = begun
+            return
         out.append(self._chunk({"tool_calls": [begun]}))
         head = b'{"tool_calls":[{"index":%d,"%b":{"%b":"' % (index, kind.encode(), text.encode())
         self._template = self._around(head, b'"}}]}')
+
+    def _call_at_once(self, call: ToolCall, begun: dict[str, Any], out: list[bytes]) -> None:
+        text, kind = wire.text_of(self._kept), begun["type"]
+        if kind == "custom":
+            begun[kind]["input"] = text
+        else:
+            begun[kind]["arguments"] = arguments_of(text) if call.custom else text or "{}"
+        self._whole = None
+        out.append(self._chunk({"tool_calls": [begun]}))
 
     def _function(self, call: ToolCall, out: list[bytes]) -> None:
         """Writes a call for a client that speaks of functions: it takes one in a message, and no more."""
@@ -178,6 +191,8 @@ class Encoder:
             entry = details.write(part, text, close.signature, self._details)
             self._details += 1
             out.append(self._chunk({"reasoning_details": [entry]}))
+        elif isinstance(part, ToolCall) and self._whole is not None:
+            self._call_at_once(part, self._whole, out)
         elif self._arguments is not None:
             self._template, self._arguments = self._arguments, None
             self._delta(Delta([wire.inside(arguments_of(wire.text_of(self._kept)))]), out)
