@@ -21,6 +21,7 @@ _PLAIN = re.compile(
 )
 _BLANKS = re.compile(rb"\s*")
 _COLON = re.compile(rb"\s*:")
+_NUMBER = re.compile(rb"\s*:\s*([0-9]{1,9})(?![0-9.eE])")
 _AFTER, _OPENS, _EMPTY = re.compile(rb"\s*,"), re.compile(rb"\s*\{"), re.compile(rb"\s*\}")
 
 
@@ -185,6 +186,21 @@ def levels(body: bytes, spans: list[tuple[int, int]]) -> list[int]:
         found.append(level)
         at = end
     return found
+
+
+def numbers(body: bytes, keys: Sequence[bytes], depth: int) -> list[int] | None:
+    """Returns the whole numbers that these keys (in their quotes) have where so many brackets are open; the same name
+    at another depth, such as in the argument of a tool, does not count. None if a key is in too many places."""
+    found: list[tuple[int, int, int]] = []
+    for key in keys:
+        at_all = places(body, key)
+        if at_all is None:
+            return None
+        said = ((at, _NUMBER.match(body, at + len(key))) for at in at_all)
+        found += [(at, number.end(), int(number[1])) for at, number in said if number is not None]
+    found.sort()
+    depths = levels(body, [(at, end) for at, end, _ in found]) if found else ()
+    return [number for (_, _, number), each in zip(found, depths, strict=True) if each == depth]
 
 
 def _depth(piece: bytes) -> int:

@@ -31,7 +31,6 @@ from translate.conversation import Usage
 from translate.dialect import Reply
 from translate.errors import ApiError, BadRequest
 
-_NUMBER = re.compile(rb"\s*:\s*([0-9]{1,9})(?![0-9.eE])")
 _LETTER = re.compile(rb"\\u00[67]")
 USUAL_REPLY = 4096  # tokens that a reply is taken to have for a budget, where its request does not bound it
 _OF_TEXT = ("", "completions")  # the endpoints whose replies are words
@@ -83,20 +82,10 @@ def _size(quota: Limiter, request: ClientRequest) -> int:
 
 
 def _asked(request: ClientRequest, otherwise: int) -> int:
-    """Returns the tokens of the reply that the request asks for. The same name at another depth, such as in the
-    argument of a tool, does not count. Nor does 0, by which clients mean no limit."""
-    body, asks = request.body, request.dialect.asks
-    found: list[tuple[int, int, int]] = []
-    for name in asks.names:
-        places = top_level.places(body, name)
-        if places is None:
-            return otherwise
-        said = ((at, _NUMBER.match(body, at + len(name))) for at in places)
-        found += [(at, number.end(), int(number[1])) for at, number in said if number is not None]
-    found.sort()
-    depths = top_level.levels(body, [(at, end) for at, end, _ in found]) if found else ()
-    own = [number for (_, _, number), depth in zip(found, depths, strict=True) if number and depth == asks.depth]
-    return max(own, default=otherwise)
+    """Returns the tokens of the reply that the request asks for. 0 does not count, by which clients mean no limit."""
+    asks = request.dialect.asks
+    own = top_level.numbers(request.body, asks.names, asks.depth)
+    return otherwise if own is None else max(filter(None, own), default=otherwise)
 
 
 def may_be_in_the_background(body: bytes) -> bool:
@@ -128,7 +117,7 @@ def hold(request: ClientRequest, route: Route, ports: Ports, budgets: Budgets) -
 
 def _may_take(request: ClientRequest) -> Usage:
     if request.task not in (*_OF_TEXT, "compact"):
-        return of_untold(request.task, request.size, 0) or Usage()
+        return of_untold(request, 0) or Usage()
     return Usage(input=request.size_in_tokens(), output=_asked(request, USUAL_REPLY))
 
 
@@ -190,9 +179,10 @@ def of_events(size: int, bytes_out: int) -> Usage:
     return Usage(input=min(tokens.of_size(size), tokens.IMAGE_TOKENS), output=tokens.of_reply(b"", bytes_out))
 
 
-def of_untold(task: str, size: int, bytes_out: int) -> Usage | None:
-    """Estimates the usage of a whole reply that is no text and does not tell its usage, by the sizes of request
-    (`size`) and reply. None = the request is free."""
+def of_untold(request: ClientRequest, bytes_out: int) -> Usage | None:
+    """Estimates the usage of a whole reply that is no text and does not tell its usage, by the sizes of request and
+    reply. None = the request is free."""
+    task, size = request.task, request.size
     if task == "moderations":
         return None
     if task == "audio/speech":
@@ -200,7 +190,8 @@ def of_untold(task: str, size: int, bytes_out: int) -> Usage | None:
     if task.startswith("audio/"):
         return Usage(input=max(1, size // tokens.SOUND_BYTES), output=tokens.of_size(bytes_out))
     if task.startswith("images/"):
-        return Usage(input=min(tokens.of_size(size), tokens.IMAGE_TOKENS), output=tokens.IMAGE_TOKENS)
+        output = tokens.IMAGE_TOKENS * request.pictures
+        return Usage(input=min(tokens.of_size(size), tokens.IMAGE_TOKENS), output=output)
     return Usage(input=tokens.of_size(size))  # nobody charges for the output: vectors and ranks
 
 
@@ -214,7 +205,7 @@ def reckoned(bill: Bill, reply: Reply | None) -> Usage | None:
         return used
     if not bill.streamed and bill.request.task not in _OF_TEXT:
         untold = bill.request.relayed and (used is None or not used.prompt)
-        return of_untold(bill.request.task, bill.request.size, bill.bytes_out) if untold else used
+        return of_untold(bill.request, bill.bytes_out) if untold else used
     if used is None or not used.prompt:
         used = dataclasses.replace(used or Usage(), input=bill.request.size_in_tokens())
     size = bill.bytes_out

@@ -44,16 +44,17 @@ class ClientRequest:
     it; then the address also says whether the reply streams. asked_model, streams: what the address or the body says.
     span: where the model's name stands in the body. framed: the form of the stream, None for server-sent events.
     previous: what the request builds on, for Responses and for requests with a thread. refusal: why the request is
-    refused, if that is known before all of the body is here. size: the bytes of the body that have come. charged: the
-    tokens that its client's quota was charged. tags, trace: for its record. cached: its question to the response cache,
-    None = no question. address: of the other side of the connection. alone: the reply, if no model needs to be asked.
+    refused, if that is known before all of the body is here. size: the bytes of the body that have come. pictures: how
+    many are asked for, where any are. charged: the tokens that its client's quota was charged. tags, trace: for its
+    record. cached: its question to the response cache, None = no question. address: of the other side of the
+    connection. alone: the reply, if no model needs to be asked.
     """
 
     __slots__ = (
         "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "alone", "asked_model", "body",
         "cached", "charged", "client", "crossed", "data", "dialect", "endpoint", "framed", "front", "headers",
-        "in_path", "key", "left", "previous", "protocol", "query", "refusal", "relayed", "session", "shape", "size",
-        "span", "streams", "tags", "task", "trace",
+        "in_path", "key", "left", "pictures", "previous", "protocol", "query", "refusal", "relayed", "session", "shape",
+        "size", "span", "streams", "tags", "task", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +86,7 @@ class ClientRequest:
         self.previous: PreviousResponse | Thread | None = None
         self.refusal: ApiError | None = None
         self.size = 0
+        self.pictures = 1
         self.charged = 0
         self.trace: Trace | None = None
         self.tags: Mapping[str, str] = NO_TAGS
@@ -265,6 +267,8 @@ class ClientRequest:
             self.asked_model, self.streams = outline.name(self.in_path), self.endpoint.streams is True
         else:
             self.asked_model, self.streams, self.span = outline.read(self.body, self.endpoint.usual_model)
+        if self.relayed and self.task.startswith("images/"):
+            self.pictures = max(top_level.numbers(self.body, (b'"n"',), 1) or (), default=0) or 1
 
     def body_for(self, model: str) -> bytes:
         """Returns the same bytes with only the model's name replaced."""

@@ -313,7 +313,7 @@ class Completion:
         if is_cut or (not (told and told.output) and charges.has_budget(request.client, ports)):
             used = charges.reckoned(self._bill(told), reply)
             if used is None and self.share is not None and request.task == "embeddings" and error is None:
-                used = charges.of_untold(request.task, request.size, self.writer.written)
+                used = charges.of_untold(request, self.writer.written)
         route = None if isinstance(error, Full) else self._route(lead)  # else the upstream would seem to have failed
         source = question.source if question is not None else None
         if self.share is not None:

@@ -1,4 +1,4 @@
-"""Reads a form (multipart/form-data) as it comes, for the one field that the proxy needs: the model.
+"""Reads a form (multipart/form-data) as it comes, for what the proxy needs of it: the model, and how many pictures.
 
 The file in it is never held. All of the form is read, because another server might use a second field of the same name,
 and so a client could ask for a model that it may not use. The form is read strictly: what two readers could understand
@@ -11,10 +11,11 @@ import re
 
 from translate.errors import BadRequest
 
-FIELD = b"model"
+FIELDS = (b"model", b"n")
 MOST_NAME = 512  # bytes of the model's name
 MOST_HEAD = 16 * 1024  # bytes of the headers of a part
 _BOUNDARY = re.compile(r"""[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]""")
+_COUNT = re.compile(rb"\s*[0-9]{1,9}\s*")
 _PARAMETER = re.compile(rb"""\s*;\s*([\w-]+\*?)=(?:"((?:[^"\\\r\n]|\\.)*)"|([^\s;"]+))""")
 
 
@@ -29,16 +30,18 @@ def boundary_of(content_type: str) -> bytes:
 
 class Form:
     """A form that is read as it comes. model: its name, None until it is there. span: where the name stands in the
-    body, (begin, end)."""
+    body, (begin, end). pictures: how many the form asks for, as far as it is known."""
 
     def __init__(self, boundary: bytes) -> None:
         self.model: str | None = None
         self.span = 0, 0
+        self.pictures = 1
         self._delimiter = b"\r\n--" + boundary
         self._held = bytearray(b"\r\n")  # as if a line ended before the first delimiter
         self._at = -2  # where the held bytes begin in the body
         self._step = self._in_part
         self._searched = 0  # how many of the held bytes
+        self._field = b""
         self._begins = -1  # where the value of the field begins
         self.ended = False
 
@@ -71,7 +74,8 @@ class Form:
         """Reads the value of a part, up to the delimiter."""
         at = self._found(self._delimiter)
         if self._begins >= 0 and (at if at >= 0 else len(self._held) - len(self._delimiter)) > MOST_NAME:
-            raise BadRequest(f"model: its name is longer than {MOST_NAME} bytes", "model")
+            name = self._field.decode()
+            raise BadRequest(f"{name}: the field is longer than {MOST_NAME} bytes", name)
         if at < 0:
             if self._begins < 0:
                 self._drop(self._searched)
@@ -83,6 +87,10 @@ class Form:
         return True
 
     def _took(self, value: bytes) -> None:
+        begins, self._begins = self._begins, -1
+        if self._field != b"model":
+            self.pictures = max(self.pictures, int(value)) if _COUNT.fullmatch(value) else self.pictures
+            return
         if self.model is not None:
             raise BadRequest("model: the form has two fields of this name", "model")
         try:
@@ -91,8 +99,7 @@ class Form:
             raise BadRequest("model: is not UTF-8 text", "model") from None
         if not self.model or not self.model.isprintable():
             raise BadRequest("model: must be the name of a model", "model")
-        self.span = self._begins, self._begins + len(value)
-        self._begins = -1
+        self.span = begins, begins + len(value)
 
     def _after_delimiter(self) -> bool:
         if len(self._held) < 2:
@@ -112,9 +119,9 @@ class Form:
             raise BadRequest(f"the headers of a part of the form are longer than {MOST_HEAD} bytes")
         if at < 0:
             return False
-        name = _name(bytes(self._held[:at]))
+        self._field = _name(bytes(self._held[:at]))
         self._drop(at + 4)
-        self._begins = self._at if name == FIELD else -1
+        self._begins = self._at if self._field in FIELDS else -1
         self._step = self._in_part
         # A delimiter may follow at once: then the line end that belongs to it is the one before the value.
         self._held[:0] = b"" if self._begins >= 0 else b"\r\n"

@@ -70,6 +70,7 @@ class Intake:
         try:
             if self._form is not None:
                 self._form.feed(chunk)
+                self._request.pictures = self._form.pictures
             before = self._ports.now()
             await upload.comes(chunk)
             self._blocked_s += self._ports.now() - before

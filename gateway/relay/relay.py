@@ -295,7 +295,7 @@ class Relay(HTTPMessageDelegate):
         if coming.has_events and (left or self._aborted):
             return charges.of_events(request.size, written)
         if charges.has_budget(request.client, self._ports):
-            return charges.of_untold(request.task, request.size, written)
+            return charges.of_untold(request, written)
         return None
 
     def _over(self, left: bool = False) -> None:

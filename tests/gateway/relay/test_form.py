@@ -82,3 +82,10 @@ def test_boundaries(said: str, boundary: bytes | None) -> None:
             boundary_of(said)
     else:
         assert boundary_of(said) == boundary
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize(("values", "pictures"), [([], 1), ([b"4"], 4), ([b"2", b"9"], 9), ([b"no"], 1), ([b""], 1)])
+def test_how_many_pictures_are_asked_for(values: list[bytes], pictures: int, size: int) -> None:
+    form = read(SOUND + b"".join(part(b"n", value) for value in values) + MODEL + END, size)
+    assert (form.pictures, form.model) == (pictures, "whisper-1")
