@@ -152,16 +152,24 @@ class Framing(Protocol):
         """Returns a sign of life that is legal between two events."""
 
 
+class Timed(NamedTuple):
+    """A form that says how long the reply took. framing(clock): clock tells seconds. whole(raw, seconds)."""
+
+    framing: Callable[[Callable[[], float]], Framing]
+    whole: Callable[[bytes, float], bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Framed:
     """The form of a client's reply at an address where it differs from the protocol's own. content_type: of streams,
     which are not made of server-sent events. whole: changes a reply that is no stream. error: writes an error; None =
-    as the protocol writes it."""
+    as the protocol writes it. timed: the same of a reply that is being made, where its form says how long that took."""
 
     content_type: str
     framing: Callable[[], Framing]
     whole: Callable[[bytes], bytes] = lambda raw: raw
     error: ErrorWriter | None = None
+    timed: Timed | None = None
 
 
 class Unsealed(NamedTuple):

@@ -63,7 +63,7 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
     if route.envelope is not None:
         _wrap(made, request, route, ports, request.task if verbatim else "")
     if request.framed is not None and not request.task:  # a count may be shared with clients that want another form
-        made.reply = Reframed(made.reply, request.framed, kept_bytes(request, ports))
+        made.reply = Reframed(made.reply, request.framed, kept_bytes(request, ports), ports.now)
     if request.left:
         made.dropped[:0] = request.left
     return made

@@ -6,20 +6,25 @@ the frames of that address (see translate.dialect.Framing), and a whole reply in
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from translate.conversation import Usage
 from translate.dialect import Framed, Reply
 from translate.errors import ApiError
 
 
 class Reframed:
-    """See translate.dialect.Reply. keeps: how many bytes of the reply are also kept in the protocol's own form."""
+    """See translate.dialect.Reply. keeps: how many bytes of the reply are also kept in the protocol's own form. clock:
+    tells seconds, from now on, for forms that say how long a reply took."""
 
-    __slots__ = ("_closed", "_form", "_framing", "_parts", "_reply", "_room")
+    __slots__ = ("_began", "_clock", "_closed", "_form", "_framing", "_parts", "_reply", "_room")
 
-    def __init__(self, reply: Reply, form: Framed, keeps: int = 0) -> None:
+    def __init__(self, reply: Reply, form: Framed, keeps: int, clock: Callable[[], float]) -> None:
         self._reply = reply
         self._form = form
-        self._framing = form.framing()
+        self._clock = clock
+        self._began = clock()
+        self._framing = form.framing() if form.timed is None else form.timed.framing(clock)
         self._closed = False
         self._room = keeps
         self._parts: list[bytes] = []
@@ -64,7 +69,10 @@ class Reframed:
         out = self._reply.whole(raw, streamed)
         if self._room > 0:
             self._keep(out)
-        return self._form.whole(out) if out else out
+        form = self._form
+        if not out or form.timed is None:
+            return form.whole(out) if out else out
+        return form.timed.whole(out, self._clock() - self._began)
 
     def whole_as_stream(self, raw: bytes) -> bytes:
         return self._framed(self._reply.whole_as_stream(raw), ends=True)

@@ -63,7 +63,9 @@ def _other_form(request: ClientRequest, ports: Ports, raw: bytes) -> Reply:
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
     )
     reply: Reply = Crossing(request.protocol, request.protocol, asked)
-    return reply if request.framed is None else Reframed(reply, request.framed, kept_bytes(request, ports))
+    if request.framed is None:
+        return reply
+    return Reframed(reply, request.framed, kept_bytes(request, ports), ports.now)
 
 
 def _said(request: ClientRequest) -> Body:

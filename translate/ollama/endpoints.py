@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from translate.dialect import Endpoint, Framed
+from translate.dialect import Endpoint, Framed, Timed
 from translate.ollama import embeddings, reply, request
 
-_CHAT = Framed(
-    reply.CONTENT_TYPE, lambda: reply.Lines(generates=False), lambda raw: reply.whole(raw, generates=False), reply.error
-)
-_GENERATE = Framed(
-    reply.CONTENT_TYPE, lambda: reply.Lines(generates=True), lambda raw: reply.whole(raw, generates=True), reply.error
-)
+
+def _form(*, generates: bool) -> Framed:
+    timed = Timed(
+        lambda clock: reply.Lines(generates, clock), lambda raw, seconds: reply.whole(raw, generates, seconds)
+    )
+    return Framed(
+        reply.CONTENT_TYPE,
+        lambda: reply.Lines(generates),
+        lambda raw: reply.whole(raw, generates),
+        reply.error,
+        timed,
+    )
+
+
+_CHAT, _GENERATE = _form(generates=False), _form(generates=True)
 _EMBED = Framed(reply.CONTENT_TYPE, lambda: reply.Lines(generates=False), embeddings.embedded, reply.error)
 _EMBEDDINGS = Framed(reply.CONTENT_TYPE, lambda: reply.Lines(generates=False), embeddings.embedded_before, reply.error)
 

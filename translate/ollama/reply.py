@@ -7,6 +7,7 @@ a sign of life is a delta without text.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from translate import repair, reply_media, wire
@@ -44,12 +45,19 @@ def error(error: ApiError, request_id: str = "") -> bytes:
 
 
 class Lines:
-    """See translate.dialect.Framing. generates: of /api/generate, whose text is a field of its own."""
+    """See translate.dialect.Framing. generates: of /api/generate, whose text is a field of its own. clock: see Timed;
+    None = how long it took is not said."""
 
-    __slots__ = ("_after", "_before", "_calls", "_decoder", "_generates", "_head", "_kept", "_over", "_part", "_pieces")
+    __slots__ = (
+        "_after", "_before", "_began", "_calls", "_clock", "_decoder", "_first", "_generates", "_head", "_kept",
+        "_over", "_part", "_pieces",
+    )  # fmt: skip
 
-    def __init__(self, generates: bool) -> None:
+    def __init__(self, generates: bool, clock: Callable[[], float] | None = None) -> None:
         self._generates = generates
+        self._clock = clock
+        self._began = clock() if clock is not None else 0.0
+        self._first = 0.0  # when the model's first word came
         self._decoder = Decoder()
         self._head: Body = {"model": "", "created_at": _rfc3339(0)}
         self._part: Part | None = None
@@ -107,13 +115,21 @@ class Lines:
                 self._part, self._before = None, b""
             case Stop():
                 self._over = True
-                out.append(self._line({"content": ""}, done=True, **counts(event)))
+                out.append(self._line({"content": ""}, done=True, **counts(event), **self._took()))
             case Fault():
                 self._over = True
                 known = event.error if isinstance(event.error, ApiError) else BadReply(str(event.error))
                 out.append(error(known) + b"\n")
 
+    def _took(self) -> Body:
+        if self._clock is None:
+            return {}
+        now = self._clock()
+        return durations(now - self._began, now - self._first if self._first else 0.0)
+
     def _open(self, part: Part) -> None:
+        if self._clock is not None and not self._first:
+            self._first = self._clock()
         self._part, self._kept, self._before = part, [], b""
         key = "content" if isinstance(part, Text | Refusal) else "thinking" if isinstance(part, Thinking) else ""
         if key:
@@ -153,6 +169,14 @@ def counts(stop: Stop) -> Body:
     return {"done_reason": reason} | told
 
 
+def durations(whole_s: float, answer_s: float) -> Body:
+    """Returns, in nanoseconds, how long the reply took, and of it the answer from its first word on. Clients divide the
+    tokens by the latter, and so it is never 0."""
+    whole, answer = (max(1, round(seconds * 1e9)) for seconds in (whole_s, answer_s))
+    return {"total_duration": whole, "load_duration": 0,
+            "prompt_eval_duration": max(0, whole - answer), "eval_duration": answer}  # fmt: skip
+
+
 def chat_loaded(body: Body) -> bytes | None:
     """Returns the reply where there is no message: a client has its model loaded before it asks anything, as Ollama's
     own program does, or has it unloaded. There is nothing to load here. None where there is something to answer."""
@@ -171,13 +195,14 @@ def _loaded(body: Body, said: Body) -> bytes:
     return wire.dumps(head | said | {"done_reason": reason, "done": True})
 
 
-def whole(raw: bytes, generates: bool) -> bytes:
-    """Returns a whole reply: all lines of its stream in one."""
+def whole(raw: bytes, generates: bool, seconds: float = 0.0) -> bytes:
+    """Returns a whole reply: all lines of its stream in one. seconds: how long it took; 0 = that is not said."""
     lines = Lines(generates)
     written = lines.feed(raw) + lines.end()
     *deltas, last = (wire.loads(line) for line in written.splitlines())
     if "error" in last:
         return wire.dumps(last)
+    last |= durations(seconds, seconds) if seconds else {}
     said: Body = {}
     for delta in deltas:
         message = delta if generates else delta["message"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,10 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+TOOK = re.compile(rb',"total_duration":.*"eval_duration":\d+(?=}\n)')
+"""Of the streams in Ollama's form, how long a model took: none worked on the later ones."""
+
+
 def in_frames(raw: bytes) -> list[bytes]:
     """The payloads of Bedrock's messages; botocore checks their sums."""
     buffer = EventStreamBuffer()
@@ -62,7 +67,7 @@ def test_the_second_gets_the_reply_to_the_first(form: str) -> None:
         first, second, third = (here.post(path, body) for _ in range(3))
         assert first[0] == 200, first
         assert [what(reply) for reply in (first, second, third)] == ["miss", "hit", "hit"]
-        assert second[2] == third[2] == first[2] and b"1" in first[2]
+        assert second[2] == third[2] == TOOK.sub(b"", first[2]) and b"1" in first[2]
         assert second[1]["content-type"] == first[1]["content-type"]
         assert len(up.requests) == 1
         if form in LEGAL:

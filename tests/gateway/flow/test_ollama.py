@@ -41,6 +41,9 @@ def test_a_chat_streams_unless_it_is_told_not_to(protocol: str) -> None:
     assert one["message"] == {"role": "assistant", "content": "I look ➜ now.", "thinking": "Hm, the weather.",
                               "tool_calls": [call]}  # fmt: skip
     assert one["done"] is True and one["eval_count"] == 9
+    for each in (last, one):  # clients tell the tokens of a second by them
+        parts = each["load_duration"] + each["prompt_eval_duration"] + each["eval_duration"]
+        assert each["eval_duration"] > 0 and parts == each["total_duration"] < 60 * 10**9
     assert last["created_at"] == one["created_at"] or last["created_at"][:2] == "20"
 
 
