@@ -30,6 +30,7 @@ FATES: dict[str, Fate] = {"=": "mapped", "~": "carried", "-": "dropped", "!": "r
 SILENT = """
 *.id *.status | names the thing in the store of its own provider
 *.caller *.toolset_name *.approval_request_id | who ran it at its own provider; what came of it crosses
+*.agent | which of OpenAI's agents did it; what it did crosses
 *.allowed_callers | as unsaid: the model itself calls it
 *.strict | always so at Anthropic; a search has no arguments of the client's
 *.user_location *.external_web_access *.filters | says nothing by itself, or what is so anyway; what is in it crosses

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typing_extensions as te
 from anthropic.types.beta.message_create_params import MessageCreateParams as BetaMessageCreateParams
 from anthropic.types.message_create_params import MessageCreateParams
+from openai.types.beta.response_create_params import ResponseCreateParams as BetaResponseCreateParams
 from openai.types.chat.completion_create_params import CompletionCreateParams
 from openai.types.responses.response_create_params import ResponseCreateParams
 
@@ -23,7 +24,7 @@ from tests.support.params import SAMPLING
 REQUESTS = {
     "messages": (MessageCreateParams, BetaMessageCreateParams),
     "chat": (CompletionCreateParams,),
-    "responses": (ResponseCreateParams,),
+    "responses": (ResponseCreateParams, BetaResponseCreateParams),
 }
 HISTORY = {"messages": "messages", "chat": "messages", "responses": "input"}
 NOT_IN_THE_BODY = {"betas"}  # the SDK sends it as a header

@@ -41,6 +41,7 @@ truncation | - only shortens what the model reads; here too long a history is an
 include | - more about tools that OpenAI runs; encrypted reasoning is always given |
 max_tool_calls | - counts calls of tools that OpenAI runs, of which there are none |
 metadata | - labels for OpenAI's own store |  | - Google takes no user's id
+multi_agent | - OpenAI runs the other agents; the model answers alone |
 moderation | - a check that OpenAI makes beside the answer |
 service_tier | - tiers of one provider mean nothing, or another price, at the next |  | = serviceTier; flex and \
 priority, others are dropped
@@ -73,7 +74,8 @@ item:tool_search_call | = messages, a call of the function that stands for the s
 item:image_generation_call | = messages, its picture, in the user's next turn |  | = contents, its picture
 item:web_search_call item:mcp_list_tools item:mcp_approval_request \
 item:mcp_approval_response item:program | - a call that OpenAI ran; what the model said of it crosses |
-item:file_search_call item:code_interpreter_call item:mcp_call item:program_output | = messages, what a person could \
+item:file_search_call item:code_interpreter_call item:mcp_call item:program_output item:multi_agent_call \
+item:multi_agent_call_output item:agent_message | = messages, what a person could \
 read of it |  | = contents
 item:computer_call item:local_shell_call item:shell_call item:apply_patch_call | = messages, a call of the function \
 that stands for the tool |  | = contents
