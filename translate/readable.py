@@ -53,9 +53,8 @@ def check_readable(document: Document) -> None:
     """Raises BadRequest for a film or a sound, which a protocol that has files for reading would take for one."""
     family = document.media_type.partition("/")[0]
     if family in _FILMS:
-        raise BadRequest(
-            f"{family}_url: {document.media_type} cannot be sent to this upstream: its protocol has no {family}"
-        )
+        field = f"{family}_url" if document.url else "file"
+        raise BadRequest(f"{field}: {document.media_type} cannot be sent to this upstream, which takes no {family}")
 
 
 def has_bytes(part: Unknown) -> bool:
