@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from translate import errors, wire
-from translate.chat import citations, details, extras, fault, media, mistral
+from translate.chat import citations, clients, details, extras, fault, media
 from translate.chat.reply import arguments_of, beside, call_id, leave_explanation
 from translate.chat.stop import write_stop
 from translate.chat.usage import usage_body
@@ -137,7 +137,7 @@ class Encoder:
             self._texts += 1
             self._template = self._around(b'{"content":"', b'"}')
         elif isinstance(part, Thinking):
-            self._template = self._around(b'{"reasoning_content":"', b'"}')
+            self._template = self._around(*clients.around_thought(clients.habits(self._asked.headers), self._details))
         elif isinstance(part, Refusal):
             self._refused += 1
             self._template = self._around(b'{"refusal":"', b'"}')
@@ -157,7 +157,7 @@ class Encoder:
         id = call.id or call_id(self._asked, index)
         begun = {"index": index, "id": id, "type": kind, kind: function} | self._beside
         self._beside = {}
-        if mistral.is_client(self._asked.headers):
+        if clients.habits(self._asked.headers).whole_calls:
             self._whole = begun
             return
         out.append(self._chunk({"tool_calls": [begun]}))
@@ -187,7 +187,8 @@ class Encoder:
         if found := extras.opened(part):
             self._set_beside(*found, out)
         elif isinstance(part, Thinking) and (close.signature or part.encrypted):
-            text = wire.text_of(self._kept)
+            said = self._kept and not clients.habits(self._asked.headers).in_details
+            text = wire.text_of(self._kept) if said else ""
             entry = details.write(part, text, close.signature, self._details)
             self._details += 1
             out.append(self._chunk({"reasoning_details": [entry]}))
@@ -220,7 +221,10 @@ class Encoder:
         self._annotate(stop.ext.get("chat", {}).get("annotations", []), out)
         finish = write_stop(stop.reason, bool(self._calls), bool(self._refused), self._asked.functions)
         tail = self._after.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish.encode())
-        if said := beside(stop):
+        said = beside(stop)
+        if not self._asked.include_usage and (wants := clients.habits(self._asked.headers)).told:
+            said |= clients.told(wants, with_estimate(stop.usage or self._usage, self._asked.input_tokens))
+        if said:
             tail = b"%b,%b\n\n" % (tail[:-3], wire.dumps(said)[1:])
         out += (self._before, b'[{"index":0,"delta":{}', tail)
         if self._asked.include_usage:

@@ -1,4 +1,4 @@
-"""What Mistral's models, and every server that uses their own templates, refuse of a conversation; and its clients.
+"""What Mistral's models, and every server that uses their own templates, refuse of a conversation.
 
 They answer 400 to the user's word right after a tool's ("Unexpected role 'user' after role 'tool'"), to a conversation
 that ends with the model's own words, and to a call whose id is not nine letters and digits. All of that is usual
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from translate import readable
@@ -18,19 +17,11 @@ Body = dict[str, Any]
 
 BETWEEN = "OK."  # what the model says between a tool's word and the user's
 _MODELS = re.compile(r"mistral|mixtral|ministral|magistral|codestral|devstral|pixtral|voxtral", re.I)
-_CLIENTS = re.compile(r"mistral-client|mistralai|ai-sdk/mistral")
 _ID = re.compile(r"[a-zA-Z0-9]{9}")
 
 
 def is_model(name: str) -> bool:
     return _MODELS.search(name) is not None
-
-
-def is_client(headers: Mapping[str, str]) -> bool:
-    """Tells whether the request comes of Mistral's own libraries, or of the AI SDK's for it. As Mistral streams each
-    call in one piece, they fail at one that has no name or no id."""
-    agent = headers.get("User-Agent", "")
-    return "mistral" in agent and _CLIENTS.search(agent) is not None
 
 
 def call_id(given: str) -> str:

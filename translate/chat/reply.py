@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import foreign_parts, wire
-from translate.chat import citations, details, extras, media
+from translate.chat import citations, clients, details, extras, media
 from translate.chat.assembly import Assembly
 from translate.chat.stop import read_stop, write_stop
 from translate.chat.usage import of_chunk, usage_body
@@ -192,7 +192,7 @@ class _Message:
             "refusal": refusal or None,
         }
         if thoughts := "".join(self.thoughts):
-            message["reasoning_content"] = thoughts
+            message |= dict.fromkeys(clients.habits(self.asked.headers).thoughts, thoughts)
         if self.details:
             message["reasoning_details"] = self.details
         if self.calls and self.asked.functions and "function" in self.calls[0]:
