@@ -71,7 +71,8 @@ class Attempt:
         self.request = request
         self.lease = lease
         self.route = lease.route
-        self.verbatim = lease.route.verbatim or request.task == "count" or request.relayed  # nothing is translated
+        untouched = request.task == "count" or request.endpoint.relayed
+        self.verbatim = lease.route.verbatim or untouched  # nothing is translated
         self.fresh = fresh
         forwards = lease.route.upstream.settings.forward_client_key
         own_key = forwards and ports.access.open and bool(keys_of(request.headers))

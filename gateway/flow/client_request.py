@@ -53,7 +53,7 @@ class ClientRequest:
     __slots__ = (
         "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "alone", "asked_model", "body",
         "cached", "charged", "client", "crossed", "data", "dialect", "endpoint", "framed", "front", "headers",
-        "in_path", "key", "left", "pictures", "previous", "protocol", "query", "refusal", "relayed", "session", "shape",
+        "in_path", "key", "left", "pictures", "previous", "protocol", "query", "refusal", "session", "shape",
         "size", "span", "streams", "tags", "task", "trace",
     )  # fmt: skip
 
@@ -65,7 +65,6 @@ class ClientRequest:
         self.protocol: Protocol = dialect.name
         self.endpoint = endpoint
         self.task = endpoint.task
-        self.relayed = endpoint.relayed
         self.in_path = model
         self.key = key
         self.front = front
@@ -267,7 +266,7 @@ class ClientRequest:
             self.asked_model, self.streams = outline.name(self.in_path), self.endpoint.streams is True
         else:
             self.asked_model, self.streams, self.span = outline.read(self.body, self.endpoint.usual_model)
-        if self.relayed and self.task.startswith("images/"):
+        if self.endpoint.relayed and self.task.startswith("images/"):
             self.pictures = max(top_level.numbers(self.body, (b'"n"',), 1) or (), default=0) or 1
 
     def body_for(self, model: str) -> bytes:

@@ -37,7 +37,7 @@ def formed(
     """verbatim: request and reply are in the same protocol. Raises ApiError for what is no reply in any form."""
     wanted = request.streams  # then its first byte has shown that it is no stream
     streamed = not wanted and "event-stream" in content_type and body.lstrip()[:1] != b"{"
-    passes = verbatim and (streamed is wanted or bool(request.task) or request.relayed)
+    passes = verbatim and (streamed is wanted or bool(request.task) or request.endpoint.relayed)
     if verbatim and not passes:
         reply.whole(body, streamed)
         dialect = request.dialect

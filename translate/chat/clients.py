@@ -41,7 +41,10 @@ _BY_AGENT = (
 
 def habits(headers: Mapping[str, str]) -> Habits:
     """headers: the client's."""
-    return _of(headers["User-Agent"]) if "User-Agent" in headers else USUAL
+    try:
+        return _of(headers["User-Agent"])
+    except KeyError:
+        return USUAL
 
 
 @functools.lru_cache(256)

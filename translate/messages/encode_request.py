@@ -58,10 +58,10 @@ def _max_tokens(conversation: Conversation, target: Target) -> int:
 
 def _system(conversation: Conversation, draft: Draft) -> str | list[Body]:
     system = conversation.system
-    if json_mode.is_wanted(conversation):
+    if wants_json := json_mode.is_wanted(conversation):
         system = json_mode.others(system)
     said = blocks(system if draft.home else readable_parts.system(system), draft)
-    if json_mode.is_wanted(conversation):
+    if wants_json:
         said.append({"type": "text", "text": json_mode.ONE_OBJECT})
     if len(said) == 1 and said[0].keys() == {"type", "text"}:
         return str(said[0]["text"])

@@ -54,14 +54,14 @@ class Encoder:
     """One client stream. emit(events) gives the bytes to send, maybe none."""
 
     __slots__ = (
-        "_asked", "_state", "_index", "_before", "_between", "_kind", "_signature", "_usage", "_seen", "_free_text",
+        "_asked", "_state", "_index", "_before", "_kind", "_signature", "_usage", "_seen", "_free_text",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._state = BEFORE
         self._index = 0
-        self._before = self._between = b""  # what stands before the first delta's text and between two texts
+        self._before = b""  # what stands before a delta's text
         self._kind = ""  # of the open block
         self._signature = ""
         self._free_text: list[bytes] | None = None  # of a custom tool's call
@@ -125,9 +125,8 @@ class Encoder:
         self._free_text = [] if isinstance(event.part, ToolCall) and event.part.custom else None
         if self._free_text is None and self._kind in _DELTAS and not isinstance(event.part, Unknown):
             self._before = _DELTA % (self._index, *_DELTAS[self._kind])
-            self._between = _DELTA_END + self._before
         else:
-            self._before = self._between = b""
+            self._before = b""
         if later:
             out.append(self._one_delta(later))
 
@@ -157,7 +156,7 @@ class Encoder:
 
     def _delta(self, event: Delta, out: list[bytes]) -> None:
         if self._state is INSIDE and self._before and event.pieces:
-            out += (self._before, self._between.join(event.pieces), _DELTA_END)
+            out += (self._before, (_DELTA_END + self._before).join(event.pieces), _DELTA_END)
         elif self._free_text is not None:
             self._free_text += event.pieces
 

@@ -134,8 +134,9 @@ def _assistant(turn: Turn, draft: Draft) -> list[Body]:
                 left = parts[0].ext.get("responses", {})
                 of_message = {key: left[key] for key in _OF_MESSAGE if key in left}
                 if "id" not in of_message and (not draft.home or draft.policy.rebuild):
-                    if any(BREAKPOINT in piece for piece in pieces):
-                        draft.drop(BREAKPOINT)
+                    for part in parts:
+                        if part.ext and breakpoint_of(part.ext):
+                            draft.drop(BREAKPOINT)
                     out.append(_said(pieces, parts, of_message))
                 else:
                     whole: Body = {"annotations": []} if draft.policy.rebuild else {}  # the type has it as required
