@@ -24,10 +24,10 @@ MOST: dict[tuple[str, str], tuple[int, int, float]] = {
     ("chat", "chat"): (272, 312, 12.0),
     ("messages", "messages"): (270, 318, 12.0),
     ("responses", "responses"): (292, 325, 12.0),
-    ("messages", "chat"): (482, 596, 30.0),
-    ("messages", "responses"): (496, 636, 33.0),
-    ("responses", "chat"): (566, 654, 31.0),
-    ("chat", "messages"): (508, 623, 29.0),
+    ("messages", "chat"): (484, 598, 30.0),
+    ("messages", "responses"): (498, 638, 33.0),
+    ("responses", "chat"): (568, 656, 31.0),
+    ("chat", "messages"): (510, 623, 29.0),
 }
 
 
