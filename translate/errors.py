@@ -14,7 +14,7 @@ import re
 from typing import Any
 
 from translate import sse, wire
-from translate.json_fields import objects_of
+from translate.json_fields import index_of, objects_of
 
 # kind -> (usual status, Anthropic's error.type, OpenAI's error.type, OpenAI's error.code)
 KINDS: dict[str, tuple[int, str, str, str | None]] = {
@@ -65,6 +65,12 @@ _BY_TYPE |= dict.fromkeys(
     "invalid_request",
 )  # fmt: skip
 
+
+# What MiniMax, which answers 200 to everything, says in base_resp: the status that it means. Others are its own faults.
+_BASE_STATUS = {
+    1001: 504, 1002: 429, 1004: 401, 1008: 402, 1026: 400, 1027: 400, 1039: 429, 1041: 429, 1042: 400, 2013: 400,
+    2045: 429, 2049: 401, 2056: 429,
+}  # fmt: skip
 
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 MAX_MESSAGE = 16_000  # characters of an upstream's message: some repeat all of the request
@@ -181,7 +187,8 @@ def of_object(data: Any, status: int = 0, *, is_error: bool = False) -> ApiError
     if errors := objects_of(data, "errors"):
         return _from_inner(status, errors[0])
     if isinstance(base := data.get("base_resp"), dict) and base.get("status_code"):
-        return _make(status, str(base.get("status_msg") or base["status_code"]), None, None, None)
+        meant = status if status >= 400 else _BASE_STATUS.get(index_of(base["status_code"]) or 0, 0)
+        return _make(meant, str(base.get("status_msg") or base["status_code"]), None, None, None)
     marks = (data.get("object"), data.get("type"))
     is_error = is_error or status >= 400 or data.get("success") is False or inner is True or "error" in marks
     for key in _MESSAGE_KEYS if is_error else ():

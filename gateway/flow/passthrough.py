@@ -22,6 +22,7 @@ from translate.target import Protocol
 
 _ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins
 _REPLY = re.compile(rb'"(?:id|choices|candidates|content|output|type)"\s*:')  # every reply has one of these
+_NO_CHOICES = re.compile(rb'"choices"\s*:\s*(?:null|\[\s*\])')  # beside base_resp: MiniMax tells an error
 _DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # every stream has one of these
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
 MAX_ERROR_BYTES = 4096  # a larger object is not taken for an error in the server's own words
@@ -299,7 +300,9 @@ def _no_reply(name: bytes, data: bytes) -> errors.ApiError | None:
 
 def _complaint(data: bytes, read: Callable[[Any], errors.ApiError | None]) -> errors.ApiError | None:
     """Returns the error in an object that is no part of a reply."""
-    if len(data) > MAX_ERROR_BYTES or _REPLY.search(data):
+    if len(data) > MAX_ERROR_BYTES:
+        return None
+    if _REPLY.search(data) and not (b'"base_resp"' in data and _NO_CHOICES.search(data)):
         return None
     try:
         return read(wire.loads(data))

@@ -60,6 +60,14 @@ READ: list[tuple[int, Any, tuple[Any, ...]]] = [
     (0, {"error": {"message": "no", "code": 399}}, ("api", 500, "no", None, None)),
     (0, {"error": {"message": "no", "code": []}}, ("api", 500, "no", None, "[]")),
     (0, {"error": {"message": "no"}}, ("api", 500, "no", None, None)),
+    # MiniMax has a status of its own.
+    (0, {"base_resp": {"status_code": 1002, "status_msg": "no"}}, ("rate_limit", 429, "no", None, None)),
+    (0, {"base_resp": {"status_code": 1004, "status_msg": "no"}}, ("authentication", 401, "no", None, None)),
+    (0, {"base_resp": {"status_code": 1008, "status_msg": "no"}}, ("billing", 402, "no", None, None)),
+    (0, {"base_resp": {"status_code": 1013, "status_msg": "no"}}, ("api", 500, "no", None, None)),
+    (0, {"base_resp": {"status_code": 1026, "status_msg": "no"}}, ("invalid_request", 400, "no", None, None)),
+    (0, {"base_resp": {"status_code": "2013"}}, ("invalid_request", 400, "2013", None, None)),
+    (422, {"base_resp": {"status_code": 1002, "status_msg": "no"}}, ("invalid_request", 422, "no", None, None)),
     (0, {"error": {"message": "no", "type": "invalid_request_error"}}, ("invalid_request", 400, "no", None, None)),
     (401, {"error": {"message": "no", "code": 500}}, ("authentication", 401, "no", None, None)),
     # Shapes.

@@ -32,6 +32,8 @@ def first_gets(refusal: Answer) -> Any:
         error(400, CREDIT, type="invalid_request_error"),
         error(400, "This organization has been disabled.", type="invalid_request_error"),
         error(402, "Insufficient Balance"),
+        Answer.json({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}),
+        Answer.json({"base_resp": {"status_code": 2049, "status_msg": "invalid api key"}, "choices": None}),
         error(429, "You exceeded your current quota, please check your plan and billing details.",
               type="insufficient_quota", code="insufficient_quota"),
         error(403, "Your team has run out of credits."),
