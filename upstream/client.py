@@ -314,12 +314,12 @@ class UpstreamClient(SocketsOnLoop):
             self._ready.append(exchange)
 
     def _judge(self, exchange: Exchange, handle: Handle, errno: int, detail: str) -> Failure:
-        curl, http2 = handle.curl, self.pool.http2
+        curl = handle.curl
         if errno == pycurl.E_OPERATION_TIMEDOUT and curl.getinfo(pycurl.CONN_ID) < 0:
             return self.exhausted(exchange, self.now() - exchange.started)
         hangup = self._hangups.get(curl.getinfo(pycurl.LOCAL_PORT))
-        last_stream = self._goaways.last_stream(handle, self._live) if http2 else NO_GOAWAY
-        return failure_of(exchange, handle, errno, detail, Seen(http2, hangup, last_stream, self._ran_at))
+        seen = Seen(self.pool.http2, hangup, handle.last_stream, self._ran_at)
+        return failure_of(exchange, handle, errno, detail, seen)
 
     def fail(self, exchange: Exchange, failure: Failure) -> None:
         """Ends an exchange with a failure, closes its connection, and calls its sink."""
@@ -348,12 +348,12 @@ class UpstreamClient(SocketsOnLoop):
         self._live.discard(exchange)
         if not exchange._added:  # its address was still being looked up
             return
+        if self.pool.http2:  # first: to ask for the socket of a lost connection makes libcurl forget its number
+            handle.last_stream = self._goaways.last_stream(handle, self._live)
         if handle.stream:
             fd = handle.curl.getinfo(SOCKET)
             self._streams[fd] = self._sockets.get(fd, 0)
         self._multi.remove_handle(handle.curl)
-        if handle.last_stream < NO_GOAWAY:
-            self._goaways.last_stream(handle, self._live)
         connects = handle.curl.getinfo(pycurl.NUM_CONNECTS)
         if connects:
             self._opened += connects

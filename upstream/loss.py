@@ -32,6 +32,8 @@ class Goaways:
         """The last stream of the handle's connection that the upstream may have worked on. NO_GOAWAY if none has come.
         live: all exchanges that have not ended, since libcurl reports a GOAWAY to any of a connection's handles."""
         connection = handle.curl.getinfo(pycurl.CONN_ID)
+        if connection < 0:  # it has none
+            return handle.last_stream
         named = [self._last.get(connection, NO_GOAWAY), handle.last_stream]
         for other in live:
             if (their := other._handle) is not None and their.last_stream < NO_GOAWAY:

@@ -234,6 +234,36 @@ def test_streams_that_are_lost(loss: str, first: bool) -> None:
     test()
 
 
+def test_a_goaway_counts_for_its_own_connection_alone() -> None:
+    """What it says of the streams of an earlier connection is no reason to send again what the next one has worked on.
+    So many connections end with one in a proxy's day."""
+    endings: list[Ending] = [
+        lambda frames, stream: frames.goaway(0, INTERNAL_ERROR),
+        lambda frames, stream: frames.goaway(stream, INTERNAL_ERROR),
+        reset(INTERNAL_ERROR),
+    ]
+
+    async def script(conn: Conn) -> None:
+        frames = FrameWriter(conn)
+        frames.answer(await frames.request())
+        stream = await frames.request()
+        endings.pop(0)(frames, stream)
+        await asyncio.sleep(0.02)  # then the connection ends
+
+    @run
+    async def test() -> None:
+        async with Upstream(script, h2=True) as up, client(Pool(http2=True)) as c:
+            replayable = []
+            while endings:
+                assert (await ask(c, up.url, verify=False)).failure is None
+                told: Told = await ask(c, up.url, verify=False)
+                assert told.failure is not None
+                replayable.append(told.failure.replayable)
+            assert replayable == [True, False, False]
+
+    test()
+
+
 def test_a_stream_below_a_goaway_goes_on() -> None:
     async def script(conn: Conn) -> None:
         frames = FrameWriter(conn)
