@@ -27,13 +27,15 @@ MAX_BYTES = 64 << 10  # of a question about a model
 
 
 class Tags(Handler):
-    """GET /api/tags: the list of models."""
+    """GET and HEAD of /api/tags: the list of models."""
 
     async def get(self) -> None:
         found = await self.service.listing.models(self.request.headers)
         if (rules := self.service.rules.get(self.client)) is not None:
             found = [model for model in found if rules.allow(model.upstream, model.id)]
         self.finish(self.service.masked(wire.dumps({"models": list(map(models.row, found))})))
+
+    head = get  # Tornado leaves out the body
 
 
 class Running(Handler):
@@ -44,12 +46,14 @@ class Running(Handler):
 
 
 class Version(Handler):
-    """GET /api/version."""
+    """GET and HEAD of /api/version."""
 
     open = True
 
     def get(self) -> None:
         self.finish(wire.dumps({"version": models.VERSION}))
+
+    head = get
 
 
 class Show(HTTPMessageDelegate):

@@ -15,7 +15,7 @@ KEY = "a-client-key-of-some-length"
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/api/hello"])
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/hello", "/api/version"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_probes(path: str, method: str) -> None:
     with House(DEMO + f"[client a]\nkey = {KEY}") as house, house.connect() as client:
@@ -31,7 +31,7 @@ def test_paths_that_are_none_are_told_apart() -> None:
         assert status == 404 and b"/v1/chat/completions" in body and "code" in json.loads(body)["error"]
         status, headers, body = house.get("/v1/messages")
         assert status == 405 and headers["allow"] == "POST" and json.loads(body)["type"] == "error"
-        for path in ("/v1/models", "/v1/models/m", "/healthz"):
+        for path in ("/v1/models", "/v1/models/m", "/healthz", "/api/tags", "/api/version"):
             status, headers, body = house.request("DELETE", path)
             assert (status, headers["allow"]) == (405, "GET, HEAD") and f"DELETE {path}: only GET".encode() in body
         for verb in ("predict", "predictLongRunning"):  # Google's, for pictures and films
