@@ -39,7 +39,7 @@ def unknown(part: Unknown, upstream: Protocol, known: Table) -> str:
         return f"Tool {part.raw.get('tool_name')} is now available."
     if part.kind in ("tool_addition", "tool_removal"):
         return _change(part)
-    if known.is_dropped(upstream, part.kind) or not (texts := [*_strings(part.raw), *_outcome(part.raw)]):
+    if known.is_dropped(upstream, part.kind) or not (texts := _strings(part.raw)):
         return ""
     text = "\n".join(texts)
     inner = part.raw.get("content")
@@ -83,7 +83,8 @@ def _change(part: Unknown) -> str:
 
 
 def _strings(value: Any) -> list[str]:
-    """Returns the strings in a block, but for ids and ciphers."""
+    """Returns the strings in a block, but for ids and ciphers, and how a program ended that a provider has run, unless
+    it ended well."""
     if isinstance(value, str):
         return [value] if value and not _BINARY.match(value) else []
     if isinstance(value, list):
@@ -91,15 +92,8 @@ def _strings(value: Any) -> list[str]:
     if isinstance(value, dict):
         texts = [text for key, item in value.items() if _is_shown(key, value) for text in _strings(item)]
         code = value.get("return_code")
-        return [*texts, f"return code {code}"] if code and isinstance(code, int) else texts
+        return [*texts, f"exit code {code}"] if code and isinstance(code, int) else texts
     return []
-
-
-def _outcome(raw: dict[str, Any]) -> list[str]:
-    """Returns how a program ended that a provider has run, unless it ended well."""
-    inner = raw.get("content")
-    code = inner.get("return_code") if isinstance(inner, dict) else None
-    return [f"exit code {code}"] if isinstance(code, int) and code else []
 
 
 def _is_shown(key: str, holder: dict[str, Any]) -> bool:

@@ -153,19 +153,6 @@ def test_the_text_of_a_fetched_page_is_told(upstream: Protocol) -> None:
     assert "Words of the page." in json.dumps(out.body) and "web_fetch_tool_result" not in out.dropped
 
 
-@pytest.mark.parametrize("upstream", ["chat", "responses", "gemini"])
-@pytest.mark.parametrize("code", [0, 137])
-def test_a_program_that_anthropic_ran_and_that_failed_has_failed(upstream: Protocol, code: int) -> None:
-    done = {"type": "bash_code_execution_result", "stdout": "Out", "stderr": "", "return_code": code, "content": []}
-    call = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "bash_code_execution", "input": {"command": "ls"}}
-    result = {"type": "bash_code_execution_tool_result", "tool_use_id": "srvtoolu_1", "content": done}
-    turns = [{"role": "user", "content": "Run it."}, {"role": "assistant", "content": [call, result]}]
-    turns.append({"role": "user", "content": "And?"})
-    out = crossed("messages", upstream, {"model": "m", "max_tokens": 9, "messages": turns})
-    assert isinstance(out, Encoded)
-    assert ("Out\\nreturn code 137" in json.dumps(out.body)) is bool(code)
-
-
 @pytest.mark.parametrize("upstream", ["messages", "responses"])
 @pytest.mark.parametrize("url", ["http://x/v", "data:video/mp4;base64,AAAA"])
 @pytest.mark.parametrize("kind", ["video_url", "audio_url"])

@@ -263,12 +263,17 @@ def _file(raw: dict[str, Any], path: str) -> Part:
 
 def _file_at(raw: dict[str, Any], path: str) -> Part:
     """Reads Mistral's document_url, and the file_url of Perplexity and z.ai."""
-    kind = raw["type"]
-    said = raw.get(kind)
-    url = said if isinstance(said, str) else text_of(object_of(raw, kind), "url")
+    title = text_of(raw, "document_name") or text_of(raw, "file_name")
+    return _document(_url_in(raw, path), title, raw, f"{path}.{raw['type']}")
+
+
+def _url_in(raw: dict[str, Any], path: str) -> str:
+    """Reads the address that stands under the name of the part's type, as a text or in an object."""
+    said = raw.get(raw["type"])
+    url = said if isinstance(said, str) else text_of(object_of(raw, raw["type"]), "url")
     if not url:
-        raise problems.missing(f"{path}.{kind}")
-    return _document(url, text_of(raw, "document_name") or text_of(raw, "file_name"), raw, f"{path}.{kind}")
+        raise problems.missing(f"{path}.{raw['type']}")
+    return url
 
 
 def _document(data: str, title: str, raw: dict[str, Any], field: str) -> Document:
@@ -281,12 +286,8 @@ def _document(data: str, title: str, raw: dict[str, Any], field: str) -> Documen
 
 def _film(raw: dict[str, Any], path: str) -> Part:
     """Reads the video_url of OpenRouter, vLLM and z.ai, and vLLM's audio_url."""
-    kind = raw["type"]
-    said = raw.get(kind)
-    url = said if isinstance(said, str) else text_of(object_of(raw, kind), "url")
-    if not url:
-        raise problems.missing(f"{path}.{kind}.url")
-    return openai_media.film(url, kind.partition("_")[0], {"chat.form": {"raw": raw}})
+    kind = raw["type"].partition("_")[0]
+    return openai_media.film(_url_in(raw, path), kind, {"chat.form": {"raw": raw}})
 
 
 def _audio(raw: dict[str, Any], path: str) -> Part:
