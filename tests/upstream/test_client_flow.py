@@ -100,6 +100,45 @@ async def test_who_is_ready_by_the_end_of_a_turn_has_it_too() -> None:
     assert happened[:4] == ["end", "end", "end", "next turn"]
 
 
+@pytest.mark.parametrize("cancels", ["", "head", "data", "end"])
+def test_what_comes_together_is_given_step_by_step(cancels: str) -> None:
+    """All heads, then all bodies, then all ends. With `cancels`, the first sink cancels the other exchange there, and a
+    further request gets its handle at once."""
+    conns: list[Conn] = []
+    happened: list[tuple[str, str]] = []
+
+    async def script(conn: Conn) -> None:
+        while await conn.request() is not None:
+            conns.append(conn)
+            if len(conns) > 1:
+                for ready in conns if len(conns) == 2 else [conn]:
+                    ready.send(OK)
+
+    async def both() -> None:
+        async with Upstream(script) as up, client() as c:
+            named: dict[Told, str] = {}
+            more: list[Told] = []
+
+            def then(told: Told, now: str) -> None:
+                happened.append((named.setdefault(told, "first" if not named else "other"), now))
+                if named[told] == "first" and now == cancels:
+                    other = next(each for each in tolds if each is not told)
+                    assert other.exchange is not None
+                    other.exchange.cancel()
+                    more.append(begin(c, up.url))
+
+            tolds = [begin(c, up.url, told=Told(then)) for _ in range(2)]
+            await soon(lambda: ("first", "end") in happened)
+            for told in more:
+                await told.ended.wait()
+                assert told.body == b"ok" and told.calls == ["head", "data", "end"]
+
+    asyncio.run(asyncio.wait_for(both(), 20))
+    all = [(who, step) for step in ("head", "data", "end") for who in ("first", "other")]
+    most = all.index(("first", cancels)) + 1 if cancels else len(all)
+    assert happened == [each for nth, each in enumerate(all) if nth < most or each[0] == "first"]
+
+
 @run
 async def test_pause_and_resume_lose_nothing() -> None:
     data = b"".join(b"%08d" % i for i in range(250_000))
