@@ -24,7 +24,7 @@ from translate import wire
 log = logging.getLogger("gateway")
 
 PATIENCE_S = 2.0  # a worker that takes longer is left out
-MAX_QUESTION = 64 * 1024  # the most bytes of a question
+MAX_QUESTION = 256 * 1024  # the most bytes of a question, such as 200 ids of files
 NONCE = 16  # bytes
 
 Answers = dict[str, Callable[[dict[str, str]], dict[str, Any]]]

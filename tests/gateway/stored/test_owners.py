@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from gateway.stored import owners, store
+from gateway.process.worker_rpc import WorkerRpc
+from gateway.stored import owners, store, store_sync
 from gateway.stored.owners import Owners
+from gateway.stored.store import ResponseStore
 from operate import owner_store
 from operate.owner_store import OwnerStore, Place
 from tests.support.house import House, one_upstream
@@ -174,7 +176,7 @@ HALF = "file-\ud83d"  # half an emoji: no upstream and no proxy gives such an id
         {"role": "user", "content": [{"type": "file", "file": {"file_id": HALF}}]}]}),
     ("/v1/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": [
         {"type": "document", "source": {"type": "file", "file_id": HALF}}]}]}),
-    ("/v1/responses", {"input": "x", "previous_response_id": "r" * 201}),
+    ("/v1/responses", {"input": "x", "previous_response_id": "r" * 1001}),
 ])  # fmt: skip
 def test_an_id_that_nobody_can_have_given_is_nobodys(tmp_path: Path, path: str, body: dict[str, Any]) -> None:
     """No database and no other worker can be asked about it."""
@@ -182,6 +184,24 @@ def test_an_id_that_nobody_can_have_given_is_nobodys(tmp_path: Path, path: str, 
         status, _, said = house.post(path, {"model": "m", **body}, ALICE)
         assert status in (400, 404), said
         assert not up.requests
+
+
+def test_another_worker_is_asked_about_long_ids() -> None:
+    """As LiteLLM gives them to files: they hold the models and the ids of their providers."""
+
+    async def run() -> None:
+        here, there = (ResponseStore(9, 1 << 20, 60.0) for _ in range(2))
+        asks, answers = (WorkerRpc(number, 2, b"secret") for number in range(2))
+        store_sync.register(answers, there)
+        await answers.start()
+        ids = [f"{nth}{'bGl0ZWxsbV9wcm94eTph' * 20}" for nth in range(store_sync.MAX_IDS)]
+        for id in ids:
+            there.went(id, "alice", "up")
+        await store_sync.fetch(asks, here, "alice", store_sync.unknown(asks, here, ["alice"], ids))
+        assert [here.place(id) for id in ids] == [("alice", "up")] * len(ids)
+        await answers.stop()
+
+    asyncio.run(run())
 
 
 def test_what_is_not_on_disk_yet_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
