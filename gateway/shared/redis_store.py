@@ -42,7 +42,6 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 FULL_S = 0.5  # between two tries to write to a server that is full
 BEAT_S = 20.0  # an idle connection is used so often
 MAX_CHANGES = 10_000  # of a feed
-PING = packed(b"PING")
 MOST_TOLD, KIND_CHARS = 20, 60  # kinds of odd answers that are told, and what tells one from another
 _NAMES = re.compile(r"\d+|f_[0-9a-f]{40}")
 
@@ -120,13 +119,14 @@ class Line:
             await self._holds()
 
     async def _holds(self) -> None:
-        """Until it is lost. Servers, and routers before them, close what is idle, or forget it without a word."""
+        """Until it is lost. Servers, and routers before them, close what is idle, or forget it without a word. The
+        command is one that the store needs anyway: a user who lacks the right to another would seem an outage."""
         while not self._lost.is_set():
             try:
                 async with asyncio.timeout(BEAT_S):
                     await self._lost.wait()
             except TimeoutError:
-                self.send(PING, _same)
+                self.send(self._room, _same)
 
     async def _prepared(self, wire: Wire) -> None:
         """It has the scripts, and is one to which they may write: not a replica, which would be found out by the next

@@ -81,6 +81,22 @@ async def test_a_server_that_closes_idle_connections_is_no_outage(
         shared.stop()
 
 
+@redis_server.needed
+@pytest.mark.gen_test
+async def test_a_user_with_no_more_rights_than_the_store_needs_is_no_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "BEAT_S", 0.02)
+    with running(tmp_path) as server:
+        rights = ("resetkeys", "~{t}:*", "+@scripting", "+@read", "+@write", "+time", "+client")
+        assert server.call("ACL", "SETUSER", "bob", "on", ">secret", *rights) == "+OK"
+        shared = Shared(f"unix://bob:secret@{server.socket}", "t", None, 10.0)
+        await shared.start()
+        await asyncio.sleep(0.5)
+        assert (shared.away, shared.outages) == ("", 0)
+        shared.stop()
+
+
 def test_options_of_every_kind_of_url_are_read_alike() -> None:
     said = "ssl_check_hostname=false&socket_timeout=5"
     for kind in ("sentinel", "cluster"):
