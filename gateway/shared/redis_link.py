@@ -101,10 +101,8 @@ class Link:
         nodes = [ClusterNode(host, port) for host, port in _hosts(self._parts, PORT)]
         if self._parts.scheme.startswith("rediss"):
             options["ssl"] = True
-        cluster = RedisCluster(
-            startup_nodes=nodes, protocol=2, socket_timeout=EACH_S, retry=_no_retry(), require_full_coverage=False,
-            **options,
-        )  # fmt: skip
+        own = {"protocol": 2, "socket_timeout": EACH_S, "retry": _no_retry(), "require_full_coverage": False}
+        cluster = RedisCluster(startup_nodes=nodes, **options | own)
         try:
             await cluster.initialize()
             node = cluster.get_node_from_key(self.key)

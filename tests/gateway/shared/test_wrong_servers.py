@@ -54,10 +54,11 @@ async def test_a_url_that_does_not_fit_is_said_with_what_to_write(
 @redis_server.needed
 @pytest.mark.gen_test
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_a_cluster_that_is_ready_later_than_the_proxy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", ["", "?socket_timeout=2"])
+async def test_a_cluster_that_is_ready_later_than_the_proxy(tmp_path: Path, options: str) -> None:
     """redis-py raises errors of no kind of its own there, and nothing may end the search."""
     with running(tmp_path, "", *CLUSTER, port=cluster_port()) as server:
-        shared = Shared(f"redis+cluster://127.0.0.1:{server.port}", "t", None)
+        shared = Shared(f"redis+cluster://127.0.0.1:{server.port}{options}", "t", None)
         await shared.start()
         await soon(lambda: "no server of the cluster has its slots" in shared.away)
         assert server.call("CLUSTER", "ADDSLOTSRANGE", "0", "16383") == "+OK"
