@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
 MOST_TOTALS = 50_000  # rows of a key
+LONGER_S = 3.0  # how much longer than usual a caller waits for which no request waits
 
 Row = tuple[float, ...]
 """Numbers that only grow, the first of them with every change of the others."""
@@ -42,12 +43,17 @@ class Late(Away):
 
 
 async def patiently(asked: asyncio.Future[T]) -> T:
-    """Waits for the store for longer than usual, since no request waits here. Raises Away."""
+    """Waits for the store for longer than usual, since no request waits here, but not for ever: a disk may hang, and
+    the start and the end of a worker wait here. Raises Away."""
     try:
         return await asked
     except Late as late:
-        answer: T = await late.arrives
-        return answer
+        try:
+            async with asyncio.timeout(LONGER_S):
+                answer: T = await late.arrives
+                return answer
+        except TimeoutError:
+            raise Away(f"the store did not answer within {LONGER_S:g} s") from None
 
 
 class Cell(NamedTuple):

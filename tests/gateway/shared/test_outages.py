@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import os
 import sqlite3
 import time
 from pathlib import Path
 
 import pytest
 
+from gateway.limits.admission import Admission, AdmissionLimits, Gate
 from gateway.limits.rate_limit import Quota
-from gateway.shared import patience, redis_store, sqlite_store
+from gateway.shared import patience, redis_store, sqlite_store, store
+from gateway.shared.gossip import Gossip
 from gateway.shared.shared import Shared
 from gateway.shared.shared_quota import SharedQuota
+from gateway.shared.slot_leases import SlotLeases
 from gateway.shared.store import Away
 from tests.support import redis_server
 from tests.support.redis_server import RedisServer
@@ -267,6 +272,30 @@ async def test_a_full_disk_that_can_still_be_read_is_one_outage(
 
 def _fails(db: sqlite3.Connection, now: float) -> None:
     raise sqlite3.OperationalError("it fails")
+
+
+@pytest.mark.gen_test
+async def test_a_file_that_somebody_holds_does_not_hold_the_start_and_the_end_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker stands still with the lock. This one has its share of the slots."""
+    monkeypatch.setattr(store, "LONGER_S", 0.2)
+    file = tmp_path / "shared.sqlite3"
+    shared, gate = Shared("", "t", file), Gate("a", 10)
+    shared.members = 2
+    admission = Admission(AdmissionLimits(100, 100, 5.0), time.monotonic)
+    parts = [SlotLeases(shared, "me", admission, lambda: [(gate, 10)]).rounds, Gossip(shared, "me", []).rounds]
+    lock = os.open(f"{file}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        for rounds in parts:
+            await asyncio.wait_for(rounds.start(), 5)
+        assert gate.granted == 5
+        for rounds in parts:
+            await asyncio.wait_for(rounds.stop(), 5)
+    finally:
+        os.close(lock)
+        shared.stop()
 
 
 @pytest.mark.gen_test
