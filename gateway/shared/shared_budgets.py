@@ -9,11 +9,12 @@ with a budget through.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Iterable, Mapping
 
 from gateway.limits.budget import DAY_S, Budgets, Spent
 from gateway.shared.shared import Shared
-from gateway.shared.store import Away
+from gateway.shared.store import Away, Late
 from translate.errors import ApiError
 
 KEPT_S = {"day": 2 * DAY_S, "month": 40 * DAY_S}
@@ -74,11 +75,17 @@ class SharedBudgets(Budgets):
     async def _learn(
         self, client: str, keys: list[tuple[str, float]], asked: list[asyncio.Future[dict[str, float]]]
     ) -> ApiError | None:
-        """Learns from the store what all hosts have spent."""
-        try:
-            for (name, _), sums in zip(keys, [await each for each in asked], strict=True):
-                self._knows(client, name, sums)
-        except Away:
+        """Learns from the store what all hosts have spent. What it says too late for this request counts for later
+        ones: else a server that is far away would never be heard."""
+        away = False
+        for (name, _), each in zip(keys, asked, strict=True):
+            try:
+                self._knows(client, name, await each)
+            except Away as why:
+                away = True
+                if isinstance(why, Late):
+                    why.arrives.add_done_callback(functools.partial(self._knows_late, client, name))
+        if away:
             self._shared.fallbacks += 1
             if self._closed:
                 message = (
@@ -89,12 +96,16 @@ class SharedBudgets(Budgets):
         return None
 
     def _knows(self, client: str, name: str, sums: Mapping[str, float]) -> None:
-        spent = Spent(
-            sum(amount for field, amount in sums.items() if field.endswith(":usd")),
-            round(sum(amount for field, amount in sums.items() if field.endswith(":tokens"))),
-        )
-        (self._today if name == self._keys(client)[0][0] else self._month)[client] = spent
+        (self._today if name == self._keys(client)[0][0] else self._month)[client] = _spent(sums)
         self._warn(client)
+
+    def _knows_late(self, client: str, name: str, said: asyncio.Future[dict[str, float]]) -> None:
+        """The answer lacks what was spent here meanwhile, and its day may be over."""
+        if said.cancelled() or said.exception() is not None or client not in self.bound:
+            return
+        (today, _), (month, _) = self._keys(client)
+        spent = _spent(said.result())
+        self._at_least(client, spent if name == today else Spent(), spent if name == month else Spent())
 
     def _at_least(self, client: str, today: Spent, month: Spent) -> None:
         for known, least in ((self._today, today), (self._month, month)):
@@ -111,3 +122,10 @@ class SharedBudgets(Budgets):
         self._told[client, name] = spent, self._shared.outages
         least = {f"{self._host}:usd": spent.usd, f"{self._host}:tokens": float(spent.tokens)}
         self._shared.store.add(name, {}, ttl_s, at_least=least)
+
+
+def _spent(sums: Mapping[str, float]) -> Spent:
+    return Spent(
+        sum(amount for field, amount in sums.items() if field.endswith(":usd")),
+        round(sum(amount for field, amount in sums.items() if field.endswith(":tokens"))),
+    )

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from gateway.limits.budget import Bounds
 from gateway.limits.rate_limit import Quota
 from gateway.shared.gossip import Gossip
 from gateway.shared.shared import Shared
+from gateway.shared.shared_budgets import SharedBudgets
 from gateway.shared.shared_quota import SharedQuota
 from gateway.shared.store import Late, patiently
 from tests.support import redis_server
 from tests.support.redis_server import RedisServer, running
 from tests.support.waiting import soon
+from translate.errors import ApiError
 
 FAR_S, PATIENCE_S = 0.15, 0.05
 
@@ -73,3 +76,32 @@ async def test_a_far_server_is_used_and_told(tmp_path: Path, caplog: pytest.LogC
     said = [record.getMessage() for record in caplog.records if "patience" in record.getMessage()]
     assert len(said) == len(workers) and "the shared store took" in said[0]
     assert "is away" not in caplog.text
+
+
+@redis_server.needed
+@pytest.mark.gen_test
+async def test_what_other_hosts_have_spent_is_known_a_request_later(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        async with far(server) as url:
+            workers = [Shared(url, "t", None, PATIENCE_S) for _ in range(2)]
+            await asyncio.gather(*(each.start() for each in workers))
+            await soon(lambda: not any(each.away for each in workers))
+            one, other = (SharedBudgets(each, f"host {n}", closed=False) for n, each in enumerate(workers))
+            for each in (one, other):
+                each.adopt({"ann": Bounds(usd_per_day=1.0)})
+            unix = time.time()
+            one.spends("ann", 2.0, 10, unix)
+            await asyncio.sleep(2 * FAR_S)
+            asked = other.ask("ann", unix)
+            assert asked is not None and await asked is None
+            other.check("ann", unix)  # the answer is still on its way
+
+            def is_refused() -> bool:
+                with contextlib.suppress(ApiError):
+                    other.check("ann", unix)
+                    return False
+                return True
+
+            await soon(is_refused)
+            for each in workers:
+                each.stop()
