@@ -293,7 +293,7 @@ _OVERFLOW = re.compile(
 
 
 def no_credit(message: str) -> str:
-    """Returns the words by which an error says that the account has no credit; "" if it does not."""
+    """Returns the words by which an error says that the account has no credit, or is closed; "" if it does not."""
     found = _NO_CREDIT.search(message[:4000])
     return found.group() if found and not _SOON.search(message[:4000]) else ""
 

@@ -57,6 +57,7 @@ _PHRASES = (
     r"(?:your )?credit balance is too low|insufficient[ _-](?:quota|funds|credits?|balance)|payment required",
     r"(?:billing|spend(?:ing)?) (?:hard )?limit|(?:out of|no) credits|check your plan and billing details",
     r"account (?:is )?(?:not active|disabled|deactivated|suspended)|organization must be verified",
+    r"organization has been (?:disabled|restricted)|enable billing on your project|user location is not supported",
     r"not (?:allowed|authorized|permitted|entitled) to|(?:do|does) not have access",
     # models and addresses
     r"(?:the )?model (?:does not exist|(?:was |is )?not found|(?:is |has been )?deprecated|is not supported)",

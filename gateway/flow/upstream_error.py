@@ -72,7 +72,7 @@ def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:
     if place.key.bad_until > now and not place.key.told:
         place.key.told = True
         name = upstream.key_told(route.key)
-        what = "has no credit" if no_credit else "was refused"
+        what = "has no credit or a closed account" if no_credit else "was refused"
         log.error("upstream '%s': its key %s %s, and rests for %.0f s: %d %s", upstream.name, name, what,
                   place.key.bad_until - now, error.status, scrub.line(error, asked),
                   extra=fields(upstream=upstream.name, key=route.key + 1, status=error.status,

@@ -27,27 +27,29 @@ def first_gets(refusal: Answer) -> Any:
 
 
 @pytest.mark.parametrize(
-    "refusal",
+    ("refusal", "why"),
     [
-        error(400, CREDIT, type="invalid_request_error"),
-        error(400, "This organization has been disabled.", type="invalid_request_error"),
-        error(402, "Insufficient Balance"),
-        Answer.json({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}),
-        Answer.json({"base_resp": {"status_code": 2049, "status_msg": "invalid api key"}, "choices": None}),
-        error(429, "You exceeded your current quota, please check your plan and billing details.",
-              type="insufficient_quota", code="insufficient_quota"),
-        error(403, "Your team has run out of credits."),
-        error(401, "invalid key"),
-        error(403, "no"),
+        (error(400, CREDIT, type="invalid_request_error"), "credit balance is too low"),
+        (error(400, "This organization has been disabled.", type="invalid_request_error"),
+         "a closed account, and rests for 900 s: 400 organization has been disabled"),
+        (error(402, "Insufficient Balance"), "has no credit"),
+        (Answer.json({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}), "has no credit"),
+        (Answer.json({"base_resp": {"status_code": 2049, "status_msg": "invalid api key"}, "choices": None}), "was refused"),
+        (error(429, "You exceeded your current quota, please check your plan and billing details.",
+               type="insufficient_quota", code="insufficient_quota"), "check your plan and billing details"),
+        (error(403, "Your team has run out of credits."), "out of credits"),
+        (error(401, "invalid key"), "was refused"),
+        (error(403, "no"), "was refused"),
     ],
 )  # fmt: skip
-def test_a_key_that_is_no_good_rests_and_is_told_once(refusal: Answer, caplog: Any) -> None:
+def test_a_key_that_is_no_good_rests_and_is_told_once(refusal: Answer, why: str, caplog: Any) -> None:
     with Upstream(first_gets(refusal)) as up, House(house_text("* = a", QUICK, a=section(up.url, KEYS))) as house:
         assert [said(house.post(PATH, ASK)) for _ in range(12)] == ["other"] * 12
     asked = [request for request in up.requests if "first" in request.headers["authorization"]]
     assert len(asked) == 1
     told = [line for line in caplog.records if line.levelno == logging.ERROR and "rests" in line.getMessage()]
     assert len(told) == 1 and "its key 1 (...0001)" in told[0].getMessage() and "sk-first" not in told[0].getMessage()
+    assert why in told[0].getMessage()
 
 
 def test_without_another_key_the_next_target_is_asked_and_the_last_one_still_is() -> None:
