@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 
 from gateway.limits.budget import DAY_S, Budgets, Spent
 from gateway.shared.shared import Shared
-from gateway.shared.store import Away, Late
+from gateway.shared.store import Away, Late, patiently
 from translate.errors import ApiError
 
 KEPT_S = {"day": 2 * DAY_S, "month": 40 * DAY_S}
@@ -80,7 +80,9 @@ class SharedBudgets(Budgets):
         away = False
         for (name, _), each in zip(keys, asked, strict=True):
             try:
-                self._knows(client, name, await each)
+                # Who would be refused without the answer waits for it, as long as the store is there.
+                sums = await patiently(each) if self._closed else await each
+                self._knows(client, name, sums)
             except Away as why:
                 away = True
                 if isinstance(why, Late):
@@ -96,8 +98,10 @@ class SharedBudgets(Budgets):
         return None
 
     def _knows(self, client: str, name: str, sums: Mapping[str, float]) -> None:
-        (self._today if name == self._keys(client)[0][0] else self._month)[client] = _spent(sums)
-        self._warn(client)
+        (today, _), (month, _) = self._keys(client)
+        if name in (today, month) and client in self.bound:  # else its day is over, or it has no budget any more
+            (self._today if name == today else self._month)[client] = _spent(sums)
+            self._warn(client)
 
     def _knows_late(self, client: str, name: str, said: asyncio.Future[dict[str, float]]) -> None:
         """The answer lacks what was spent here meanwhile, and its day may be over."""

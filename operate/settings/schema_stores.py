@@ -67,7 +67,7 @@ SHARED = {
         value_types.choice("open", "closed"),
         "open",
         "What happens to the requests of a client with a budget while the store cannot be reached. open: they go on, "
-        "by what this worker knows; closed: they are refused with a 503. All other limits go on with what each worker "
-        "knows.",
+        "by what this worker knows; closed: they are refused with a 503, and wait for a store that answers late. All "
+        "other limits go on with what each worker knows.",
     ),
 }

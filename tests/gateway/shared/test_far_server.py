@@ -105,3 +105,20 @@ async def test_what_other_hosts_have_spent_is_known_a_request_later(tmp_path: Pa
             await soon(is_refused)
             for each in workers:
                 each.stop()
+
+
+@redis_server.needed
+@pytest.mark.gen_test
+async def test_where_budgets_are_closed_a_request_waits_for_the_answer(tmp_path: Path) -> None:
+    """Else a server that is far away would let nobody through who has a budget."""
+    with running(tmp_path) as server:
+        async with far(server) as url:
+            shared = Shared(url, "t", None, PATIENCE_S)
+            await shared.start()
+            await soon(lambda: not shared.away)
+            budgets, unix = SharedBudgets(shared, "host", closed=True), time.time()
+            budgets.adopt({"ann": Bounds(usd_per_day=1.0, usd_per_month=9.0)})
+            asked = budgets.ask("ann", unix)
+            assert asked is not None and await asked is None
+            budgets.check("ann", unix)
+            shared.stop()
