@@ -30,7 +30,7 @@ MAX_REQUESTS = 50_000
 LASTS_S = 24 * 3600.0
 OUTPUT, ERRORS = "-output", "-errors"
 ENDPOINTS = ("/v1/responses", "/v1/chat/completions", "/v1/embeddings", "/v1/completions", "/v1/moderations")
-_PATH = re.compile(rf"(?:{PATH}|{FILES})(?:/([A-Za-z0-9_-]{{1,200}})(/cancel|/content)?)?/?")
+_PATH = re.compile(rf"(?:{PATH}|{FILES})(?:/([A-Za-z0-9_=-]{{1,1000}})(/cancel|/content)?)?/?")
 _WHY = {EXPIRED: ("batch_expired", "This request could not be executed before the completion window expired."),
         CANCELED: ("batch_cancelled", "This request was not executed, since its batch was cancelled.")}  # fmt: skip
 

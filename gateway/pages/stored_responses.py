@@ -32,7 +32,7 @@ from translate.responses.dialect import RESPONSES
 log = logging.getLogger("proxy")
 
 # An id becomes a part of an upstream's URL, so it must not be "..".
-ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")
+ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:=-]{0,999}")
 SERVED = {("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")}  # (method, after the id)
 PAGE, MAX_PAGE = 20, 100  # input items on a page: by default, and at most
 

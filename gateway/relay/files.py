@@ -24,7 +24,7 @@ from translate.dialect import Dialect
 from translate.errors import ApiError, BadRequest
 
 HEADER = "X-Proxy-Upstream"
-_PATH = re.compile(r"/v1/files(?:/([A-Za-z0-9_-][A-Za-z0-9_.-]{0,199})(/content)?)?/?")
+_PATH = re.compile(r"/v1/files(?:/([A-Za-z0-9_-][A-Za-z0-9_.=-]{0,999})(/content)?)?/?")
 _ENDS = ("first_id", "last_id")
 _CURSORS = frozenset(("after", "after_id", "before_id"))
 MOST_ROWS = 1000  # of a page, by either API

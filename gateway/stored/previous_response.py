@@ -24,9 +24,9 @@ NAMED = b'"previous_response_id"'
 ESCAPED = b"\\u00"  # the name of a field may be written with such escapes
 CONVERSATION = b'"conversation"'
 REFERRED = b'"item_reference"'
-_ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
+_ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,1000})"')
 _KEY_OF_ITEM = re.compile(r"_([0-9a-zA-Z]+)_[0-9]+")  # in the proxy's own ids: the key of the response, and a number
-_BUILDS_ON = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\]{1,200})"')
+_BUILDS_ON = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\]{1,1000})"')
 _ID_WITHIN = 4096  # bytes: the id is at the beginning of a response, or of its first event
 _LAST = (b'"response.completed"', b'"response.incomplete"')
 _ITEM_DONE = b'"response.output_item.done"'
@@ -241,18 +241,16 @@ def _builds_on(body: bytes) -> re.Match[bytes] | None:
 
 def _unknown(id: Any, why: str) -> ApiError:
     message = (
-        f"previous_response_id: the proxy has no response '{str(id)[:100]}' ([responses] in settings.ini limits how "
-        "many "
-        f"are kept, and for how long), {why}send the whole conversation as input"
+        f"previous_response_id: the proxy has no response '{str(id)[:100]}' ([responses] in settings.ini limits how"
+        f" many are kept, and for how long), {why}send the whole conversation as input"
     )
     return ApiError("invalid_request", message, 400, param="previous_response_id", code="previous_response_not_found")
 
 
 def _shared_conversation() -> ApiError:
     message = (
-        "conversation: an upstream keeps conversations for its key, which several clients share here, so that one "
-        "could "
-        "read those of another; send previous_response_id, or the whole conversation as input"
+        "conversation: an upstream keeps conversations for its key, which several clients share here, so that one could"
+        " read those of another; send previous_response_id, or the whole conversation as input"
     )
     return ApiError("invalid_request", message, 400, param="conversation")
 

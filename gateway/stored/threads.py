@@ -25,7 +25,7 @@ LASTING = ("system", "tools")  # the fields that are fixed when a thread is crea
 UNSUPPORTED, NOT_FOUND, MISMATCH = "thread_unsupported_request", "thread_not_found", "thread_fingerprint_mismatch"
 
 _PREFIX = "thread\n"  # no client's name has a line break, so a thread cannot be read as a response
-_ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
+_ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,1000})"')
 _ID_WITHIN = 4096  # bytes: the id is at the beginning of a message, or of its first event
 _HOLD_BLOCKS = ("content", "source")  # keys of a block that may hold further blocks
 

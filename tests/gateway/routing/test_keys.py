@@ -34,7 +34,7 @@ def first_gets(refusal: Answer) -> Any:
          "a closed account, and rests for 900 s: 400 organization has been disabled"),
         (error(402, "Insufficient Balance"), "has no credit"),
         (Answer.json({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}), "has no credit"),
-        (Answer.json({"base_resp": {"status_code": 2049, "status_msg": "invalid key"}, "choices": None}), "was refused"),
+        (Answer.json({"base_resp": {"status_code": 2049, "status_msg": "bad key"}, "choices": None}), "was refused"),
         (error(429, "You exceeded your current quota, please check your plan and billing details.",
                type="insufficient_quota", code="insufficient_quota"), "check your plan and billing details"),
         (error(403, "Your team has run out of credits."), "out of credits"),

@@ -31,12 +31,14 @@ MESSAGE = {"type": "message", "id": "m1", "role": "assistant", "status": "comple
 class Keeper:
     """An upstream that keeps its responses, and knows one key for all."""
 
-    def __init__(self) -> None:
+    def __init__(self, id_size: int = 6) -> None:
+        """id_size: the most characters of an id; LiteLLM's have some hundred."""
         self._numbers = itertools.count(1)
+        self._id_size = id_size
 
     def __call__(self, request: Request) -> Answer:
         if request.method == "POST":
-            id = f"resp_{next(self._numbers)}"
+            id = f"resp_{next(self._numbers)}".ljust(self._id_size, "=")
             response = {"id": id, "object": "response", "status": "completed", "output": [MESSAGE]}
             if request.json.get("stream"):
                 created = json.dumps({"type": "response.created", "sequence_number": 0, "response": response})
@@ -70,9 +72,10 @@ def statuses(house: House, id: str, who: dict[str, str]) -> list[int]:
     ]
 
 
+@pytest.mark.parametrize("id_size", [6, 500])
 @pytest.mark.parametrize("stream", [False, True])
-def test_after_a_restart_it_is_its_clients_and_nobody_elses(tmp_path: Path, stream: bool) -> None:
-    with Upstream(Keeper()) as up:
+def test_after_a_restart_it_is_its_clients_and_nobody_elses(tmp_path: Path, stream: bool, id_size: int) -> None:
+    with Upstream(Keeper(id_size)) as up:
         with House(settings(up.url), folder=tmp_path) as house:
             id = made(house, ALICE, stream)
         before = len(up.requests)
