@@ -103,6 +103,14 @@ def test_the_official_sdk(tmp_path: Path) -> None:
     assert [request.path for request in up.requests[3:]] == paths
 
 
+@pytest.mark.parametrize("what", ["", "/content"])
+def test_ids_as_long_as_litellms(what: str) -> None:
+    path = f"/v1/files/{'file-'.ljust(400, 'a')}={what}"
+    with Upstream(lambda _: Answer.json({"id": "x"})) as up, House(one_upstream(up.url, "chat")) as house:
+        assert house.get(path, {"x-proxy-upstream": "up"})[0] == 200
+        assert [request.path for request in up.requests] == [path]
+
+
 # ------------------------------------------------------------------------------------------ bounded memory
 
 
