@@ -346,7 +346,8 @@ class Dialect:
     them. thread_mark: bytes that are in each body that builds on a kept conversation, b"" = there are none.
     as_stream(body), as_whole(stream): the reply in the other form, without a loss, if both forms tell the same;
     as_whole returns None for a stream that has not ended well. seal_mark: how a seal of the proxy begins in a body.
-    unserved: addresses of the API that are not served here, and what a client can do instead.
+    unserved: addresses of the API that are not served here, and what a client can do instead. told_apart(headers): what
+    a reply that is written for this client differs by from one for others, "" = by nothing.
 
     aside: fields of a request that are not for the model, and that its reply does not repeat. text_turns: the messages
     of a request that is nothing but text; None if nobody knows how servers count them. single_turns: the same, if every
@@ -396,6 +397,7 @@ class Dialect:
     single_turns: Callable[[Body], Said | None] = lambda body: None
     seal_mark: bytes = MARK
     unserved: tuple[tuple[re.Pattern[str], str], ...] = ()
+    told_apart: Callable[[Mapping[str, str]], str] = lambda headers: ""
 
     def __repr__(self) -> str:
         return f"<Dialect {self.name}>"

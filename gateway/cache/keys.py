@@ -1,10 +1,11 @@
 """Which requests may be answered with another's reply, and the key under which that is found.
 
 The key is a digest of all that changes an answer: the request in a canonical form (the order of fields and blanks do
-not count, nor do fields that are not for the model), the protocol, the address, the query, and the headers that an
-upstream gets and that are not about the caller; and the client, if replies are not shared among clients. Only requests
-with one right answer have a key, and those that the settings or the client count among them. Two kinds of requests have
-no key: those that build on a conversation which is kept elsewhere, and those whose response can be asked for later.
+not count, nor do fields that are not for the model), the protocol, the address, the query, the headers that an upstream
+gets and that are not about the caller, and for which program the reply is written, if not for any; and the client, if
+replies are not shared among clients. Only requests with one right answer have a key, and those that the settings or the
+client count among them. Two kinds of requests have no key: those that build on a conversation which is kept elsewhere,
+and those whose response can be asked for later.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ def as_sent(request: ClientRequest, extra: tuple[str, ...]) -> AsSent:
     path = f"{len(request.in_path)} {request.in_path}" if request.in_path else ""  # it may hold whatever follows
     form = "" if request.framed is None else request.framed.content_type  # two forms may have one address
     told = [protocol, endpoint.path, form, path, _STREAMS[endpoint.streams], request.query]
+    told.append(request.dialect.told_apart(request.headers))
     whose = ["", request.client]
     kinds = _kinds(protocol, extra)
     for name, value in request.headers.get_all():

@@ -26,6 +26,8 @@ class Habits(NamedTuple):
     told: tuple[str, ...] = ()
 
 
+MAX_AGENT = 200  # characters that are looked at, and remembered
+
 USUAL = Habits()
 _BY_AGENT = (
     (re.compile(r"mistral-client|mistralai|ai-sdk/mistral"), Habits(whole_calls=True, told=("usage",))),
@@ -35,21 +37,27 @@ _BY_AGENT = (
     (re.compile(r"ai-sdk/cerebras"), Habits(told=("usage",))),
     (re.compile(r"hf_hub/"), Habits(thoughts=("reasoning",))),
     # The AI SDK names its provider in streams alone.
-    (re.compile(r"ai/\d"), Habits(thoughts=("reasoning_content", "reasoning"))),
+    (re.compile(r"(?<![\w-])ai/\d"), Habits(thoughts=("reasoning_content", "reasoning"))),
 )
 
 
 def habits(headers: Mapping[str, str]) -> Habits:
     """headers: the client's."""
     try:
-        return _of(headers["User-Agent"])
+        return _of(headers["User-Agent"][:MAX_AGENT])
     except KeyError:
         return USUAL
 
 
+def told_apart(headers: Mapping[str, str]) -> str:
+    """Returns what a reply that is written for such a client differs by from one for any other; "" = by nothing."""
+    found = habits(headers)
+    return "" if found is USUAL else repr(found)
+
+
 @functools.lru_cache(256)
 def _of(agent: str) -> Habits:
-    return next((found for pattern, found in _BY_AGENT if pattern.search(agent[:200])), USUAL)
+    return next((found for pattern, found in _BY_AGENT if pattern.search(agent)), USUAL)
 
 
 def around_thought(habits: Habits, index: int) -> tuple[bytes, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from translate import openai_errors, top_level, usage
-from translate.chat import fault, foreign_reasoning, media, responses_body, unreadable_pointers
+from translate.chat import clients, fault, foreign_reasoning, media, responses_body, unreadable_pointers
 from translate.chat.decode_request import decode
 from translate.chat.decode_stream import Decoder
 from translate.chat.encode_request import encode
@@ -72,4 +72,5 @@ CHAT = Dialect(
     wishes_usage=True,
     aside=frozenset(("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "metadata")),
     text_turns=said,
+    told_apart=clients.told_apart,
 )

@@ -10,6 +10,7 @@ import pytest
 from tests.gateway.flow.test_gemini import part, scripted, told
 from tests.support import sdk
 from tests.support.house import House, one_upstream
+from translate.chat import clients
 from translate.conversation import Text, Thinking, ToolCall
 
 PYTHON = "speakeasy-sdk/python 3.7.0 2.935.1 1.0.0 mistralai"
@@ -43,6 +44,11 @@ def test_a_call_comes_in_one_piece(agent: str, upstream: str) -> None:
 
 def test_others_get_it_as_it_comes() -> None:
     assert len(calls("langchain-mistral", "messages")[1]) > 2
+
+
+@pytest.mark.parametrize("agent", ["async-openai/0.29", "open-ai/1.0", "OpenAI/Python 3.57.0", "x" * 300 + " ai/5.0"])
+def test_others_are_taken_for_no_such_client(agent: str) -> None:
+    assert clients.habits({"User-Agent": agent}) is clients.USUAL
 
 
 THOUGHT = told(part(Thinking(), "Hm, let me think.", signature="c2ln"), part(Text(""), "So be it."))
@@ -104,3 +110,14 @@ def test_a_streams_last_chunk_tells_the_usage_to_who_expects_it_unasked(agent: s
         assert (usage["prompt_tokens"], usage["completion_tokens"]) == (25, 9)
     asked = message(agent, stream=True, stream_options={"include_usage": True})
     assert asked["usage"]["total_tokens"] == 34 and "x_groq" not in asked
+
+
+def test_a_kept_reply_is_for_those_who_read_it() -> None:
+    """The cache takes clients of several kinds for one, except where the reply is written for one kind alone."""
+    agents = ["OpenAI/Python 3.57.0", "Groq/Python 1.7.0", "curl/8", "ai-sdk/groq/3.0.71"]
+    ask = {"model": "m", "messages": ASK["messages"], "stream": True}
+    more = "[cache]\nalways = *\n"
+    with scripted("messages", THOUGHT) as up, House(one_upstream(up.url, "messages", more)) as house:
+        replies = [house.post("/v1/chat/completions", ask, {"User-Agent": agent}) for agent in agents]
+    assert [headers["x-proxy-cache"] for _, headers, _ in replies] == ["miss", "miss", "hit", "hit"]
+    assert [b"reasoning_content" in raw for _, _, raw in replies] == [True, False, True, False]
