@@ -71,6 +71,7 @@ _PHRASED = (  # words that do not name the field, and what it may be
      ("thinking",)),
     (re.compile(r"chat_template is not supported"), ("chat_template_kwargs",)),  # vLLM, with Mistral's tokenizers
     (re.compile(r"does not support the effort parameter"), ("output_config.effort", "reasoning_effort")),
+    (re.compile(r"Reasoning is mandatory for this endpoint"), ("reasoning.enabled",)),  # OpenRouter
 )  # fmt: skip
 _PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
 

@@ -34,7 +34,8 @@ generationConfig.responseMimeType | = output_config.format for JSON; an enum as 
 response_format | = text.format
 generationConfig.responseSchema generationConfig.responseJsonSchema | = output_config.format | = response_format | = \
 text.format
-generationConfig.thinkingConfig | = thinking, or output_config.effort, by the model | = reasoning_effort | = \
+generationConfig.thinkingConfig | = thinking, or output_config.effort, by the model | = reasoning_effort, or what \
+[upstream] thinking_switch names; chat_template_kwargs, enable_thinking, reasoning.enabled, thinking.type | = \
 reasoning.effort
 generationConfig.candidateCount | ! more than one answer to a request
 generationConfig.responseModalities generationConfig.speechConfig generationConfig.imageConfig | - how and whether \

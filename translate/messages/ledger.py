@@ -27,7 +27,7 @@ temperature | ~ |  | = generationConfig.temperature
 top_p | ~ |  | = generationConfig.topP
 top_k | - OpenAI's protocols have no such knob; top_p narrows the choice likewise |  | = generationConfig.topK
 thinking | = reasoning_effort, the word for the budget; adaptive and disabled are the model's own habit, or said by \
-what [upstream] thinking_switch names; chat_template_kwargs, enable_thinking or the like | = \
+what [upstream] thinking_switch names; chat_template_kwargs, enable_thinking, reasoning.enabled or the like | = \
 reasoning.effort, the word for the budget | = generationConfig.thinkingConfig, a word or a budget by the model
 output_config | = reasoning_effort for effort, response_format for format | = reasoning.effort, text.format | = \
 generationConfig.thinkingConfig for effort, responseSchema for format

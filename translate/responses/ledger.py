@@ -21,7 +21,8 @@ temperature | = temperature, at most 1; left out beside thinking, and for Claude
 generationConfig.temperature
 top_p | = top_p; left out beside temperature, under 0.95 beside thinking, and for Claude from Opus 4.7 on | ~ | = \
 generationConfig.topP
-reasoning | = thinking, or output_config.effort, by the model | = reasoning_effort | = \
+reasoning | = thinking, or output_config.effort, by the model | = reasoning_effort, or what [upstream] thinking_switch \
+names; chat_template_kwargs, enable_thinking, reasoning.enabled, thinking.type | = \
 generationConfig.thinkingConfig, a word or a budget by the model
 text | = output_config.format; verbosity is dropped | = response_format; verbosity, at models that know it | = \
 generationConfig.responseSchema for format

@@ -130,6 +130,24 @@ def test_what_claude_refuses_of_thinking_is_told() -> None:
         assert (status, headers["x-proxy-dropped"], len(up.requests)) == (200, "reasoning_effort", 2)
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses"])
+def test_who_must_think_is_not_told_otherwise_again(path: str) -> None:
+    """OpenRouter, of those of its models that always think. Claude Code has its small requests answered without."""
+
+    def answer(request: Request) -> Answer:
+        if request.json.get("reasoning") == {"enabled": False}:
+            return Answer.json(openai("Reasoning is mandatory for this endpoint and cannot be disabled."), 400)
+        return Answer.json(COMPLETION)
+
+    asks = {"/v1/messages": (ASK | {"thinking": {"type": "disabled"}}, "thinking"),
+            "/v1/responses": ({"model": "m", "input": "hi", "reasoning": {"effort": "none"}}, "reasoning")}  # fmt: skip
+    ask, word = asks[path]
+    with Upstream(answer) as up, House(one_upstream(up.url, "chat", "thinking_switch = reasoning")) as house:
+        replies = [house.post(path, ask) for _ in range(2)]
+        assert [(status, headers["x-proxy-dropped"]) for status, headers, _ in replies] == [(200, word)] * 2
+        assert len(up.requests) == 3
+
+
 def test_a_choice_that_forces_a_tool_is_kept() -> None:
     raw = json.dumps(openai("Unrecognized request argument supplied: tool_choice")).encode()
     error = errors.parse(400, raw)
