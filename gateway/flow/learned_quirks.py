@@ -236,7 +236,8 @@ class LearnedQuirks:
         if quirk in self.of(upstream, model):
             return False
         known = self._learned.pop(key, {})  # goes to the end
-        known = {each: said for each, said in known.items() if not quirk.setting or each.setting != quirk.setting}
+        if quirk.setting:
+            self._withdraw(known, [each for each in known if each.setting == quirk.setting and each != quirk])
         before = known.pop(quirk, None)
         clients = before.clients if before is not None else frozenset()
         known[quirk] = _Known(self._clock() + EXPIRY_S, clients | {self._client if self.several else _ANYBODY})
@@ -246,7 +247,10 @@ class LearnedQuirks:
 
     def unlearn(self, upstream: str, model: str, quirks: Iterable[Quirk]) -> None:
         """Forgets quirks that were of no help: the same request was refused without these fields, too."""
-        known = self._learned.get((upstream, model), {})
+        self._withdraw(self._learned.get((upstream, model), {}), quirks)
+
+    def _withdraw(self, known: dict[Quirk, _Known], quirks: Iterable[Quirk]) -> None:
+        """Takes back what this client has met. What others have met stays."""
         for quirk in quirks:
             if (found := known.get(quirk)) is None:
                 continue

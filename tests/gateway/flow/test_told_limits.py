@@ -160,3 +160,13 @@ def test_of_a_setting_the_last_word_counts() -> None:
     first, second = Quirk("[upstream] max_tokens", "9"), Quirk("[upstream] max_tokens", "7")
     assert quirks.learn("up", "m", first) and quirks.learn("up", "m", second)
     assert quirks.of("up", "m") == [second]
+
+
+def test_of_several_clients_each_has_its_own_last_word() -> None:
+    """How much there is beside a prompt is told in each refusal anew: one client's must not cost another's."""
+    quirks = LearnedQuirks()
+    quirks.several = True
+    one, other = quirks.of_client("one"), quirks.of_client("other")
+    lessons = [Quirk("[upstream] context", value) for value in ("9000", "8000", "7000")]
+    assert one.learn("up", "m", lessons[0]) and other.learn("up", "m", lessons[1]) and one.learn("up", "m", lessons[2])
+    assert (one.of("up", "m"), other.of("up", "m")) == ([lessons[2]], [lessons[1]])
