@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from gateway.flow.own_words import OwnWords
-from translate import effort, wire
+from translate import effort, tokens
 from translate.errors import ApiError
 from translate.target import Policy
 
@@ -121,8 +121,9 @@ def heeded(policy: Policy, settings: list[tuple[str, str]], data: dict[str, Any]
 
 
 def _estimate(data: dict[str, Any]) -> int:
-    """Returns how many tokens a request takes at most, as a rule."""
-    return len(wire.dumps(data)) // 3
+    """Returns how many tokens a request takes at most, as a rule. Pictures and files are not taken for text: they would
+    fill any context."""
+    return tokens.estimate(data) * 6 // 5
 
 
 def _at(sent: dict[str, Any], path: str) -> Any:

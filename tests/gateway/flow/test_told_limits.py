@@ -141,6 +141,15 @@ def test_it_is_heeded_at_once_and_from_then_on(
             assert house.on_loop(lambda: house.proxy.service.quirks.all()) == {"up/m": [known]}
 
 
+def test_a_picture_fills_no_context() -> None:
+    """It is some thousand tokens, however many bytes it has."""
+    source = {"type": "base64", "media_type": "image/png", "data": "AAAA" * 50_000}
+    seen = [{"role": "user", "content": [{"type": "image", "source": source}]}]
+    with Upstream(picky(over_the_window)) as up, House(one_upstream(up.url, "chat")) as house:
+        assert house.post("/v1/messages", ASK | {"messages": seen})[0] == 200 and len(up.requests) == 2
+        assert up.requests[1].json["max_tokens"] == 28768
+
+
 def test_less_than_the_limit_stays_as_it_is() -> None:
     with Upstream(picky(too_much)) as up, House(one_upstream(up.url, "chat")) as house:
         house.post("/v1/messages", ASK)
