@@ -42,6 +42,7 @@ _MOST = tuple(
 )
 _BELOW = re.compile(rf"{_NAME}.{{0,120}}?\(inclusive\) to (\d{{1,9}}) \(exclusive\)", re.I | re.S)  # Gemini
 _WINDOW = re.compile(r"maximum context length (?:is|of) (\d{1,9})", re.I)
+_BESIDE = re.compile(r"exceed context limit: (\d{1,9}) \+ \d{1,9} > (\d{1,9})")  # Anthropic
 _INPUT = re.compile(r"\b(\d{1,9}) (?:input tokens|tokens from the input|in the messages|of text input)", re.I)
 _EFFORTS = re.compile(
     r"reasoning[._]effort\b.{0,160}?(?:supported values are|must be one of|input should be):?"
@@ -64,6 +65,8 @@ def read(error: ApiError) -> Iterator[Told]:
     if error.kind == "context_overflow":
         yield from _window(message)
         return
+    if (found := _BESIDE.search(message)) is not None and int(found[1]) < int(found[2]):
+        yield Told(found.group(), "context", f"{found[2]} {found[1]}")
     for pattern in _MOST:
         if (found := pattern.search(message)) is not None:
             yield Told(found.group(), "max_tokens", found[1])

@@ -42,6 +42,8 @@ READ: list[tuple[str, list[tuple[str, str]]]] = [
      "32000 in the completion).", [("context", "8192 1000")]),
     ("This endpoint's maximum context length is 8192 tokens. However, you requested about 33000 tokens (1000 of text "
      "input, 32000 in the output).", [("context", "8192 1000")]),
+    ("input length and `max_tokens` exceed context limit: 178959 + 64000 > 200000, decrease input length or "
+     "`max_tokens` and try again", [("context", "200000 178959")]),
     ("This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8900 in the messages, "
      "100 in the completion).", []),  # the prompt alone is too long
     ("Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: 'low', "
