@@ -376,4 +376,9 @@ def learned(
     found += [Quirk(_SETTING + name, value) for name, value in told_limits.beyond(error, sent.body, data, own)]
     if sent.cache_marks and about_marks:
         found.append(NO_MARKS)
-    return [quirk for quirk in found if quirks.learn(route.upstream.name, route.model, quirk)]
+    new = [quirk for quirk in found if quirks.learn(route.upstream.name, route.model, quirk)]
+    if new and all(quirk.setting for quirk in new):  # which not every protocol and model heeds
+        if crossed(client, route, data, quirks, session=session).body == sent.body:
+            quirks.unlearn(route.upstream.name, route.model, new)
+            return []
+    return new

@@ -181,3 +181,18 @@ def test_of_several_clients_each_has_its_own_last_word() -> None:
     lessons = [Quirk("[upstream] context", value) for value in ("9000", "8000", "7000")]
     assert one.learn("up", "m", lessons[0]) and other.learn("up", "m", lessons[1]) and one.learn("up", "m", lessons[2])
     assert (one.of("up", "m"), other.of("up", "m")) == ([lessons[2]], [lessons[1]])
+
+
+@pytest.mark.parametrize(("protocol", "model"), [("chat", "kimi-k2.7-code"), ("messages", "m")])
+def test_what_changes_nothing_is_not_sent_again(protocol: str, model: str) -> None:
+    """A model that always thinks, and a protocol in which nobody is told by that setting."""
+    ask = ASK | {"model": model, "tools": TOOLS, "tool_choice": {"type": "any"}}
+    path = "/v1/messages"
+    if protocol == "messages":
+        tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+        ask = {"model": model, "messages": ASK["messages"], "tool_choice": "required", "tools": [tool]}
+        path = "/v1/chat/completions"
+    refused = Answer.json(openai("tool_choice 'specified' is incompatible with thinking enabled"), 400)
+    with Upstream(lambda request: refused) as up, House(one_upstream(up.url, protocol)) as house:
+        assert [house.post(path, ask)[0] for _ in range(2)] == [400, 400] and len(up.requests) == 2
+        assert house.on_loop(lambda: house.proxy.service.quirks.all()) == {}
