@@ -32,6 +32,7 @@ from translate.dialect import Dialect, Endpoint, Framed
 from translate.errors import ApiError, BadRequest
 from translate.target import Protocol
 
+MOST_PICTURES = 10**9  # of which a number is taken seriously
 LARGE = 1 << 20
 """Bytes. Reading a larger body takes as long as many usual requests, so it is done in a thread beside the loop."""
 
@@ -267,7 +268,16 @@ class ClientRequest:
         else:
             self.asked_model, self.streams, self.span = outline.read(self.body, self.endpoint.usual_model)
         if self.endpoint.relayed and self.task.startswith("images/"):
-            self.pictures = max(top_level.numbers(self.body, (b'"n"',), 1) or (), default=0) or 1
+            self.pictures = self._asked_pictures()
+
+    def _asked_pictures(self) -> int:
+        """Honest clients do not write a letter as an escape, nor the name of this field in many places. Raises
+        BadRequest."""
+        found = top_level.numbers(self.body, (b'"n"',), 1)
+        if found is None or b"\\u006" in self.body:
+            asked = self.parsed().get("n")
+            found = [min(asked, MOST_PICTURES)] if isinstance(asked, int) else []
+        return max([1, *found])
 
     def body_for(self, model: str) -> bytes:
         """Returns the same bytes with only the model's name replaced."""

@@ -400,3 +400,24 @@ def test_conditions_on_the_input_leave_media_out() -> None:
         text = house_text("m if input > 500 = b\nm = a", a=short.url, b=long.url)
         with House(text) as house:
             assert b"short" in house.post(PATH, SEEN)[2] and b"long" in house.post(PATH, LARGE)[2]
+
+
+def pictures_of(count: int) -> Answer:
+    return Answer.json({"data": [{"url": "http://x/y.png"}] * count})
+
+
+@pytest.mark.parametrize(
+    ("body", "answer", "tokens"),
+    [
+        (rb'{"model": "m", "prompt": "a", "\u006e": 4}', pictures_of(4), 6000),
+        (rb'{"model": "m", "prompt": "a", "n": 4, "x": [%b]}' % b",".join([b'{"n": 1}'] * 99), pictures_of(4), 6000),
+        (rb'{"model": "m", "prompt": "a", "\u006e": -4}', pictures_of(1), 1500),
+    ],
+)
+def test_a_budget_has_the_pictures_of_a_dishonest_client(body: bytes, answer: Answer, tokens: int) -> None:
+    head = KEY | {"Content-Type": "application/json"}
+    bounds = BUDGETS.format("tokens_per_day = 30")
+    with Upstream(lambda r: answer) as up, House(house_text("* = a", bounds, a=up.url)) as house:
+        told = Seen(house)
+        assert house.post("/v1/images/generations", body, head)[0] == 200
+        assert told.last()["gen_ai.usage.output_tokens"] == tokens
