@@ -184,10 +184,10 @@ def _switched_off(body: Body, wanted: Reasoning, target: Target, draft: Draft) -
     """Says that the model is not to think, where the upstream has a word for it. False: it has none."""
     field, may = target.policy.thinking_switch, target.policy.reasoning_effort
     off = effort.switch(field, target.model, on=False)
-    if off is None and "none" in effort.listed(target.model, may):
+    if field == "none":
+        if "none" not in effort.listed(target.model, may):
+            return False
         off = {"reasoning_effort": "none"}
-    if off is None and field == "none":
-        return False
     body |= off or {}
     if off is None:  # it always thinks
         draft.drop(draft.words.effort if wanted.effort == "none" else draft.words.thinking)

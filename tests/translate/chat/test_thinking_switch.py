@@ -41,6 +41,7 @@ TOLD: list[tuple[str, str, dict[str, Any], dict[str, Any], list[str]]] = [
     ("zai", "glm-5.1", OFF, {"thinking": {"type": "disabled"}}, []),
     ("zai", "glm-5.2", low("low"), {"thinking": {"type": "enabled"}, "reasoning_effort": "low"}, []),
     ("openrouter", "z-ai/glm-5", OFF, {"reasoning": {"enabled": False}}, []),
+    ("openrouter", "moonshotai/kimi-k2-thinking", OFF, {}, ["thinking"]),  # it answers 400 to either word
     ("openrouter", "anthropic/claude-sonnet-5", ON, {"reasoning": {"enabled": True}}, []),
     ("openrouter", "anthropic/claude-sonnet-5", low("xhigh"), {"reasoning_effort": "xhigh"}, []),
     ("xai", "grok-4.5", low("low"), {"reasoning_effort": "low"}, []),
