@@ -160,8 +160,10 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
         draft.drop(draft.words.display)
     if not draft.home and (off := _gives_way(body, target)):
         body |= off
-        if wanted.enabled:
-            draft.drop(draft.words.effort if wanted.effort else draft.words.thinking)
+        if wanted.effort not in ("", "none"):
+            draft.drop(draft.words.effort)
+        elif wanted.enabled:
+            draft.drop(draft.words.thinking)
         return
     if wanted.enabled is False and not draft.home and _switched_off(body, wanted, target, draft):
         return

@@ -72,10 +72,12 @@ FORCED: list[tuple[str, str, dict[str, Any], Any, list[str]]] = [
     ("deepseek", "deepseek-v4-pro", {"type": "any"}, "disabled", []),
     ("deepseek", "deepseek-v4-pro", {"type": "tool", "name": "f"} | ON, "disabled", ["thinking"]),
     ("moonshot", "kimi-k2.6", {"type": "any"} | low("low"), "disabled", ["output_config.effort"]),
+    ("deepseek", "deepseek-v4-pro", {"type": "any", "output_config": {"effort": "low"}}, "disabled",
+     ["output_config.effort"]),
     ("moonshot", "kimi-k2.7-code", {"type": "any"}, None, []),  # it cannot be switched off
     ("deepseek", "deepseek-v4-pro", {"type": "auto"} | ON, "enabled", []),
     ("deepseek", "deepseek-v4-pro", {"type": "auto"}, None, []),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("preset", "model", "said", "told", "dropped"), FORCED)
