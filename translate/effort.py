@@ -108,13 +108,14 @@ it to the model's template (vLLM, SGLang, llama.cpp), and OpenRouter's."""
 BEFORE_TOOLS = ("thinking", "enable_thinking")
 """Those of vendors whose models, while they think, answer 400 to a request that forces a tool."""
 
-# Models that always think. Some of their vendors answer 400 to a request that they do not.
+# Models that always think. Some of their vendors answer 400 to a request that they do not, and Moonshot to one that
+# says so beside an effort.
 _ALWAYS_THINK = re.compile(r"kimi-k(2\.7|2-thinking|[3-9])|glm-(4\.7|5\.[3-9]|[6-9])|deepseek-(r1|reasoner)", re.I)
 
 
 def switch(field: str, model: str, on: bool) -> dict[str, Any] | None:
-    """Returns what says so in a request's body; None where nothing can."""
-    if field not in SWITCHES or (not on and _ALWAYS_THINK.search(model)):
+    """Returns what says so in a request's body; None where nothing can, or need."""
+    if field not in SWITCHES or _ALWAYS_THINK.search(model):
         return None
     if field == "thinking":
         return {"thinking": {"type": "enabled" if on else "disabled"}}

@@ -56,9 +56,12 @@ _SAID = (  # texts: re compiles each at the first error, and keeps it
     rf"unexpected keyword argument {_FIELD}",
     rf"Extra inputs are not permitted, field: {_FIELD}",  # Fireworks
     r"extraneous key \[([\w.]{1,100})\] is not permitted",  # Bedrock
-    rf"invalid {_FIELD}: only \S{{1,9}} is allowed for this model",  # Kimi
+    rf"invalid {_FIELD}: only \S{{1,20}} is allowed for this model",  # Kimi
 )
-_BOTH = re.compile(rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)")  # Anthropic, Bedrock: either will do
+_BOTH = re.compile(  # either will do
+    rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)"  # Anthropic, Bedrock
+    rf"|cannot specify both {_FIELD} and {_FIELD}"  # Kimi
+)
 _PHRASED = (  # words that do not name the field, and what it may be
     (re.compile(r"Penalty is not enabled for"),  # Gemini says it of both penalties
      ("generationConfig.frequencyPenalty", "generationConfig.presencePenalty", "frequency_penalty",
@@ -121,7 +124,7 @@ def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Quirk]:
         if instead not in sent:
             found.setdefault(field, Quirk(field, instead))
     for match in _BOTH.finditer(error.message[:MAX_READ]):
-        first, second = match.groups()
+        first, second = filter(None, match.groups())
         if not own.holds(match.group()) and first in sent and second in sent and not _must_stay(sent, second):
             found.setdefault(second, Quirk(second, beside=first))
     return list(found.values())[:MAX_EACH]

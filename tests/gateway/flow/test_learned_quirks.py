@@ -71,6 +71,7 @@ TOLD: list[tuple[Any, list[Quirk]]] = [
     ({"error": {"message": "top_p is no longer supported by this model"}}, [Quirk("top_p")]),
     ({"error": {"message": "`temperature` and `top_p` cannot both be specified for this model. Please use only one."}},
      [Quirk("top_p", beside="temperature")]),
+    (openai("cannot specify both 'temperature' and 'top_p'"), [Quirk("top_p", beside="temperature")]),
     ({"error": {"message": "`temperature` and `top_k` cannot both be specified for this model."}}, []),
     ({"error": {"message": "`seed` and `tools` cannot both be specified"}}, []),
     # Nothing to learn: not in the body, deeper in it, a value rather than a field, or what the request is about.
@@ -104,6 +105,8 @@ def test_a_refusal_is_read(body: Any, wanted: list[Quirk]) -> None:
          {"chat_template_kwargs": {"enable_thinking": True}}, "chat_template_kwargs"),
         ("This model does not support the effort parameter.", {"output_config": {"effort": "low"}},
          "output_config.effort"),
+        ("invalid thinking: only type=enabled is allowed for this model", {"thinking": {"type": "disabled"}},
+         "thinking"),
         ("Thinking level is not supported for this model.", {"generationConfig": {"thinkingConfig": {}}},
          "generationConfig.thinkingConfig"),
         ("Budget 0 is invalid. This model only works in thinking mode.", {"generationConfig": {"thinkingConfig": {}}},

@@ -36,7 +36,7 @@ TOLD: list[tuple[str, str, dict[str, Any], dict[str, Any], list[str]]] = [
     ("moonshot", "kimi-k2.6", OFF, {"thinking": {"type": "disabled"}}, []),
     ("moonshot", "kimi-k2.7-code", OFF, {}, ["thinking"]),  # it answers 400
     ("moonshot", "kimi-k2.6", low("low"), {"thinking": {"type": "enabled"}}, ["output_config.effort"]),
-    ("moonshot", "kimi-k3", low("xhigh"), {"thinking": {"type": "enabled"}, "reasoning_effort": "max"}, []),
+    ("moonshot", "kimi-k3", low("xhigh"), {"reasoning_effort": "max"}, []),  # "cannot specify both"
     ("moonshot", "kimi-k2.6", BUDGET, {"thinking": {"type": "enabled"}}, ["thinking"]),  # the budget is lost
     ("zai", "glm-5.1", OFF, {"thinking": {"type": "disabled"}}, []),
     ("zai", "glm-5.2", low("low"), {"thinking": {"type": "enabled"}, "reasoning_effort": "low"}, []),
