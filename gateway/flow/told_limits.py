@@ -17,6 +17,7 @@ from translate.errors import ApiError
 from translate.target import Policy
 
 MAX_READ = 8 * 1024  # characters of an error
+LEAST = 256  # tokens that every model may write: a smaller number in the same error is about another field
 
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "generationConfig.maxOutputTokens")
 
@@ -103,7 +104,7 @@ def beyond(error: ApiError, sent: dict[str, Any], data: dict[str, Any], own: Own
             found.append((setting, str(window - max(given - _estimate(data), 0))))  # its template takes some, too
         elif (
             setting == "thinking_switch"
-            or (setting == "max_tokens" and most > int(value))
+            or (setting == "max_tokens" and most > int(value) >= LEAST)
             or (setting == "reasoning_effort" and word and word not in value.split(", "))
         ):
             found.append((setting, value))

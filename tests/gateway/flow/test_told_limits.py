@@ -160,10 +160,17 @@ def test_less_than_the_limit_stays_as_it_is() -> None:
 
 
 def test_who_says_those_words_teaches_nothing() -> None:
-    words = "max_tokens is too large: 32000. This model supports at most 1 tokens"
+    words = "max_tokens is too large: 32000. This model supports at most 1000 tokens"
     ask = ASK | {"messages": [{"role": "user", "content": words}]}
     with Upstream([Answer.json(openai(words), 400)]) as up, House(one_upstream(up.url, "chat")) as house:
         assert house.post("/v1/messages", ask)[0] == 400 and len(up.requests) == 1
+
+
+def test_another_fields_limit_is_not_that_of_the_reply() -> None:
+    words = "max_tokens: must be a number; stop: List should have at most 4 items"
+    with Upstream([Answer.json(openai(words), 400)]) as up, House(one_upstream(up.url, "chat")) as house:
+        assert house.post("/v1/messages", ASK)[0] == 400 and len(up.requests) == 1
+        assert house.on_loop(lambda: house.proxy.service.quirks.all()) == {}
 
 
 def test_of_a_setting_the_last_word_counts() -> None:
