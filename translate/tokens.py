@@ -26,7 +26,7 @@ MAX_DEPTH = 6  # content within content is followed so far
 
 _KINDS = frozenset({
     "image", "document", "image_url", "file", "input_image", "input_file", "input_audio", "image_generation_call",
-    "computer_screenshot",
+    "computer_screenshot", "video_url", "audio_url",
 })  # fmt: skip
 _MARKS = (
     b";base64,", b'"base64"', b'"input_audio"', b'"file_data"', b'"image_generation_call"', b'"inlineData"',

@@ -20,6 +20,8 @@ PICTURES: list[tuple[Any, int]] = [
     ({"type": "file", "file": {"file_data": "data:application/pdf;base64," + DATA}}, PAGE_TOKENS * 3),
     ({"type": "input_image", "image_url": "data:image/png;base64," + DATA}, IMAGE_TOKENS),
     ({"type": "tool_result", "content": [{"type": "image", "source": SOURCE}]}, IMAGE_TOKENS),
+    ({"type": "video_url", "video_url": {"url": "data:video/mp4;base64," + DATA}}, IMAGE_TOKENS),
+    ({"type": "audio_url", "audio_url": {"url": "data:audio/mpeg;base64," + DATA}}, 60),
 ]
 
 
