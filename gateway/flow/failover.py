@@ -224,7 +224,11 @@ class Failover:
             pass  # it is not asked for again
         elif minted is not None and not self._renewed and teaching.refuses_key(failed, error, minted):
             self._renewed = True
-        elif len(self._taught) < MOST_TAUGHT and (new := teaching.refused_fields(request, failed, ports, error, body)):
+        elif len(self._taught) < MOST_TAUGHT:
+            again = any(each.words == error.message for each in self._taught)
+            new = teaching.refused_fields(request, failed, ports, error, body, again=again)
+            if new is None:
+                return False
             self._taught.append(new)
         else:
             return False

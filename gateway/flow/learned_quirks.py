@@ -385,3 +385,15 @@ def learned(
             quirks.unlearn(route.upstream.name, route.model, new)
             return []
     return new
+
+
+def met_meanwhile(route: Route, data: dict[str, Any], quirks: LearnedQuirks, error: ApiError, raw: bytes) -> bool:
+    """Returns whether the refusal is about something that is known: another request has met it while this one was on
+    its way, so that this one may go once more, as it is made now."""
+    known = quirks.of(route.upstream.name, route.model)
+    if not known or error.status not in (400, 422):
+        return False
+    own = OwnWords(data)
+    settings = {told.setting for told in told_limits.read(error) if not own.holds(told.words)}
+    fields = {each for name in _named(error, raw, own) for each in (name, _snake(name))}
+    return any(quirk.setting in settings if quirk.setting else quirk.field in fields for quirk in known)

@@ -67,9 +67,10 @@ def refuses_key(route: Route, error: ApiError, minted: Minted) -> bool:
 
 
 def refused_fields(
-    request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes
+    request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes, *, again: bool = False
 ) -> Taught | None:
-    """Returns the fields that the upstream does not take. The request may go there once more without them."""
+    """Returns the fields that the upstream does not take. The request may go there once more without them. again: the
+    same words have come before."""
     if not ports.learns or not request.body:
         return None
     if vectors.refused(request, error):
@@ -86,7 +87,8 @@ def refused_fields(
     quirks = ports.quirks.of_client(request.client)
     found = learned_quirks.learned(request.protocol, route, data, quirks, error, body, session)
     if not found:
-        return None
+        known = not again and learned_quirks.met_meanwhile(route, data, quirks, error, body)
+        return Taught(route, [], error.message) if known else None
     return _taught(request, route, error, found)
 
 

@@ -12,7 +12,8 @@ import pytest
 from gateway.flow import failover, learned_quirks
 from gateway.flow.learned_quirks import EXPIRY_S, MAX_EACH, MAX_LEARNED, LearnedQuirks, Quirk, read
 from tests.support.house import House, one_upstream
-from tests.support.script import Answer, Request, Upstream
+from tests.support.script import Answer, Gate, Request, Upstream
+from tests.support.two_upstreams import late
 from translate import errors
 
 ASK = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}
@@ -224,6 +225,37 @@ def test_it_is_sent_again_at_once_and_right_from_then_on() -> None:
         assert house.on_loop(lambda: dict(house.proxy.service.observers.dropped)) == {"temperature": 3}
         known = house.on_loop(lambda: house.proxy.service.quirks.all())
         assert known == {"up/m": ["'temperature' is left out"], "up/another": ["'temperature' is left out"]}
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [("temperature", "Unrecognized request argument supplied: temperature"),
+     ("max_tokens", "max_tokens is too large: 32000. This model supports at most 16384 completion tokens")],
+)  # fmt: skip
+def test_what_one_has_met_helps_another_that_was_on_its_way(field: str, words: str) -> None:
+    gate = Gate()
+
+    def answer(request: Request) -> Answer:
+        refused = request.json.get(field) in (0.5, 32000)
+        return late(Answer.json(openai(words), 400), gate) if refused else Answer.json(COMPLETION)
+
+    ask = ASK | {"temperature": 0.5, "max_tokens": 32000}
+    with Upstream(answer) as up, House(one_upstream(up.url, "chat")) as house:
+        with house.connect() as first, house.connect() as second:
+            for client in (first, second):
+                client.send("POST", "/v1/messages", ask)
+            up.wait(lambda u: len(u.requests) == 2)
+            gate.open()
+            assert [client.reply()[0] for client in (first, second)] == [200, 200]
+        assert len(up.requests) == 4
+
+
+def test_what_is_known_and_no_help_is_tried_once_more_and_no_oftener() -> None:
+    words = "Unrecognized request argument supplied: temperature"
+    answers = [Answer.json(openai(words), 400), Answer.json(COMPLETION), *[Answer.json(openai(words), 400)] * 2]
+    with Upstream(answers) as up, House(one_upstream(up.url, "chat")) as house:
+        assert [house.post("/v1/messages", ASK | {"temperature": 0.5})[0] for _ in range(2)] == [200, 400]
+        assert len(up.requests) == 4
 
 
 WANTS_THOUGHTS = [
