@@ -39,7 +39,10 @@ install_all() {
     step "program: $program/anthropic-proxy.pyz (the one before stays as previous.pyz)"
     mkdir -p "$program" "$settings" "$units"
     make_group
-    [ ! -f "$program/anthropic-proxy.pyz" ] || cp -p "$program/anthropic-proxy.pyz" "$program/previous.pyz"
+    # The same file again leaves previous.pyz alone: it is what one goes back to.
+    if [ -f "$program/anthropic-proxy.pyz" ] && ! cmp -s "$file" "$program/anthropic-proxy.pyz"; then
+        cp -p "$program/anthropic-proxy.pyz" "$program/previous.pyz"
+    fi
     install -m 0755 "$file" "$program/.new.pyz"
     mv -f "$program/.new.pyz" "$program/anthropic-proxy.pyz"
     if [ -f "$settings/settings.ini" ]; then

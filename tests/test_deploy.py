@@ -91,6 +91,19 @@ def test_the_newest_bundle_that_the_machines_python_runs_is_installed(tmp_path: 
     assert not list((tmp_path / "tmp").iterdir())  # nothing of the trial is left behind
 
 
+def test_installing_the_same_file_again_keeps_the_one_to_go_back_to(tmp_path: Path) -> None:
+    if not shutil.which("python3", path="/usr/bin"):
+        pytest.skip("there is no /usr/bin/python3")
+    file = tmp_path / "a.pyz"
+    for release in ("1", "2", "2"):
+        file.write_text(f"print({release})\n")
+        said = done("bash", str(DEPLOY / "install.sh"), "install", str(file), DESTDIR=str(tmp_path / "root"))
+        assert said.returncode == 0, said
+    program = tmp_path / "root/opt/anthropic-proxy"
+    assert (program / "anthropic-proxy.pyz").read_text() == "print(2)\n"
+    assert (program / "previous.pyz").read_text() == "print(1)\n"
+
+
 def test_the_unit_is_hardened() -> None:
     text = (DEPLOY / "anthropic-proxy.service").read_text()
     for line in ("Type=notify", "NotifyAccess=all", "WatchdogSec=30", "DynamicUser=yes", "ProtectSystem=strict"):
