@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import logging
 import resource
@@ -99,6 +100,7 @@ class Server(HTTPServer):
     _many = Seldom(log, "connection from %s refused: it has too many already ([limits] connections_per_address)")
     _stranger = Seldom(log, "connection from %s refused: without a [client] section only this machine is served")
     _full = Seldom(log, "connection from %s refused: %d are open, and none is idle ([server] max_connections)")
+    _unread = Seldom(log, "connection of %s closed: it took nothing of its reply for %g s ([server] idle_timeout)")
     refused: dict[str, int]
     serves_others = False  # whether other machines are served: there are clients with keys
     _reserved: set[object]  # connections in reserved places
@@ -272,6 +274,8 @@ class Server(HTTPServer):
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
         client = cast(Connection, server_conn)  # Tornado promises an object; it gives one of its own
+        if getattr(client.stream.error, "errno", None) == errno.ETIMEDOUT:
+            self._unread.tell(client.context.remote_ip, self.write_timeout_ms / 1000)
         self.idle.ends(client)
         self._reserved.discard(client)
         self._of_address.give_back(client.context.remote_ip)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.http import rate_limited_warning
 from tests.gateway.hostile import ASKED, BEGUN, DONE, PATH, nothing_is_left, post
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
@@ -52,8 +53,12 @@ def test_a_client_that_reads_nothing_and_leaves() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_takes_nothing_is_cut_off(stream: bool) -> None:
-    """Else each such client would hold a connection and a reply for as long as it likes."""
+def test_a_client_that_takes_nothing_is_cut_off(
+    stream: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each such client would hold a connection and a reply for as long as it likes. The log tells it, since the
+    client sees a reset, and the record says no more than that the client left."""
+    monkeypatch.setattr(rate_limited_warning, "EVERY_S", 0.0)
     piece = b'data: {"x":"' + b"x" * 65_000 + b'"}\n\n'
     answer = Answer.sse([piece] * 1000) if stream else Answer.json({"id": "x", "choices": ["x" * 30_000_000]})
     settings = one_upstream("{}", "chat", "", "idle_timeout = 1\nping_seconds = 0.5")
@@ -62,6 +67,7 @@ def test_a_client_that_takes_nothing_is_cut_off(stream: bool) -> None:
         house.wait(lambda p: bool(p._server._connections))
         house.wait(lambda p: not p._server._connections, 8.0)
         nothing_is_left(house)
+    assert "127.0.0.1 closed: it took nothing of its reply for 1 s ([server] idle_timeout)" in caplog.text
 
 
 def test_a_slow_reader_is_not_cut_off() -> None:
