@@ -34,6 +34,7 @@ Work = Callable[[sqlite3.Connection, float], Any]
 BUSY_S = 1.0  # time for a person who opens the file with a tool
 SWEEP_S = 30.0
 RETRY_S = 0.5
+CLOSE_S = 3.0  # time for the last of what was asked
 MAX_BYTES = 1 << 30  # of all values
 
 _TABLES = (
@@ -213,7 +214,9 @@ class SqliteStore:
         if self._thread is not None:
             self._flush()
             self._work.put(None)
-            self._thread.join()
+            self._thread.join(CLOSE_S)
+            if self._thread.is_alive():  # a process that ends does not wait for a disk that hangs
+                log.warning("%s does not answer; what was asked of it last may be lost", self.file)
             self._thread = None
         if self._patience is not None:
             self._patience.over("closed")

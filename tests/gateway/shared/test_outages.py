@@ -299,6 +299,26 @@ async def test_a_file_that_somebody_holds_does_not_hold_the_start_and_the_end_up
 
 
 @pytest.mark.gen_test
+async def test_a_file_that_hangs_does_not_hold_the_end_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite_store, "CLOSE_S", 0.1)
+    file = tmp_path / "shared.sqlite3"
+    shared = Shared("", "t", file)
+    await shared.start()
+    one = quota(shared)
+    assert await taken(one) == 0.0
+    lock = os.open(f"{file}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        await taken(one)
+        shared.stop()  # the lock is still held
+        assert f"{file} does not answer" in caplog.text
+    finally:
+        os.close(lock)
+
+
+@pytest.mark.gen_test
 async def test_a_file_that_somebody_holds_does_not_hold_requests_up(tmp_path: Path, soon_lost: None) -> None:
     file = tmp_path / "shared.sqlite3"
     shared = Shared("", "t", file)
