@@ -111,7 +111,8 @@ def test_a_terminal_gets_what_it_knows(up: Upstream, environ: dict[str, str], on
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "console.stats", "--url", house.url, "--every", "0.2"]
         own = {"PATH": os.environ["PATH"], "PROXY_KEY": ADMIN["x-api-key"], "COLUMNS": "90", "LINES": "30"} | environ
-        with subprocess.Popen(command, cwd=ROOT, env=own, stdin=theirs, stdout=theirs, stderr=theirs) as running:
+        with subprocess.Popen(command, cwd=ROOT, env=own, stdin=theirs, stdout=theirs, stderr=theirs,
+                              preexec_fn=_hears_ctrl_c) as running:  # fmt: skip
             said = b""
             while said.count(b"upstream, 5 min") < 1 or b"latest" not in said:
                 said += os.read(ours, 65536)
@@ -126,12 +127,17 @@ def test_a_terminal_gets_what_it_knows(up: Upstream, environ: dict[str, str], on
     assert b"drained" in said and (b"\x1b[31m" in said) is red and (b"\x1b" not in said) is once
 
 
+def _hears_ctrl_c() -> None:
+    """A suite in the background ignores it, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _own_terminal() -> None:
-    """Ctrl-C goes to whoever the terminal belongs to, and is heard there: a suite in the background ignores it."""
+    """Ctrl-C goes to whoever the terminal belongs to, and is heard there."""
     import fcntl
     import termios
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _hears_ctrl_c()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
