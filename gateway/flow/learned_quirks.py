@@ -77,8 +77,8 @@ _PHRASED = (  # words that do not name the field, and what it may be
     (re.compile(r"Reasoning is mandatory for this endpoint"), ("reasoning.enabled",)),  # OpenRouter
 )  # fmt: skip
 _PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
-
-
+# How the field of a quirk begins that is about no field but about a limit (told_limits.py). So it is kept, expires, is
+# withdrawn and goes to other workers like any other.
 _SETTING = "[upstream] "
 
 
