@@ -31,7 +31,7 @@ from operate.logs.stream import StreamFile
 
 MAX_WAITING_BYTES = 32 << 20  # the estimated size of the queue
 EVERY_S = 0.2
-PIECE = 128 * 1024  # characters that are written together
+PIECE = 512 * 1024  # characters that are written together; the reply that waits for it is one of some 400
 PAUSE_S = 0.002  # after each piece
 LINE_BYTES = 2048  # the estimated size of a record in memory
 
