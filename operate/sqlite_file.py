@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Any
 from typing import Protocol as Interface
 
 BUSY_S = 2.0  # how long one writer waits for another
+AGAIN_S = 0.01
 
 
 class Rows(Interface):
@@ -76,8 +78,24 @@ def opened(file: Path, *, create: bool, busy_s: float = BUSY_S) -> Iterator[Data
     db = sqlite3.connect(f"{file.resolve().as_uri()}?mode={mode}", timeout=busy_s, uri=True)
     try:
         if create:
-            db.execute("PRAGMA journal_mode = WAL")
+            _log_ahead(db, busy_s)
             db.execute("PRAGMA synchronous = NORMAL")
         yield db
     finally:
         db.close()
+
+
+def _log_ahead(db: Database, busy_s: float) -> None:
+    """Switches to write-ahead logging. SQLite waits for other writers, but not with this, which happens where several
+    processes make the file at once."""
+    import sqlite3
+
+    until = time.monotonic() + busy_s
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(AGAIN_S)
