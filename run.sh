@@ -255,6 +255,8 @@ check() {
     cd -- "$root"
     say "== ruff" && "$venv/bin/python" -m ruff check . || failed="$failed ruff"
     say "== mypy --strict" && "$venv/bin/python" -m mypy || failed="$failed mypy"
+    say "== the same for macOS" &&
+        "$venv/bin/python" -m mypy --platform darwin --cache-dir .mypy_cache/darwin || failed="$failed mypy-macos"
     say "== import borders" && "$venv/bin/python" -m pytest -q tests/test_borders.py || failed="$failed borders"
     say "== what is known against the packages" && "$venv/bin/python" -m bundle.audit || failed="$failed audit"
     [ -z "$failed" ] || die "check failed:$failed"

@@ -46,8 +46,8 @@ def become(name: str, folder: Path) -> None:
             folder.mkdir(parents=True)
             os.chown(folder, account.pw_uid, account.pw_gid)
         os.initgroups(name, account.pw_gid)
-        os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
-        os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+        os.setgid(account.pw_gid)  # who may become another user becomes it for good: the saved ids change, too
+        os.setuid(account.pw_uid)
     except KeyError:
         raise Refused(f"there is no user '{name}'") from None
     except PermissionError:

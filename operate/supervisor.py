@@ -28,6 +28,7 @@ from operate.settings.load import Settings, SettingsError
 from operate.terminal import Terminal
 
 TICK_S = 1.0
+LOOK_S = 0.05  # between two looks for signals, on systems that cannot wait for one for a while
 SOON_S = 0.1  # the tick while a process is starting
 STEADY_S = 10.0  # a worker that ran for this long is started again at once
 FIRST_S, MOST_S = 0.5, 30.0  # the first and the longest wait before another worker is started again
@@ -108,8 +109,7 @@ class Supervisor:
     def _loop(self) -> int:
         while True:
             self._start_due()
-            got = signal.sigtimedwait(_SIGNALS, self._until_next())
-            number = got.si_signo if got is not None else 0
+            number = _next_signal(self._until_next())
             if number == signal.SIGHUP and not self._terminal.gone():
                 self._pass_on(signal.SIGHUP)
             elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -281,3 +281,16 @@ def _say(line: str) -> None:
     with contextlib.suppress(OSError):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
+
+
+def _next_signal(seconds: float) -> int:
+    """Waits for one of _SIGNALS, and returns its number; 0 = none came."""
+    if hasattr(signal, "sigtimedwait"):
+        got = signal.sigtimedwait(_SIGNALS, seconds)
+        return got.si_signo if got is not None else 0
+    until = time.monotonic() + seconds
+    while not (come := signal.sigpending() & _SIGNALS):
+        if (left := until - time.monotonic()) <= 0:
+            return 0
+        time.sleep(min(left, LOOK_S))  # noqa: TID251  # there is no loop in this process
+    return signal.sigwait(come)

@@ -18,7 +18,7 @@ def notify(*words: str) -> None:
     if not address:
         return
     address = "\0" + address[1:] if address.startswith("@") else address
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
         to.sendto("\n".join(words).encode(), socket.MSG_DONTWAIT, address)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import sys
 from dataclasses import dataclass
 
 RACE_S = 0.03  # added to the round trips, for the kernel's timers and for servers that close slowly
@@ -24,6 +25,7 @@ _STATE, _LAST_ACK, _RTT, _ACKED, _SENT = (
     200,
 )  # offsets; the values are milliseconds, microseconds and bytes
 _SIZE = 216
+_TCP_INFO = getattr(socket, "TCP_INFO", 0) if sys.platform == "linux" else 0  # elsewhere, its struct is another one
 _CLOSED = 7  # TCP_CLOSE: a reset has closed it
 
 
@@ -42,14 +44,16 @@ class Hangup:
 
 
 def look(fd: int, now: float) -> Hangup | None:
-    """The Hangup of a socket; None if the kernel does not say. It must be called before libcurl handles the socket,
-    because libcurl's last words, such as a TLS alert, would count as sent and not received."""
+    """The Hangup of a socket; None if the kernel does not say (only Linux does). It must be called before libcurl
+    handles the socket, because libcurl's last words, such as a TLS alert, would count as sent and not received."""
+    if not _TCP_INFO:
+        return None
     try:
         sock = socket.socket(fileno=fd)
     except OSError:
         return None
     try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+        info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _SIZE)
         port, inode = sock.getsockname()[1], os.fstat(fd).st_ino
     except OSError:
         return None

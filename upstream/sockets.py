@@ -1,16 +1,15 @@
 """Runs libcurl's sockets and its timer on the asyncio loop, with less work than Tornado's client does.
 
-libcurl's sockets are in an epoll set of their own, which is one file descriptor for asyncio: there is no reader object
-for each socket, and one wake-up serves those that are ready, for a few milliseconds at most. Idle connections may stay
-in the set, because the kernel removes a closed socket itself: if another socket gets its number, it is not mistaken for
-the old one. Each wake-up runs libcurl (`socket_action`), then `_turn`, which a subclass defines.
+libcurl's sockets are in a set of their own (readiness.py), which is one file descriptor for asyncio: there is no reader
+object for each socket, and one wake-up serves those that are ready, for a few milliseconds at most. Idle connections
+may stay in the set, because the kernel removes a closed socket itself: if another socket gets its number, it is not
+mistaken for the old one. Each wake-up runs libcurl (`socket_action`), then `_turn`, which a subclass defines.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import select
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -23,17 +22,19 @@ from tornado.platform.asyncio import BaseAsyncIOLoop
 
 from upstream import hangup
 from upstream.hangup import Hangup
+from upstream.readiness import CLOSED, FAILED, READ, SENDS_NO_MORE, WRITE, Readiness
 
 log = logging.getLogger("upstream")
 
-EVENTS = 8  # sockets that are looked at together: epoll gives those that were longest without a turn first
+EVENTS = 8  # sockets that are looked at together: the kernel gives those that were longest without a turn first
 FEW = 2  # transfers whose results take no time in which another one could become ready
 SLICE_S = 0.004  # after which the others wait for the next turn of the loop, since many streams may have much to read
 
-# what libcurl wants of a socket (POLL_NONE, POLL_IN, POLL_OUT, POLL_INOUT) -> the mask of epoll
-_READ = select.EPOLLIN | select.EPOLLRDHUP
-_WANTS = (0, _READ, select.EPOLLOUT, _READ | select.EPOLLOUT)
-_HUNG_UP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+# what libcurl wants of a socket (POLL_NONE, POLL_IN, POLL_OUT, POLL_INOUT) -> what is watched
+_READ = READ | SENDS_NO_MORE
+_WANTS = (0, _READ, WRITE, _READ | WRITE)
+_HUNG_UP = SENDS_NO_MORE | CLOSED | FAILED
+_NO_READ, _NO_WRITE = ~READ, ~WRITE
 
 
 class SocketsOnLoop(CurlAsyncHTTPClient):
@@ -45,9 +46,9 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
     def initialize(  # type: ignore[override]  # Tornado's has max_clients, which is fixed here
         self, defaults: dict[str, Any] | None = None
     ) -> None:
-        self._epoll = select.epoll()
-        self._wants: dict[int, int] = {}  # sockets that libcurl watches -> epoll mask
-        self._kept: dict[int, int] = {}  # idle connections that are still in the epoll set -> epoll mask
+        self._watched = Readiness()
+        self._wants: dict[int, int] = {}  # sockets that libcurl watches -> what for
+        self._kept: dict[int, int] = {}  # idle connections that are still in the set -> what for
         self._soon = False  # whether libcurl is to be called in the next turn
         self._due: float | None = None  # loop.time() at which libcurl wants to be called
         self._timer: asyncio.TimerHandle | None = None
@@ -60,7 +61,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._call_soon = self._loop.call_soon
         self._defaults = defaults
         super(CurlAsyncHTTPClient, self).initialize(defaults)
-        self._loop.add_reader(self._epoll.fileno(), self._on_sockets)
+        self._loop.add_reader(self._watched.fileno(), self._on_sockets)
 
     def _begin(self) -> None:
         """Called before a transfer is made."""
@@ -81,12 +82,12 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             self._timer.cancel()
             self._timer = None
         if not self._loop.is_closed():
-            self._loop.remove_reader(self._epoll.fileno())
+            self._loop.remove_reader(self._watched.fileno())
         if self._begun:
             super().close()
         else:
             super(CurlAsyncHTTPClient, self).close()
-        self._epoll.close()
+        self._watched.close()
 
     def _bound(self) -> None:
         """Tells libcurl how many connections there may be."""
@@ -113,17 +114,17 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._wants[fd] = mask
         try:
             if known:
-                self._epoll.modify(fd, mask)
+                self._watched.modify(fd, mask)
             else:
-                self._epoll.register(fd, mask)
+                self._watched.register(fd, mask)
         except FileNotFoundError:
             # This is a new socket with the number of a closed one, so that it is not in the set yet.
-            self._epoll.register(fd, mask)
+            self._watched.register(fd, mask)
 
     def _reads(self, fd: int) -> bool:
         """Watches a socket for what comes on it, and no longer for room to write. Returns False where it is closed."""
         try:
-            self._epoll.modify(fd, _READ)
+            self._watched.modify(fd, _READ)
         except OSError as error:
             log.debug("socket %d is closed already: %s", fd, error)
             return False
@@ -131,7 +132,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
 
     def _unwatch(self, fd: int) -> None:
         try:
-            self._epoll.unregister(fd)
+            self._watched.unregister(fd)
         except OSError as error:
             log.debug("socket %d is closed already: %s", fd, error)
 
@@ -144,7 +145,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
                 self._look_at_idle()
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         until = self._ran_at + SLICE_S
-        poll = self._epoll.poll
+        poll = self._watched.poll
         ready = poll(0, EVENTS)
         while True:
             while len(ready) > 1 and self.now() < until:  # who comes meanwhile need not wait for all others' turns
@@ -167,16 +168,16 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             if events & _HUNG_UP or fd not in wants:
                 if (seen := hangup.look(fd, self.now())) is not None:
                     self._hangups[seen.port] = seen
-                events &= ~select.EPOLLRDHUP
+                events &= ~SENDS_NO_MORE
             if fd in wants:
                 # An error or a hang-up counts as readable and writable, as with select.
-                act(fd, (events & ~select.EPOLLOUT and 1) | (events & ~select.EPOLLIN and 2))
+                act(fd, (events & _NO_WRITE and 1) | (events & _NO_READ and 2))
             else:
                 self._forget(fd)
                 self._has_come(fd)
 
     def _look_at_idle(self) -> None:
-        for fd, events in self._epoll.poll(0):
+        for fd, events in self._watched.poll(0):
             if fd not in self._wants:
                 self._act([(fd, events)])
 

@@ -182,7 +182,7 @@ class Server(HTTPServer):
             self._turn_away(stream, _FULL)
             return
         # The kernel knows whether the other side takes anything; Tornado has no timeout for writing.
-        if stream.socket.family != socket.AF_UNIX:
+        if stream.socket.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
             stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
         context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
         context.remote_ip = address[0]  # for a Unix socket Tornado has another value
@@ -292,6 +292,8 @@ def _bound_unsent(listening: socket.socket) -> None:
 
 def _waiting(listening: socket.socket) -> int:
     """Connections that the kernel holds for whoever accepts them; 0 where it does not say (no Linux)."""
+    if not hasattr(socket, "TCP_INFO"):
+        return 0
     try:
         info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, WAITING_AT + 4)
     except OSError:

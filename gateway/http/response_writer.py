@@ -21,6 +21,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from gateway.http.tls_stream import write_no_more
 
+_LEFT = getattr(select, "POLLRDHUP", select.POLLHUP)  # outside of Linux, the second says that, too
 LINGER_S = 30.0  # how long a client may go on sending after its reply
 
 
@@ -106,7 +107,7 @@ class ResponseWriter:
         if self.closed:
             return True
         asked = select.poll()
-        asked.register(self._stream.fileno(), select.POLLRDHUP)
+        asked.register(self._stream.fileno(), _LEFT)
         return bool(asked.poll(0))
 
     def whole(self, status: int, head: bytes, body: bytes) -> None:

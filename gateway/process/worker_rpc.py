@@ -1,8 +1,9 @@
 """Worker RPC: the workers of one proxy ask each other, so that each of them can show what all of them know.
 
-Each worker answers on a unix socket of its own. A question is a path, and its answer is one JSON object. The sockets
-have abstract names, so that no writable folder is needed. Any program on the machine may use such a name. So both sides
-first prove that they know the workers' secret (an HMAC over the other side's nonce).
+Each worker answers on a unix socket of its own. A question is a path, and its answer is one JSON object. On Linux the
+sockets have abstract names, so that no writable folder is needed; elsewhere they are in the folder for temporary files.
+Any program on the machine may use such a name. So both sides first prove that they know the workers' secret (an HMAC
+over the other side's nonce).
 
 Whoever knows an answer registers it: `answers[path] = function`. `ask` asks all workers, this one with a direct call; a
 worker that does not answer in time is left out. With a single worker there are no sockets.
@@ -11,11 +12,16 @@ worker that does not answer in time is left out. With a single worker there are 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import logging
+import os
 import secrets
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -60,6 +66,9 @@ class WorkerRpc:
         if self._server is not None:
             self._server.close()
             self._server = None
+            if not (name := self._name(self.number)).startswith("\0"):
+                with contextlib.suppress(OSError):  # another worker's end may have removed the folder
+                    os.unlink(name)
 
     async def ask(self, path: str) -> list[dict[str, Any]]:
         """The answers of all workers that answer in time, this one first. path: with its query. Raises KeyError for a
@@ -127,7 +136,8 @@ class WorkerRpc:
             writing.close()
 
     def _name(self, number: int) -> str:
-        return f"\0anthropic-proxy-{self.group}-{number}"
+        name = f"anthropic-proxy-{self.group}-{number}"
+        return f"\0{name}" if sys.platform == "linux" else str(Path(tempfile.gettempdir(), name))
 
     def _mac(self, *words: str | bytes) -> str:
         joined = b"\n".join(word.encode() if isinstance(word, str) else word for word in words)

@@ -72,9 +72,14 @@ def processes(high: int) -> Kind:
     number = whole(1, high)
 
     def parse(text: str) -> int:
-        return min(high, len(os.sched_getaffinity(0))) if text.lower() == "auto" else int(number.parse(text))
+        return min(high, _cpus()) if text.lower() == "auto" else int(number.parse(text))
 
     return Kind(f"auto or a whole number from 1 to {high}", parse, brief=f"auto or 1 to {high}")
+
+
+def _cpus() -> int:
+    """How many CPUs this process may use, where the system tells (Linux); else how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def seconds(low: float, high: float, optional: bool = False) -> Kind:
