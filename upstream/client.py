@@ -413,17 +413,18 @@ class UpstreamClient(SocketsOnLoop):
         now, served = self.now(), len(ready)
         if served > 1:
             self.on_many()
-        while ready:  # a sink that resumes may make another one ready
-            together = ready.copy()
-            ready.clear()
-            for exchange in together:
-                if not exchange._head_delivered:
-                    exchange.give_head(now)
-            for exchange in together:
-                exchange.give_data(now)
-            for exchange in together:
-                if exchange._ended:
-                    exchange.give_end()
+        together = ready.copy()
+        ready.clear()
+        for exchange in together:
+            if not exchange._head_delivered:
+                exchange.give_head(now)
+        for exchange in together:
+            exchange.give_data(now)
+        for exchange in together:
+            if exchange._ended:
+                exchange.give_end()
+        if ready:  # libcurl has passed on what it had kept of one that reads on: others have their turn first
+            self._set_timeout(0)
         if served > 1:
             self.on_many_over()
         return served

@@ -26,6 +26,8 @@ log = logging.getLogger("upstream")
 WRITEFUNC_PAUSE: int = pycurl.WRITEFUNC_PAUSE
 READFUNC_PAUSE: int = pycurl.READFUNC_PAUSE
 TURN_BYTES = 64 * 1024  # the most bytes of one body in one turn of the loop; a sink that pauses must hold them
+MUCH_BYTES = 8 * 1024  # from here on a sink's time is looked at
+MUCH_S = 0.004  # the time that a sink may take in one turn; if it takes more, the next turn brings less
 LINGER_S = 5.0  # the most time for the rest of a reply of which all that counts has come
 NO_GOAWAY = 1 << 31  # larger than the number of any stream
 _OPENED = re.compile(rb"\[(\d+)\] OPENED stream")
@@ -216,11 +218,23 @@ class Exchange:
         parts.clear()
         handle.room = TURN_BYTES
         try:
-            sink.on_data(chunk)
+            if len(chunk) < MUCH_BYTES:
+                sink.on_data(chunk)
+            else:
+                self._give_much(sink, chunk, handle)
             if self._held_back and not self._paused:
                 self._read_on()
         except Exception as error:
             self._is_broken(error)
+
+    def _give_much(self, sink: Sink, chunk: bytes, handle: Handle) -> None:
+        """Tiny events take a reader a hundred times as long as one large event of as many bytes, and meanwhile all
+        others wait."""
+        before = self._client.now()
+        sink.on_data(chunk)
+        took = self._client.now() - before
+        if took > MUCH_S * len(chunk) / TURN_BYTES:
+            handle.room = max(1, int(len(chunk) * MUCH_S / took))
 
     def give_end(self) -> None:
         if self._ended and self._sink is not None:
