@@ -26,6 +26,7 @@ log = logging.getLogger("upstream")
 WRITEFUNC_PAUSE: int = pycurl.WRITEFUNC_PAUSE
 READFUNC_PAUSE: int = pycurl.READFUNC_PAUSE
 TURN_BYTES = 64 * 1024  # the most bytes of one body in one turn of the loop; a sink that pauses must hold them
+PIECE_BYTES = 16  # what each piece counts besides its own bytes: of an upstream that sends them one by one
 MUCH_BYTES = 8 * 1024  # from here on a sink's time is looked at
 MUCH_S = 0.004  # the time that a sink may take in one turn; if it takes more, the next turn brings less
 LINGER_S = 5.0  # the most time for the rest of a reply of which all that counts has come
@@ -409,7 +410,7 @@ class Handle(PreparedCurl):
         parts = self.parts
         if parts and self.room > 0:  # not the first piece of this turn: nothing can have changed since the first
             parts.append(chunk)
-            self.room -= len(chunk)
+            self.room -= len(chunk) + PIECE_BYTES
             return None
         x = self.exchange
         if x is None:
@@ -418,7 +419,7 @@ class Handle(PreparedCurl):
             x._held_back = True
             return WRITEFUNC_PAUSE
         parts.append(chunk)
-        self.room -= len(chunk)
+        self.room -= len(chunk) + PIECE_BYTES
         if not x._queued:
             x._queued = True
             self.ready.append(x)

@@ -432,9 +432,11 @@ async def test_repr_shows_the_phase() -> None:
 
 
 class Torrent:
-    """An upstream in a thread of its own, which sends as fast as it can until the client leaves."""
+    """An upstream in a thread of its own, which sends as fast as it can until the client leaves. piece: the data of
+    each chunk."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece: bytes = b"x" * 65536) -> None:
+        self._sent = chunk(piece) * (65536 // len(piece))
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/"
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -444,9 +446,9 @@ class Torrent:
         conn, _ = self._listening.accept()
         with conn, contextlib.suppress(OSError):
             conn.recv(65536)
-            conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+            conn.sendall(STREAM)
             while True:
-                conn.sendall(b"x" * 65536)
+                conn.sendall(self._sent)
 
     def close(self) -> None:
         self._thread.join(10)
@@ -505,3 +507,13 @@ async def test_a_reader_that_is_slow_gets_less_in_each_turn() -> None:
         _, sizes = await turns_of_a_torrent(c, torrent.url, 40, 0.01)
     torrent.close()
     assert max(sizes[-10:]) <= 2 * 16384, sizes
+
+
+@run
+async def test_of_bytes_that_come_one_by_one_a_turn_brings_fewer() -> None:
+    """What a piece costs hardly depends on its size."""
+    torrent = Torrent(b"x")
+    async with client() as c:
+        _, sizes = await turns_of_a_torrent(c, torrent.url, 40, 0.0)
+    torrent.close()
+    assert max(sizes) < 24_000, sizes  # libcurl may have joined 16 KB of them while it was paused
