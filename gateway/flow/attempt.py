@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.credentials.minted import Minted
 from gateway.credentials.signing import signed
-from gateway.flow import prepare, upstream_error
+from gateway.flow import outcomes, prepare
 from gateway.flow.attempt_owner import Owner
 from gateway.flow.clean_lines import CleanEvents, CleanLines, about_error, may_tell_error
 from gateway.flow.client_request import ClientRequest
@@ -33,7 +33,6 @@ from gateway.flow.waves import Step
 from gateway.flow.whole_reply import formed
 from gateway.http import header_rules
 from gateway.http.auth import keys_of
-from gateway.limits import retry_policy
 from gateway.limits.retry_policy import Outcome
 from translate import errors
 from translate.dialect import Reply
@@ -276,7 +275,7 @@ class Attempt:
             if self.hold is not None:
                 out = self.hold.feed(out) or (self.hold.rest() if reply.ended else b"")
                 if reply.ended and not out:
-                    self._declined()
+                    self._lost(outcomes.declined())
                     return False
             if not out:
                 return False
@@ -390,7 +389,7 @@ class Attempt:
                 owner.on_first_byte(self, rest)
                 owner.write(rest)
             elif self.hold.held:
-                self._declined()
+                self._lost(outcomes.declined())
         if self.leads:
             self._is_over("faulted" if reply.fault else "answered", reply.fault)
 
@@ -409,23 +408,19 @@ class Attempt:
             if self.owner is None:
                 self.settle("unjudged")
                 return
-        error = retry_policy.as_error(failure, self.route.upstream.name)
-        outcome = Outcome("failure", error, failure)
+        outcome = outcomes.of_failure(failure, self.route)
         if self.more is not None and self.more.again(outcome):
             return
         if self.leads:
-            owner.write(self._ports.masked(reply.fail(error)))
-            self._is_over("unreached" if failure.kind in UNSENT else "faulted", error)
+            owner.write(self._ports.masked(reply.fail(outcome.error)))
+            self._is_over("unreached" if failure.kind in UNSENT else "faulted", outcome.error)
             return
         self._lost(outcome)
 
     def _refused(self) -> None:
         """The upstream answered with an error, or with a status that is no answer."""
-        incoming = self.incoming
-        status, headers, body = incoming.status, incoming.headers, incoming.body()
-        if not 400 <= status < 600:  # HTTP has none above
-            raise upstream_error.odd_status(self.route, status, headers)
-        outcome = upstream_error.outcome(status, body, headers, self.request.body, self._ports.unix())
+        got, asked, unix = self.incoming, self.request.body, self._ports.unix()
+        outcome = outcomes.of_refusal(self.route, got.status, got.headers, got.body(), asked, unix)
         if self.more is None or not self.more.again(outcome):
             self._lost(outcome)
 
@@ -457,7 +452,7 @@ class Attempt:
         if self.more is not None and self._goes_on():
             return
         if self.hold is not None and self.hold.whole(out):
-            self._declined()
+            self._lost(outcomes.declined())
             return
         self.settle("answered")
         owner.on_whole_reply(self, kind, out)
@@ -467,10 +462,6 @@ class Attempt:
         rest = self._lines.rest() if self._lines is not None else b""
         if rest and self.reply is not None and self.owner is not None:
             self._pass(self.reply.feed(rest))
-
-    def _declined(self) -> None:
-        """The model has refused to answer, and the settings let another one be asked then."""
-        self._lost(Outcome("refusal", ApiError("permission", "the model refused to answer")))
 
     # ------------------------------------------------------------------------------------------ its end
 
@@ -482,24 +473,17 @@ class Attempt:
             if owner is not None:
                 owner.on_broken(error)
             return
-        # An error that the upstream tells counts like a status. A reply without sense does not: it may have cost as
-        # much as a good one.
-        first = self.reply is not None and error is self.reply.fault and not isinstance(error, errors.BadReply)
-        if first and self.incoming.mode == "collecting":  # under a 200: the error gets the status that it means
+        outcome = outcomes.of_fault(error, self.reply, whole=self.incoming.mode == "collecting")
+        if outcome.cause == "status":  # under a 200: the error gets the status that it means
             self.incoming.status = error.status
             self.incoming.body()
-            self._lost(Outcome("status", error))
-            return
-        self._lost(Outcome("first event" if first else "reply", error))
+        self._lost(outcome)
 
     def _lost(self, outcome: Outcome) -> None:
         if self.span is not None:
             self.span.ends(self.incoming.status, outcome.error.kind)
-        owner, failure = self.owner, outcome.failure
-        if not outcome.is_fault:  # a rate limit says nothing about the upstream's health
-            self.cancel("answered" if failure is None and self.incoming.status != 429 else "unjudged")
-        else:
-            self.cancel("unreached" if failure is not None and failure.kind in UNSENT else "faulted")
+        owner = self.owner
+        self.cancel(outcomes.verdict(outcome, self.incoming.status))
         if owner is not None:
             owner.on_lost(self, outcome)
 

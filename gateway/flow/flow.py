@@ -5,11 +5,8 @@ A Flow is Tornado's delegate for what the client sends, and it owns the parts of
 other requests (Sharing), and how it ends (Completion). Only the Flow writes the state, by `enter`, which asks the table
 in states.py. Nothing goes to the client until the first useful byte of a reply. A failure before that byte can still be
 answered with a real status, or the request can be tried again, there or elsewhere. If the client leaves, whatever is on
-its way is cancelled at once. Methods stand in the order in which a request meets them.
-
-The states are bound methods over a table because this was measured to cost least: 1.0 us a request. A coroutine that is
-driven by hand costs 1.2 us, and an asyncio task with futures 20 us, which is 4.6 % of a request. The deltas of a stream
-do not go through the table (see Attempt._stream).
+its way is cancelled at once. Methods stand in the order in which a request meets them. What
+follows where an attempt waits, is late or is lost is in next_step.py.
 """
 
 from __future__ import annotations
@@ -22,7 +19,7 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import prepare, resolving, watching, waves
+from gateway.flow import next_step, prepare, resolving, watching, waves
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest, Front
 from gateway.flow.completion import Completion
@@ -232,22 +229,22 @@ class Flow(HTTPMessageDelegate):
                 if self.request.task == "count" and self.sharing is not None:
                     if not self.sharing.asks_count(event, failover.route):
                         return
-                got = failover.acquire(self._on_answer)
+                got = failover.acquire(self.on_answer)
                 if isinstance(got, Wait):
-                    self._back_off(event, got.seconds)
+                    self.back_off(event, got.seconds)
                 else:
-                    self._try(event, got, fresh=fresh)
+                    self.attempt_with(event, got, fresh=fresh)
                 return
             except ApiError as refusal:
                 failover.skip(refusal)
 
-    def _back_off(self, event: Event, seconds: float) -> None:
+    def back_off(self, event: Event, seconds: float) -> None:
         self.enter(event, State.BACKING_OFF)
         self.request.waits()
         self.clock.waits()
         self.timer = self._ports.call_later(seconds, self.on, Event.TIMER, self.go_on, Event.TIMER)
 
-    def _try(self, event: Event, lease: Lease, *, fresh: bool = False) -> None:
+    def attempt_with(self, event: Event, lease: Lease, *, fresh: bool = False) -> None:
         """Makes an attempt with a lease, which is granted or still waits for a slot. Raises ApiError."""
         new = Attempt(self, self._ports, self.request, lease, fresh=fresh)
         is_hedge = bool(self.rivals)
@@ -256,55 +253,32 @@ class Flow(HTTPMessageDelegate):
         self.rivals.append(new)
         try:
             if lease.state == "granted":
-                self._send(event, new)
+                self.send(event, new)
                 return
             if is_hedge:
                 return
             new.write()  # before the wait, so that a request that cannot be translated is refused at once
         except ApiError:
-            self._drop(new)
+            self.drop(new)
             raise
         self.enter(event, State.QUEUED)
         self.request.data = None
         self.clock.waits()
         new.queued_at = self._ports.now()
 
-    def _drop(self, unsent: Attempt) -> None:
+    def drop(self, unsent: Attempt) -> None:
         """Gives up an attempt that was not sent: its slot, its probe and its place among the rivals are given back."""
         unsent.cancel()
         self.rivals.remove(unsent)
 
-    def _on_answer(self, lease: Lease, why: ApiError | Wait | None) -> None:
+    def on_answer(self, lease: Lease, why: ApiError | Wait | None) -> None:
         """Tells an attempt that waited for a slot that it has one. why: None, or why it got none."""
         event = Event.SLOT if why is None else Event.NO_SLOT
-        self.on(event, self._waited, event, lease, why)
-
-    def _waited(self, event: Event, lease: Lease, why: ApiError | Wait | None) -> None:
-        waited = next(rival for rival in self.rivals if rival.lease is lease)
-        if waited.queued_at:  # the request's patience covers all its waits for slots; a hedge's wait does not count
-            self.failover.queued_s += self._ports.now() - waited.queued_at
-        if why is None:
-            try:
-                self._send(event, waited)
-                return
-            except ApiError as refusal:
-                why = refusal
-        self._drop(waited)
-        if self.rivals:
-            self.lead = self.rivals[0]
-            return
-        try:
-            if isinstance(why, Wait):
-                self._back_off(event, self.failover.worth(why).seconds)
-                return
-        except ApiError as refusal:
-            why = refusal
-        self.failover.skip(why, waited.route)
-        self.go_on(event)
+        self.on(event, next_step.after_wait, self, event, lease, why, self._ports.now())
 
     # -------------------------------------------------------------------------------- ASKING: an upstream
 
-    def _send(self, event: Event, new: Attempt) -> None:
+    def send(self, event: Event, new: Attempt) -> None:
         """Sends an attempt that has all it needs. Raises ApiError."""
         failover, ports = self.failover, self._ports
         failover.sends(new.route)
@@ -315,18 +289,7 @@ class Flow(HTTPMessageDelegate):
         if self.hedge_timer is None and ports.hedges is not None:
             after = failover.hedge_after(new.route, ports.hedges)
             if after is not None:
-                self.hedge_timer = ports.call_later(after, self.on, Event.HEDGE_TIMER, self._hedge, after)
-
-    def _hedge(self, after: float) -> None:
-        """Sends a second attempt, because the first one is later than nearly all attempts before it."""
-        first = self.rivals[0] if len(self.rivals) == 1 else None
-        if self.state is not State.ASKING or first is None or first.incoming.ttfb_ms:
-            return
-        try:
-            if (lease := self.failover.hedge(first.route, after, self._on_answer)) is not None:
-                self._try(Event.HEDGE_TIMER, lease)
-        except ApiError as refusal:
-            log.info("request %s: no hedge: %s", self.request.key, refusal.message)
+                self.hedge_timer = ports.call_later(after, self.on, Event.HEDGE_TIMER, next_step.hedge, self, after)
 
     def on_lost(self, attempt: Attempt, outcome: Outcome) -> None:
         """An attempt has ended without an answer. Nothing of its reply has gone to the client, unless the turn was
@@ -335,37 +298,7 @@ class Flow(HTTPMessageDelegate):
             self.failover.judge(attempt.route, outcome, own_key=attempt.incoming.own_key)
             self.on_broken(outcome.error)
         else:
-            self.on(Event.LOST, self._lost, attempt, outcome)
-
-    def _lost(self, failed: Attempt, outcome: Outcome) -> None:
-        self.rivals.remove(failed)
-        if self.sharing is not None and self.request.task == "count" and failed.incoming.says_no_endpoint:
-            failed.route.upstream.counts.discard(self.request.protocol)  # for good: editors ask many times a second
-            self.sharing.tell_count(Event.LOST, failed.route)
-            return
-        taught = self.failover.learns(
-            failed.route, outcome, failed.incoming.refusal, asked_usage=failed.asks_usage, minted=failed.minted
-        )
-        if not taught:
-            self.failover.judge(failed.route, outcome, own_key=failed.incoming.own_key)
-        if self.rivals:  # one of the two is still on its way: there is no third attempt
-            self.failover.log(failed.route, outcome, "its rival goes on")
-            self.lead = self.rivals[0]
-            if not self.lead.incoming.sent_at:  # the hedge still waits for a slot
-                self.enter(Event.LOST, State.QUEUED)
-            return
-        self.clock.lost()
-        if taught:
-            self.go_on(Event.LOST)
-            return
-        self.lead = failed
-        decision = self.failover.decide(failed.route, outcome, was_fresh=failed.fresh)
-        if decision.act == "give up":
-            self.end(Event.LOST, None, self.completion.give_up, failed, outcome)
-        elif decision.wait:
-            self._back_off(Event.LOST, decision.wait)
-        else:
-            self.go_on(Event.LOST, fresh=decision.act == "again" and outcome.stale)
+            self.on(Event.LOST, next_step.after_loss, self, attempt, outcome)
 
     # ------------------------------------------------------------------------------ STREAMING: the reply
 

