@@ -14,7 +14,6 @@ import dataclasses
 import functools
 import itertools
 import logging
-import os
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,11 +21,12 @@ from urllib.parse import urlsplit
 import pycurl
 
 from upstream.addresses import Addresses
-from upstream.exchange import NO_GOAWAY, TURN_BYTES, Exchange, Handle
+from upstream.exchange import TURN_BYTES, Exchange, Handle
 from upstream.failure import Failure, host_of
 from upstream.idle_bound import QUIET_S, RecentPeak, cut_off, hang_up, has_unread
 from upstream.loss import Goaways, Seen, failure_of
 from upstream.names import Answer, Names
+from upstream.open_sockets import OpenSockets, inode_of
 from upstream.pool import Pool, Roots, options
 from upstream.request import Request, Sink
 from upstream.sockets import SocketsOnLoop
@@ -57,8 +57,7 @@ class UpstreamClient(SocketsOnLoop):
         self._handles = 0
         self._peak = RecentPeak()
         self._looked_last = 0.0  # when a request may last have looked for a connection
-        self._sockets: dict[int, int] = {}  # sockets that libcurl has opened: file descriptor -> inode
-        self._streams: dict[int, int] = {}  # those of them that spoke HTTP/2
+        self._sockets = OpenSockets()
         self._sweeper: asyncio.TimerHandle | None = None
         self._tell_at = 0.0
         self._opened = self._reused = self._cancelled = self._failed = self._sent = 0
@@ -85,11 +84,9 @@ class UpstreamClient(SocketsOnLoop):
         }
 
     def connections(self) -> tuple[int, int]:
-        """How many connections are (active, idle). libcurl does not report closed sockets; a file descriptor whose
-        inode has changed is one."""
-        self._sockets = {fd: inode for fd, inode in self._sockets.items() if _inode(fd) == inode}
+        """How many connections are (active, idle)."""
         active = sum(not exchange._waits_for_connection() for exchange in self._live)
-        return active, max(0, len(self._sockets) - active)
+        return active, max(0, self._sockets.count() - active)
 
     # ---- for callers
 
@@ -210,15 +207,15 @@ class UpstreamClient(SocketsOnLoop):
         handle = Handle(curl, self._ready, way, pool.max_head_bytes)
         handle.pool = pool
         if pool.http2:
-            handle.listen()
+            handle.stream.listen(curl)
         curl.handle = handle
         self._handles += 1
         return handle
 
     def _opened_socket(self, fd: int, purpose: int) -> int:
-        self._sockets[fd] = _inode(fd)
+        self._sockets.add(fd)
         if self._hangups:  # this one may get the port of one that is closed
-            self._hangups = {port: seen for port, seen in self._hangups.items() if _inode(seen.fd) == seen.inode}
+            self._hangups = {port: seen for port, seen in self._hangups.items() if inode_of(seen.fd) == seen.inode}
         return pycurl.SOCKOPT_OK
 
     def _discard(self, handle: Handle) -> None:
@@ -260,7 +257,7 @@ class UpstreamClient(SocketsOnLoop):
             return False
         if now - self._looked_last < QUIET_S:
             return True
-        idle = [fd for fd in self._kept if _inode(fd) == self._sockets.get(fd)]
+        idle = [fd for fd in self._kept if self._sockets.is_open(fd)]
         if len(idle) <= self.pool.keepalive_connections:
             return False
         in_use = self._in_use()
@@ -268,7 +265,7 @@ class UpstreamClient(SocketsOnLoop):
         surplus = idle[: max(0, len(idle) - self.pool.keepalive_connections)]
         for fd in surplus:
             self._forget(fd)
-            del self._sockets[fd]
+            self._sockets.remove(fd)
         hang_up(surplus)
         return False
 
@@ -280,11 +277,10 @@ class UpstreamClient(SocketsOnLoop):
         """Ends an idle connection if bytes arrive on it without a request, such as a second reply, or the 408 of a
         server that closes it. libcurl would take it for the reply to the next request, which may be another client's.
         With HTTP/2, servers say this and that at any time, and it belongs to no request."""
-        inode = _inode(fd)
-        if inode != self._sockets.get(fd, -1) or inode == self._streams.get(fd):  # libcurl may have closed it just now
+        if not self._sockets.has_one_stream(fd):  # libcurl may also have closed it just now
             return
         if has_unread(fd) and fd not in self._in_use():
-            del self._sockets[fd]
+            self._sockets.remove(fd)
             cut_off(fd)
 
     # ---- the ends of an exchange
@@ -318,7 +314,7 @@ class UpstreamClient(SocketsOnLoop):
         if errno == pycurl.E_OPERATION_TIMEDOUT and curl.getinfo(pycurl.CONN_ID) < 0:
             return self.exhausted(exchange, self.now() - exchange.started)
         hangup = self._hangups.get(curl.getinfo(pycurl.LOCAL_PORT))
-        seen = Seen(self.pool.http2, hangup, handle.last_stream, self._ran_at)
+        seen = Seen(self.pool.http2, hangup, handle.stream.last, self._ran_at)
         return failure_of(exchange, handle, errno, detail, seen)
 
     def fail(self, exchange: Exchange, failure: Failure) -> None:
@@ -349,10 +345,9 @@ class UpstreamClient(SocketsOnLoop):
         if not exchange._added:  # its address was still being looked up
             return
         if self.pool.http2:  # first: to ask for the socket of a lost connection makes libcurl forget its number
-            handle.last_stream = self._goaways.last_stream(handle, self._live)
-        if handle.stream:
-            fd = handle.curl.getinfo(SOCKET)
-            self._streams[fd] = self._sockets.get(fd, 0)
+            handle.stream.last = self._goaways.last_stream(handle, self._live)
+        if handle.stream.number:
+            self._sockets.speaks_http2(handle.curl.getinfo(SOCKET))
         self._multi.remove_handle(handle.curl)
         connects = handle.curl.getinfo(pycurl.NUM_CONNECTS)
         if connects:
@@ -371,7 +366,8 @@ class UpstreamClient(SocketsOnLoop):
         exchange._handle = handle.exchange = None
         handle.parts.clear()
         handle.room = TURN_BYTES
-        handle.stream, handle.refused, handle.last_stream = 0, False, NO_GOAWAY
+        if self.pool.http2:
+            handle.stream.clear()
         if self._closed or handle.pool is not self.pool or self._spare >= SPARE_HANDLES:
             self._discard(handle)
         else:
@@ -442,11 +438,3 @@ class UpstreamClient(SocketsOnLoop):
 
 def _nothing() -> None:
     return None
-
-
-def _inode(fd: int) -> int:
-    """The inode of a file descriptor; 0 if it is closed."""
-    try:
-        return os.fstat(fd).st_ino
-    except OSError:
-        return 0

@@ -9,13 +9,13 @@ one turn of the loop has brought is one chunk. A handle is used for many exchang
 from __future__ import annotations
 
 import logging
-import re
 from typing import Protocol
 
 import pycurl
 
 from upstream import packed
 from upstream.failure import WANTS_PASSWORD, Failure, host_of
+from upstream.http2 import Stream
 from upstream.pool import Pool
 from upstream.prepared import PreparedCurl
 from upstream.request import Body, Lingering, Nobody, Request, Sink, nobody_reads, parse_head
@@ -30,11 +30,7 @@ PIECE_BYTES = 16  # what each piece counts besides its own bytes: of an upstream
 MUCH_BYTES = 8 * 1024  # from here on a sink's time is looked at
 MUCH_S = 0.004  # the time that a sink may take in one turn; if it takes more, the next turn brings less
 LINGER_S = 5.0  # the most time for the rest of a reply of which all that counts has come
-NO_GOAWAY = 1 << 31  # larger than the number of any stream
-_OPENED = re.compile(rb"\[(\d+)\] OPENED stream")
-_GOAWAY = re.compile(rb"received GOAWAY.*last_stream=(\d+)")
 ABORT = -1  # any number except the length makes libcurl end the transfer with a write error
-
 
 _NOBODY = Nobody()
 IDLY = (nobody_reads, _NOBODY.on_data)  # so reads a sink that waits for nothing but the end
@@ -72,31 +68,10 @@ class Exchange:
     """
 
     __slots__ = (
-        "_added",
-        "_client",
-        "_ended",
-        "_failure",
-        "_handle",
-        "_head",
-        "_head_bytes",
-        "_head_delivered",
-        "_held_back",
-        "_paused",
-        "_placed",
-        "_queued",
-        "_sent_bytes",
-        "_sink",
-        "_touched",
-        "_waits",
-        "connect_ms",
-        "ended_well",
-        "first_byte_ms",
-        "request",
-        "reused",
-        "sent_at",
-        "started",
-        "status",
-    )
+        "_added", "_client", "_ended", "_failure", "_handle", "_head", "_head_bytes", "_head_delivered", "_held_back",
+        "_paused", "_placed", "_queued", "_sent_bytes", "_sink", "_touched", "_waits", "connect_ms", "ended_well",
+        "first_byte_ms", "request", "reused", "sent_at", "started", "status",
+    )  # fmt: skip
 
     def __init__(self, client: Owner, handle: Handle, request: Request, sink: Sink, now: float) -> None:
         self.request = request
@@ -308,9 +283,7 @@ class Exchange:
 class Handle(PreparedCurl):
     """A pooled libcurl handle with libcurl's callbacks."""
 
-    __slots__ = (
-        "exchange", "last_stream", "most_head", "parts", "pool", "ready", "refused", "room", "stream", "way",
-    )  # fmt: skip
+    __slots__ = ("exchange", "most_head", "parts", "pool", "ready", "room", "stream", "way")
 
     def __init__(self, curl: pycurl.Curl, ready: list[Exchange], way: Way, most_head: int) -> None:
         super().__init__(curl)
@@ -321,8 +294,7 @@ class Handle(PreparedCurl):
         self.room = TURN_BYTES
         self.exchange: Exchange | None = None
         self.pool: Pool | None = None  # the settings that its options were made from
-        # HTTP/2: the number of its stream, whether the stream was refused, and the last stream that a GOAWAY leaves.
-        self.stream, self.refused, self.last_stream = 0, False, NO_GOAWAY
+        self.stream = Stream()
         curl.setopt(pycurl.HEADERFUNCTION, self.header)
         curl.setopt(pycurl.WRITEFUNCTION, self.write)
         curl.setopt(pycurl.READFUNCTION, self.read)
@@ -331,24 +303,6 @@ class Handle(PreparedCurl):
         return f"<Handle {host_of(self.url)} exchange={self.exchange!r}>"
 
     # ---- called by libcurl
-
-    def listen(self) -> None:
-        """HTTP/2 only: makes libcurl call `remark` with its debug messages. Nothing else in libcurl says whether a
-        stream was refused or its connection was lost."""
-        self.curl.setopt(pycurl.VERBOSE, 1)
-        self.curl.setopt(pycurl.DEBUGFUNCTION, self.remark)
-
-    def remark(self, kind: int, text: bytes) -> None:
-        """DEBUGFUNCTION: a debug message of libcurl. A GOAWAY is reported to one of the handles that share a
-        connection."""
-        if kind != pycurl.INFOTYPE_TEXT:
-            return
-        if b"refused by server" in text:
-            self.refused = True
-        elif found := _OPENED.search(text):
-            self.stream = int(found[1])
-        elif found := _GOAWAY.search(text):
-            self.last_stream = int(found[1])
 
     def header(self, line: bytes) -> int | None:
         """HEADERFUNCTION: one line of a head, or of the trailers after a chunked body."""

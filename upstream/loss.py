@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import pycurl
 
-from upstream.exchange import NO_GOAWAY, Exchange, Handle
+from upstream.exchange import Exchange, Handle
 from upstream.failure import Failure, from_curl, host_of
 from upstream.hangup import Hangup
+from upstream.http2 import NO_GOAWAY
 
 MAX_GOAWAYS = 256  # how many connections' GOAWAYs are kept
 
@@ -33,12 +34,12 @@ class Goaways:
         live: all exchanges that have not ended, since libcurl reports a GOAWAY to any of a connection's handles."""
         connection = handle.curl.getinfo(pycurl.CONN_ID)
         if connection < 0:  # it has none
-            return handle.last_stream
-        named = [self._last.get(connection, NO_GOAWAY), handle.last_stream]
+            return handle.stream.last
+        named = [self._last.get(connection, NO_GOAWAY), handle.stream.last]
         for other in live:
-            if (their := other._handle) is not None and their.last_stream < NO_GOAWAY:
+            if (their := other._handle) is not None and their.stream.last < NO_GOAWAY:
                 if their.curl.getinfo(pycurl.CONN_ID) == connection:
-                    named.append(their.last_stream)
+                    named.append(their.stream.last)
         if (last := min(named)) < NO_GOAWAY:
             while len(self._last) >= MAX_GOAWAYS:
                 del self._last[next(iter(self._last))]
@@ -78,7 +79,7 @@ def failure_of(exchange: Exchange, handle: Handle, errno: int, detail: str, seen
         connected=connected,
         proxied=_ends_at_proxy(curl),
         unworked=not replied and _is_unworked(exchange, seen, could_not_send=could_not_send),
-        refused=handle.refused or handle.stream > seen.last_stream,
+        refused=handle.stream.refused or handle.stream.number > seen.last_stream,
     )
 
 

@@ -71,7 +71,7 @@ def _held(house: House) -> Held:
     loop = asyncio.get_running_loop()
     timers = [timer for timer in loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
     return {
-        "descriptors": _open_files() - sum(_is_open(fd, inode) for fd, inode in service.client._sockets.items()),
+        "descriptors": _open_files() - service.client._sockets.count(),
         "connections": len(server._connections),
         "flows": len(service.flows),
         "websockets": len(service.in_flight.sessions),
@@ -83,13 +83,6 @@ def _held(house: House) -> Held:
 
 def _open_files() -> int:
     return len(os.listdir("/proc/self/fd")) - 1  # one is the listing's own
-
-
-def _is_open(fd: int, inode: int) -> bool:
-    try:
-        return os.fstat(fd).st_ino == inode
-    except OSError:
-        return False
 
 
 def main(settings: str, folder: str) -> None:
