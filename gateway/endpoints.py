@@ -28,7 +28,7 @@ from tornado.web import Application, RequestHandler
 from gateway.batches import endpoint as batches
 from gateway.flow import upstream_request
 from gateway.flow.flow import Flow
-from gateway.http import azure_addresses, query_key
+from gateway.http import azure_addresses, query_string
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import ResponseWriter
@@ -137,7 +137,7 @@ class Entrance(HTTPMessageDelegate):
             target, deployment = azure_addresses.plain(start_line[1])
             start_line = start_line._replace(path=target)
         if "key=" in start_line[1] and (of := dialects.keyed(start_line[1].partition("?")[0])) is not None:
-            target = query_key.moved(start_line[1], headers, of.http.query_key, of.http.auth[0])
+            target = query_string.without_key(start_line[1], headers, of.http.query_key, of.http.auth[0])
             start_line = start_line._replace(path=target)
         path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
         hot = dialects.at(path) if path else None

@@ -27,7 +27,6 @@ from gateway.batches.desk import Desk
 from gateway.batches.embeddings import Embeddings
 from gateway.cache.cache import Cache
 from gateway.credentials import asking
-from gateway.flow import charges
 from gateway.flow.learned_quirks import LearnedQuirks
 from gateway.flow.ports import Connection, Ports
 from gateway.flow.reattach import Reattach
@@ -63,8 +62,6 @@ from gateway.shared.gossip import Gossip
 from gateway.shared.shared_quota import Quotas
 from gateway.shared.slot_leases import SlotLeases
 from gateway.stored import store_sync
-from gateway.stored.fleet_responses import FleetResponses
-from gateway.stored.store import ResponseStore
 from operate.logs.journal import Journal
 from operate.owner_store import OwnerStore
 from operate.settings.load import Settings, Upstream
@@ -126,7 +123,7 @@ class Service:
         self.rules: dict[str, ClientRules] = {}
         self.random = random.Random()
         self.reattach: Reattach | None = None
-        self.response_store = self._response_store(settings)
+        self.response_store = wiring.response_store(settings, self.shared)
         self.in_flight = RequestsInFlight(self._housekeep)
         self.waves = Waves(_call_soon)
         self.client.on_many, self.client.on_many_over = self.waves.hold, self.waves.let_go
@@ -155,13 +152,6 @@ class Service:
     def _me(self) -> str:
         """The name of this worker for the others that share the state."""
         return f"{self.worker_rpc.group}-{self.worker_rpc.number}"
-
-    def _response_store(self, settings: Settings) -> ResponseStore:
-        kept = settings.responses
-        store = ResponseStore(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
-        if self.shared.store.kind == "redis":  # without it, the workers of one host ask each other
-            store.fleet = FleetResponses(self.shared.store, kept.store_seconds)
-        return store
 
     def _shared_gates(self) -> list[tuple[Gate, int]]:
         """Returns the upstreams whose limit all workers keep together. The other limits are for each process."""
@@ -291,16 +281,6 @@ class Service:
             cache=self.cache,
             gather=self.embeddings if settings.batches.embeddings_ms else None,
         )
-
-    async def charge_question(self, client: str) -> None:
-        """Charges a client for a request to an upstream that is not for a model's reply. Raises ApiError (429)."""
-        if (quota := self.quotas.get(client)) is None:
-            return
-        wait = quota.take(0, time.monotonic())
-        if not isinstance(wait, int | float):
-            wait = await wait
-        if wait > 0:
-            raise charges.used_up(client, wait)
 
     def _price(self, upstream: str, model: str) -> tuple[float, float] | None:
         price = self.prices.of(upstream, model)

@@ -33,6 +33,8 @@ from gateway.shared.shared import Shared
 from gateway.shared.shared_budgets import SharedBudgets
 from gateway.shared.shared_quota import Quotas
 from gateway.shared.store import digest
+from gateway.stored.fleet_responses import FleetResponses
+from gateway.stored.store import ResponseStore
 from operate import sqlite_file
 from operate.batch_store import BatchStore
 from operate.settings.load import Settings
@@ -130,6 +132,14 @@ def admission_limits(settings: Settings) -> AdmissionLimits:
     queue = settings.admission
     key = "[admission] max_concurrent" if queue.max_concurrent else "[pool] max_connections"
     return AdmissionLimits(queue.max_concurrent or settings.pool.max_connections, queue.queue, queue.queue_seconds, key)
+
+
+def response_store(settings: Settings, shared: Shared) -> ResponseStore:
+    kept = settings.responses
+    store = ResponseStore(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
+    if shared.store.kind == "redis":  # without it, the workers of one host ask each other
+        store.fleet = FleetResponses(shared.store, kept.store_seconds)
+    return store
 
 
 def pool(settings: Settings, router: Router) -> Pool:

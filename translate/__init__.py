@@ -14,7 +14,8 @@ schemas/ makes JSON schemas fit, envelopes/ has what clouds put around Messages,
 The other files are what several protocols share:
 
 JSON and bytes  wire, json_fields, top_level, compact_json, sliced_json, raw_controls, sse, pieces, search_pattern
-requests        target (where it goes), encode_context, fit, leftovers, ledger, words, problems, repair, recurring
+requests        endpoint (an address), target (where it goes), encode_context, fit, leftovers, ledger, words, problems,
+                repair, recurring
 conversations   pairing (results behind their calls), text_turns, readable, readable_parts, foreign_reasoning,
                 sealed_reasoning, openai_media, pictures
 tools           provider_tools, websearch, tool_search, bridge (custom tools), distinct_tools, answer_tool, json_mode

@@ -8,8 +8,11 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from translate.chat.dialect import CHAT
-from translate.dialect import Body, Dialect, Endpoint, ErrorWriter
+from translate.dialect import Dialect
+from translate.endpoint import Endpoint
+from translate.errors import ErrorWriter
 from translate.gemini.dialect import GEMINI
+from translate.json_fields import Body
 from translate.messages.dialect import MESSAGES
 from translate.responses.dialect import RESPONSES
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, Protocol
 
 from translate import sse, wire
 from translate.json_fields import index_of, objects_of
@@ -140,6 +140,12 @@ class BadReply(ApiError):
 
     def __init__(self, message: str) -> None:
         super().__init__("upstream", message)
+
+
+class ErrorWriter(Protocol):
+    """An error in the words of a protocol."""
+
+    def __call__(self, error: ApiError, request_id: str = "") -> bytes: ...
 
 
 def whole_seconds(wait_s: float) -> int:

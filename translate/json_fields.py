@@ -6,6 +6,9 @@ from typing import Any, TypeGuard
 
 from translate import wire
 
+Body = dict[str, Any]
+"""A JSON object, decoded."""
+
 _INFINITY = float("inf")
 _ABSURD = 1e15  # no count of tokens comes near it
 

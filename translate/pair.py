@@ -42,7 +42,8 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.dialect import Body, Decoder, Dialect, Encoder
+from translate.dialect import Decoder, Dialect, Encoder
+from translate.json_fields import Body
 from translate.lenient import EMPTY, body_of
 from translate.reading import Look, as_it_is
 from translate.schemas import offer, restored

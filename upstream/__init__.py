@@ -3,8 +3,8 @@
 client         many exchanges over few connections; sockets: on the asyncio loop; prepared: handles that keep options
 request        what is asked, its timeouts, and the sinks that get the reply; exchange: one of them in flight
 small_reply    a reply that is gathered whole; packed: one that came compressed
-pool, way      settings of connections; how an upstream is reached; open_sockets: which are open; prewarm, idle_bound:
-               idle connections; http2: what libcurl says of a stream
+pool, way      settings of connections; how an upstream is reached; connections: which are open, and how many may be
+               idle; prewarm: some before they are needed; http2: what libcurl says of a stream
 readiness      which sockets are ready, on each system
 names          looks up addresses; addresses: hands them to libcurl
 failure, loss  why an exchange failed, and whether it may be sent again; hangup: what the kernel knows of it

@@ -21,12 +21,11 @@ from urllib.parse import urlsplit
 import pycurl
 
 from upstream.addresses import Addresses
+from upstream.connections import QUIET_S, OpenSockets, RecentPeak, cut_off, hang_up, has_unread, inode_of
 from upstream.exchange import TURN_BYTES, Exchange, Handle
 from upstream.failure import Failure, host_of
-from upstream.idle_bound import QUIET_S, RecentPeak, cut_off, hang_up, has_unread
 from upstream.loss import Goaways, Seen, failure_of
 from upstream.names import Answer, Names
-from upstream.open_sockets import OpenSockets, inode_of
 from upstream.pool import Pool, Roots, options
 from upstream.request import Request, Sink
 from upstream.sockets import SocketsOnLoop
@@ -233,7 +232,7 @@ class UpstreamClient(SocketsOnLoop):
 
     def _fit_pool(self) -> None:
         """Sets libcurl's limit so that at most `keepalive_connections` are idle, besides those that were in use a
-        moment ago (idle_bound.py).
+        moment ago (connections.py).
 
         When a connection becomes idle, libcurl closes the oldest idle one if it has more than M_MAXCONNECTS in all. It
         counts the busy ones too, so the limit depends on their number.

@@ -18,7 +18,7 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine,
 
 from gateway.batches import cached_contents, messages_batches, openai_batches, passed
 from gateway.batches.asked import Asked, Said
-from gateway.flow import upstream_request
+from gateway.flow import charges, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Standing
 from gateway.flow.states import State
@@ -29,7 +29,8 @@ from gateway.relay import files
 from gateway.runtime import Service
 from gateway.stored.previous_response import owner_of
 from translate import dialects
-from translate.dialect import Dialect, Endpoint
+from translate.dialect import Dialect
+from translate.endpoint import Endpoint
 from translate.errors import ApiError
 from translate.gemini.dialect import GEMINI
 from translate.messages.dialect import MESSAGES
@@ -146,7 +147,7 @@ class Call(HTTPMessageDelegate):
     async def _answer(self) -> None:
         try:
             self.request.ends(form=True)
-            await self._service.charge_question(self.request.client)
+            await charges.question(self.request.client, self._service.ports)
             asked = self._asked()
             said = await self._said(asked)
             await self._send(said)

@@ -10,7 +10,8 @@ from gateway.batches.gathering import Nowhere
 from gateway.flow.client_request import ClientRequest, Front
 from gateway.flow.flow import Flow
 from gateway.flow.ports import Ports
-from translate.dialect import Dialect, Endpoint
+from translate.dialect import Dialect
+from translate.endpoint import Endpoint
 
 
 class Call(NamedTuple):

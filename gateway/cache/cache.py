@@ -34,7 +34,7 @@ from gateway.observe.prices import Price
 from gateway.routing.router import Route
 from operate.settings.load import CacheSettings
 from translate.conversation import Usage
-from translate.dialect import Framed
+from translate.endpoint import Framed
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")

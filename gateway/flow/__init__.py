@@ -8,11 +8,11 @@ the request   client_request; outline: `model` and `stream` in its bytes; resolv
 what is sent  prepare: body and reader of the reply; crossed: the translated request; upstream_request: headers and
               checks; strip_fields, usage_chunk, vectors, sealing (into a cloud's envelope), compaction
 an attempt    failover: which endpoint is next; lease: what it takes and gives back; attempt, attempt_owner; incoming:
-              what libcurl brings; continued_turn: further requests of one turn; outcomes: how it ends without a reply
+              what libcurl brings; continued_turn: further requests of one turn
 the reply     passthrough: the same bytes; whole_reply; reframed: streams that are no server-sent events;
               refusal_hold; clean_lines: without the upstream's secrets
-errors        upstream_error: what it means; teaching and learned_quirks: what is asked differently from then on;
-              told_limits: what it says of limits; scrub, known_phrases and own_words: what of it a log may have
+errors        outcomes: what they mean; teaching and learned_quirks: what is asked differently from then on;
+              told_limits: what they say of limits; scrub, known_phrases and own_words: what of them a log may have
 the end       completion
 tokens        token_counting, calibration (estimates), exact_counts, vocabulary
 """

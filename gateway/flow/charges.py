@@ -134,6 +134,17 @@ def used_up(client: str, wait: float) -> ApiError:
     return ApiError("rate_limit", message, 429, retry_after=wait)
 
 
+async def question(client: str, ports: Ports) -> None:
+    """Charges a client for a request to an upstream that is not for a model's reply. Raises ApiError (429)."""
+    if (quota := ports.quota_of(client)) is None:
+        return
+    wait = quota.take(0, ports.now())
+    if not isinstance(wait, int | float):
+        wait = await wait
+    if wait > 0:
+        raise used_up(client, wait)
+
+
 def left(request: ClientRequest, ports: Ports) -> dict[str, str]:
     """Returns the headers that tell the client what is left of its limits; {} where it has none."""
     quota = ports.quota_of(request.client)

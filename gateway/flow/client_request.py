@@ -28,7 +28,8 @@ from gateway.routing import request_facts
 from gateway.stored.previous_response import PreviousResponse
 from gateway.stored.threads import Thread
 from translate import tokens, top_level, wire
-from translate.dialect import Dialect, Endpoint, Framed
+from translate.dialect import Dialect
+from translate.endpoint import Endpoint, Framed
 from translate.errors import ApiError, BadRequest
 from translate.target import Protocol
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from gateway.cache.question import Kept, Source
-from gateway.flow import charges, compaction, scrub, upstream_error, upstream_request
+from gateway.flow import charges, compaction, outcomes, scrub, upstream_request
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
@@ -155,7 +155,7 @@ class Completion:
         theirs = failed.incoming
         framed = self._request.framed
         passes = failed.verbatim and not theirs.cut and (framed is None or framed.error is None)
-        if passes and upstream_error.is_readable(theirs.refusal) and _is_own(failed.route, theirs.refusal):
+        if passes and outcomes.is_readable(theirs.refusal) and _is_own(failed.route, theirs.refusal):
             kind = header_rules.find(theirs.headers, "content-type")
             self.whole(theirs.status, header_rules.content_type(kind) + self.reply_head(failed), theirs.refusal)
             return

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from gateway.credentials.minted import Minted
 from gateway.flow import lease as leases
-from gateway.flow import scrub, teaching, upstream_error, upstream_request
+from gateway.flow import outcomes, scrub, teaching, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Tried
 from gateway.flow.lease import Lease, Terms
@@ -245,10 +245,10 @@ class Failover:
             failed.upstream.gate.refused(now)
         if own_key:
             return
-        if upstream_error.may_be_provoked(error) and ports.blame is not None:
+        if outcomes.may_be_provoked(error) and ports.blame is not None:
             if not ports.blame.is_the_upstreams(failed.place.name, str(error.status), self._request.client, now):
                 return
-        upstream_error.rest(failed, outcome, now, self._request.body)
+        outcomes.rest(failed, outcome, now, self._request.body)
 
     def decide(self, failed: Route, outcome: Outcome, *, was_fresh: bool) -> Decision:
         """Decides what comes next, and moves the plan on to it. was_fresh: the attempt had a new connection."""

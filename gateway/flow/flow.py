@@ -37,7 +37,8 @@ from gateway.http.response_writer import Writer
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
 from gateway.routing.router import Route
-from translate.dialect import Dialect, Endpoint
+from translate.dialect import Dialect
+from translate.endpoint import Endpoint
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.flow import upstream_error
+from gateway.flow import outcomes
 from gateway.flow.lease import Lease
 from gateway.flow.ports import Ports, Timer
 from gateway.flow.timing import Clock
@@ -156,7 +156,7 @@ class Incoming:
     @property
     def says_no_endpoint(self) -> bool:
         """Whether the refusal says that the upstream has no endpoint for what is asked."""
-        return upstream_error.says_no_endpoint(self.status, self.refusal, self._lease.route)
+        return outcomes.says_no_endpoint(self.status, self.refusal, self._lease.route)
 
     # ------------------------------------------------------------------------------------------- its end
 

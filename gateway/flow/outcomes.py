@@ -1,16 +1,27 @@
-"""How an attempt has ended, if not with a reply: its outcome, and the verdict with which its lease is given back."""
+"""How an attempt has ended, if not with a reply: its outcome, and the verdict with which its lease is given back.
+
+An upstream's error says something about the request, about its endpoint, and about the key that was used.
+"""
 
 from __future__ import annotations
 
-from gateway.flow import upstream_error
+import logging
+import re
+
+from gateway.flow import scrub
 from gateway.flow.lease import Verdict
-from gateway.limits import retry_policy
+from gateway.flow.own_words import OwnWords
+from gateway.http import header_rules
+from gateway.limits import rate_limit, retry_policy
 from gateway.limits.retry_policy import Outcome
 from gateway.routing.router import Route
-from translate import errors
+from operate.logs.fields import fields
+from translate import errors, wire
 from translate.dialect import Reply
 from translate.errors import ApiError
 from upstream.failure import UNSENT, Failure
+
+log = logging.getLogger("gateway")
 
 
 def of_failure(failure: Failure, route: Route) -> Outcome:
@@ -24,8 +35,8 @@ def of_refusal(
     """The upstream answered with an error. asked: the client's body. Raises ApiError for a status that is neither an
     error nor an answer."""
     if not 400 <= status < 600:  # HTTP has none above
-        raise upstream_error.odd_status(route, status, headers)
-    return upstream_error.outcome(status, body, headers, asked, unix)
+        raise _odd_status(route, status, headers)
+    return of_status(status, body, headers, asked, unix)
 
 
 def of_fault(error: ApiError, reply: Reply | None, *, whole: bool) -> Outcome:
@@ -51,3 +62,64 @@ def verdict(outcome: Outcome, status: int) -> Verdict:
     if not outcome.is_fault:  # a rate limit says nothing about the upstream's health
         return "answered" if failure is None and status != 429 else "unjudged"
     return "unreached" if failure is not None and failure.kind in UNSENT else "faulted"
+
+
+def of_status(status: int, body: bytes, headers: list[tuple[str, str]], asked: bytes, unix: float) -> Outcome:
+    """Returns the outcome that a status of 400 or more means. asked: the client's body."""
+    error = _honest(errors.parse(status, body, header_rules.find(headers, "content-type")), asked)
+    wait = rate_limit.asked_wait(headers, unix)
+    error.retry_after = wait = error.retry_after if wait is None else wait  # Google tells the wait in the body
+    again = header_rules.find(headers, "x-should-retry")
+    return Outcome("status", error, retry_after=wait, keep_out=again == "false", invites=again == "true")
+
+
+def _odd_status(route: Route, status: int, headers: list[tuple[str, str]]) -> ApiError:
+    """Returns the error for a status that is neither 200 nor an error, such as a redirect."""
+    where = header_rules.find(headers, "location")
+    hint = f" to {route.upstream.secrets.text(where[:200])}; is base_url right?" if where else ""
+    return errors.BadReply(f"upstream '{route.upstream.name}' answered {status}{hint}")
+
+
+def is_readable(body: bytes) -> bool:
+    """Returns whether a client can read the body of an error: its library takes any JSON object, but no page."""
+    try:
+        return isinstance(wire.loads(body), dict)
+    except ValueError:
+        return False
+
+
+def says_no_endpoint(status: int, body: bytes, route: Route) -> bool:
+    """Returns whether the answer means an unknown path, and not an unknown model."""
+    if status == 404:
+        return not re.search(rb"(?<![\w.-])%b(?![\w.-])" % re.escape(route.model.encode()), body)
+    return status in (405, 501)
+
+
+def _honest(error: ApiError, asked: bytes) -> ApiError:
+    """Returns the error. If it repeats the words of its request, it is not about the account's credit: otherwise a
+    client could have a key laid to rest."""
+    words = errors.no_credit(error.message)
+    if error.kind == "billing" and error.status in (400, 404, 422) and OwnWords(asked).holds(words):
+        error.kind = errors.kind_of(error.status)
+    return error
+
+
+def may_be_provoked(error: ApiError) -> bool:
+    """Returns whether the error may be about the request alone, although others like it are about the key or the
+    model."""
+    return error.status in (403, 404) or (error.kind == "billing" and error.status in (400, 422))
+
+
+def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:
+    """Notes what a refusal says about the key or its rate limit. The operator is told once of a key that is no good."""
+    place, upstream, error = route.place, route.upstream, told.error
+    no_credit = error.kind == "billing"
+    place.refused(error.status, told.retry_after, now, no_credit)
+    if place.key.bad_until > now and not place.key.told:
+        place.key.told = True
+        name = upstream.key_told(route.key)
+        what = "has no credit or a closed account" if no_credit else "was refused"
+        log.error("upstream '%s': its key %s %s, and rests for %.0f s: %d %s", upstream.name, name, what,
+                  place.key.bad_until - now, error.status, scrub.line(error, asked),
+                  extra=fields(upstream=upstream.name, key=route.key + 1, status=error.status,
+                               rest_s=round(place.key.bad_until - now)))  # fmt: skip

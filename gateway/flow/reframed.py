@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from translate.conversation import Usage
-from translate.dialect import Framed, Reply
+from translate.dialect import Reply
+from translate.endpoint import Framed
 from translate.errors import ApiError
 
 

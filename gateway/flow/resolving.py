@@ -17,7 +17,7 @@ from gateway.flow.crossed import Crossed
 from gateway.flow.exact_counts import ExactCounts
 from gateway.flow.ports import Ports
 from gateway.http.response_writer import Writer
-from gateway.routing import client_keys, client_rules, cloud_names
+from gateway.routing import client_keys, client_rules, model_names
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Route
 from gateway.stored import references, store_sync, threads
@@ -210,7 +210,7 @@ def _by_plain_name(found: list[Route], request: ClientRequest, ports: Ports) -> 
     """Returns routes for the model's own name. A client of a cloud uses the cloud's name for a model, which an upstream
     that is no cloud does not know."""
     first = found[0]
-    plain = cloud_names.plain(request.asked_model)
+    plain = model_names.plain(request.asked_model)
     if not plain or first.model != request.asked_model:
         return found
     if first.envelope is not None or first.upstream.settings.aws_service:

@@ -9,7 +9,7 @@ import logging
 from typing import Any, NamedTuple
 
 from gateway.credentials.minted import Minted
-from gateway.flow import learned_quirks, scrub, upstream_error, vectors
+from gateway.flow import learned_quirks, outcomes, scrub, vectors
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.learned_quirks import Quirk
 from gateway.flow.own_words import OwnWords
@@ -33,7 +33,7 @@ class Taught(NamedTuple):
 def speaks_otherwise(request: ClientRequest, route: Route, ports: Ports, status: int, body: bytes) -> bool:
     """Returns whether the upstream is asked in another protocol from now on: it has no endpoint for this one, but
     speaks another."""
-    if request.task or not upstream_error.says_no_endpoint(status, body, route) or b"model" in body.lower():
+    if request.task or not outcomes.says_no_endpoint(status, body, route) or b"model" in body.lower():
         return False
     if not ports.router.lacks(route):
         return False

@@ -14,8 +14,9 @@ from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.ports import Ports
 from gateway.flow.prepare import kept_bytes, seconds
 from gateway.flow.reframed import Reframed
-from translate.dialect import Body, Reply
+from translate.dialect import Reply
 from translate.errors import ApiError
+from translate.json_fields import Body
 from translate.pair import Crossing
 from translate.target import Asked
 

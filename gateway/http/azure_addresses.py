@@ -16,7 +16,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from translate import top_level, wire
-from translate.dialect import Endpoint, Unsealed
+from translate.endpoint import Endpoint, Unsealed
 
 ROOT = "/openai/"
 MAX_LENGTH = 8192  # characters: a longer address is not looked at

@@ -2,11 +2,16 @@
 
 Upstreams act on parameters that the proxy does not know, log them, and repeat them in error pages. An unknown parameter
 is refused with its name, so that nothing is dropped silently.
+
+Google's API allows a key there. It is moved to the header where keys belong: so it is checked like any other key, and
+goes neither to an upstream nor into a log with the rest of the query.
 """
 
 from __future__ import annotations
 
 from urllib.parse import parse_qsl, quote, urlencode
+
+from tornado.httputil import HTTPHeaders
 
 from translate.errors import BadRequest
 
@@ -50,3 +55,19 @@ def _parameters(query: str, let_through: tuple[str, ...]) -> list[tuple[str, str
         if not value.isprintable():
             raise BadRequest(f"query parameter '{name}' has a control character", name)
     return found
+
+
+def without_key(target: str, headers: HTTPHeaders, parameter: str, header: str) -> str:
+    """Returns the request's target without the parameter, whose value is in `headers` from now on, unless the header
+    was there already. A query that is too long to be searched is refused later."""
+    path, _, query = target.partition("?")
+    if not parameter or f"{parameter}=" not in query or len(query) > MAX_LENGTH:
+        return target
+    said = parse_qsl(query, keep_blank_values=True)
+    keys = [value for name, value in said if name == parameter]
+    if not keys:
+        return target
+    if header not in headers and keys[0].isprintable() and keys[0].isascii():
+        headers.add(header, keys[0])
+    rest = [(name, value) for name, value in said if name != parameter]
+    return f"{path}?{urlencode(rest)}" if rest else path

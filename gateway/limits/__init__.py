@@ -1,8 +1,8 @@
 """How much at once and how much a minute: slots, quotas, budgets, retries, breakers.
 
 limiter             what every limit of requests and tokens offers; gcra is how it counts
-rate_limit          requests and tokens a minute, and what an upstream's headers tell of its own limits
-message_rate        messages a minute of a websocket
+rate_limit          requests and tokens a minute, what an upstream's headers tell of its own limits, and a websocket's
+                    messages a minute
 budget              USD and tokens of a client in a day and a month
 admission, shares   slots of all requests, their queue, and a fair share for each client
 concurrency_limit   slots of an upstream, learned from how it answers

@@ -2,8 +2,8 @@
 
 `Quota` is two buckets that hold the amount of one minute each. When a request is sent, it is charged its estimated
 tokens; this is corrected when the real usage is known. `Headroom` is what the last answer for a key said about how much
-is left, and until when: if nothing is left, waiting is cheaper than asking. Neither has a clock: `now` is given, in
-seconds.
+is left, and until when: if nothing is left, waiting is cheaper than asking. `MessageRate` bounds the messages of a
+websocket. None has a clock: `now` is given, in seconds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from gateway.limits import gcra
 from gateway.limits.gcra import Level
 from gateway.limits.limiter import Left
+from translate.errors import ApiError
 
 Headers = Sequence[tuple[str, str]]
 
@@ -230,3 +231,29 @@ def _until(when: datetime, unix: float) -> float:
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return max(0.0, when.timestamp() - unix)
+
+
+class MessageRate:
+    """How many messages a minute one websocket may send. Call came() for each. A burst may take all messages of a
+    minute at once; then they come back evenly."""
+
+    __slots__ = ("_at", "_left", "_most")
+
+    def __init__(self, most: int) -> None:
+        """most: messages a minute."""
+        self._most = most
+        self._left = float(most)
+        self._at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<MessageRate {self._left:.0f} of {self._most}>"
+
+    def came(self, now: float) -> None:
+        """Counts a message. now: seconds. Raises ApiError (429)."""
+        if self._at:
+            self._left = min(self._most, self._left + (now - self._at) * self._most / 60)
+        self._at = now
+        if self._left < 1:
+            message = f"more than {self._most} messages a minute on this websocket ([limits] websocket_messages)"
+            raise ApiError("rate_limit", message, 429, retry_after=60 / self._most)
+        self._left -= 1

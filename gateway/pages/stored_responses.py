@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 from tornado.iostream import StreamClosedError
 
+from gateway.flow import charges
 from gateway.http import header_rules
 from gateway.pages.handlers import Handler
 from gateway.pages.upstream_query import Asking, Reply, Sink
@@ -80,7 +81,7 @@ class StoredResponse(Handler):
             await store_sync.forget(service.worker_rpc, service.response_store, owner, id)
             if service.response_store.place(id) is None:  # else an upstream keeps it too, as with a websocket's turn
                 return _json({"id": id, "object": "response", "deleted": True})
-        await service.charge_question(self.client)
+        await charges.question(self.client, service.ports)
         follows = method == "GET" and not part and _asked(query).get("stream") == "true"
         upstream = _keeper(service, owner, id)
         key = upstream.key_number(service.response_store.key(id))

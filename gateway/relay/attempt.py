@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from gateway.credentials.signing import signed
-from gateway.flow import outcomes, upstream_error, upstream_request
+from gateway.flow import outcomes, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
 from gateway.flow.lease import Lease, Verdict
@@ -181,7 +181,7 @@ class Attempt:
                 raise outcome.error
             return outcome
         if status >= 400:
-            return upstream_error.outcome(status, coming.body(), coming.headers, b"", self._ports.unix())
+            return outcomes.of_status(status, coming.body(), coming.headers, b"", self._ports.unix())
         if status >= 300:
             raise errors.BadReply(f"upstream '{name}' answered {status}, a redirect; is its base_url right?")
         if coming.is_page:

@@ -38,7 +38,8 @@ from gateway.runtime import Service
 from gateway.stored import references
 from translate import dialects
 from translate.conversation import Usage
-from translate.dialect import Dialect, Endpoint
+from translate.dialect import Dialect
+from translate.endpoint import Endpoint
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
@@ -213,7 +214,7 @@ class Relay(HTTPMessageDelegate):
             if spent is not None and (why := await spent) is not None:
                 raise why
             ports.budgets.check(request.client, ports.unix())
-        await self._service.charge_question(request.client)
+        await charges.question(request.client, ports)
         if self._asked is not None:
             self._clock.read = ports.now()
             return [await files.route(request, self._asked, ports)]

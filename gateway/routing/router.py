@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.credentials.minted import Mint
 from gateway.limits.breaker import BreakerLimits
-from gateway.routing import cloud_names, model_paths, protocol_choice
+from gateway.routing import model_names, protocol_choice
 from gateway.routing.balancing import Place, Places
 from gateway.routing.model_sizes import ModelLimits
 from gateway.routing.request_facts import LONG_CONTEXT, Facts
@@ -276,7 +276,7 @@ class Router:
         if model.endswith(LONG_CONTEXT) and model not in self._exact:
             model = model.removesuffix(LONG_CONTEXT)  # clients ask for the long context of a model in this way
         refs = list(rule.targets) if rule else self._refs(model)
-        if not refs and (plain := cloud_names.plain(model)):
+        if not refs and (plain := model_names.plain(model)):
             refs = [TargetRef(ref.upstream, ref.model or plain) for ref in self._refs(plain)]
         if not refs:
             raise ApiError("not_found", self._unknown(model), code="model_not_found", param="model")
@@ -288,7 +288,7 @@ class Router:
             if upstream and protocol:
                 keys = len(upstream.settings.credentials)
                 name, weight = ref.model or model, ref.weight / keys
-                if upstream.names_in_address and model_paths.leads_astray(name):
+                if upstream.names_in_address and model_names.leads_astray(name):
                     astray = True
                     continue
                 routes += [

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from gateway.routing import cloud_names
+from gateway.routing import model_names
 from operate.settings.load import is_loopback
 
 Value = TypeVar("Value")
@@ -43,7 +43,7 @@ def shipped() -> Shipped:
 
 def known(model: str) -> Mapping[str, Any]:
     """model: its name at an upstream, perhaps with an owner before it and a date after it."""
-    models, short = shipped().models, (cloud_names.plain(model) or model).rpartition("/")[2].lower()
+    models, short = shipped().models, (model_names.plain(model) or model).rpartition("/")[2].lower()
     return models.get(short) or models.get(_DATED.sub("", short)) or {}
 
 

@@ -24,7 +24,7 @@ from gateway.flow.client_request import ClientRequest
 from gateway.flow.flow import Flow
 from gateway.flow.states import State
 from gateway.http.auth import Access
-from gateway.limits.message_rate import MessageRate
+from gateway.limits.rate_limit import MessageRate
 from gateway.runtime import Service
 from gateway.stored.previous_response import PreviousResponse, owner_of
 from gateway.websocket.writer import FrameWriter, error_event, frame

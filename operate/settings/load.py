@@ -18,6 +18,7 @@ from operate.settings.checks import is_loopback
 from operate.settings.conditions import Condition, Term
 from operate.settings.errors import Problem, SettingsError
 from operate.settings.inifile import apply_option, read_ini
+from operate.settings.model_rules import ModelRule, TargetRef
 from operate.settings.reading import Reading
 from operate.settings.sections import (
     Admission,
@@ -31,13 +32,11 @@ from operate.settings.sections import (
     Include,
     Limits,
     Logging,
-    ModelRule,
     Pool,
     Responses,
     Retry,
     Server,
     Shared,
-    TargetRef,
     Telemetry,
     Timeouts,
     Translate,

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from operate.settings import conditions
 from operate.settings.conditions import Condition
 from operate.settings.errors import did_you_mean, shown
-from operate.settings.sections import ModelRule, TargetRef
 
 LIGHTEST, HEAVIEST = 0.01, 10_000.0
 """The limits of a weight. With a weight beyond them, a target would get nearly all requests, or nearly none."""
@@ -21,6 +21,36 @@ LIGHTEST, HEAVIEST = 0.01, 10_000.0
 _CONDITION = re.compile(r"\sif(?=\s|$)")
 _WEIGHT = re.compile(r"(.*\S)\s+\*(.*)")
 _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRef:
+    """One target of a line of [models]. model: the model's name at the upstream; None = the name that the client asked
+    for. stage: 0 is tried first; targets of one stage are equals, and share the requests by weight."""
+
+    upstream: str
+    model: str | None
+    stage: int = 0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRule:
+    """A line of [models]. pattern: an exact name or a glob (* ? [..]). targets: in the order of their stages. line: its
+    number in the file; 0 = it comes from an option. condition: None = for every request."""
+
+    pattern: str
+    targets: tuple[TargetRef, ...]
+    line: int
+    condition: Condition | None = None
+
+    @property
+    def glob(self) -> str:
+        """The pattern for fnmatch, or "" for an exact name. [1m] at the end is a suffix, not a set of letters."""
+        stem = self.pattern.removesuffix("[1m]")
+        if not any(mark in stem for mark in "*?["):
+            return ""
+        return self.pattern if stem == self.pattern else stem + "[[]1m]"
 
 
 def parse_key(key: str) -> tuple[str, Condition | None]:

@@ -20,10 +20,10 @@ from operate.settings.environment import Expanded, expand, read_secret
 from operate.settings.errors import Problem, SettingsError, did_you_mean, shown
 from operate.settings.inifile import Entry, Section
 from operate.settings.list_types import split
-from operate.settings.model_rules import arranged, parse_key, parse_prices, parse_sizes, parse_targets
+from operate.settings.model_rules import ModelRule, arranged, parse_key, parse_prices, parse_sizes, parse_targets
 from operate.settings.presets import PRESETS
 from operate.settings.rows import Key
-from operate.settings.sections import Client, Hook, ModelRule, Timeouts, Value
+from operate.settings.sections import Client, Hook, Timeouts, Value
 from operate.settings.upstreams import Upstream, why_off
 from translate import dialects
 

@@ -1,7 +1,7 @@
 """The sections of settings.ini as frozen dataclasses, whose fields have the names of the keys.
 
 All values have been checked before. No repr shows a secret. [upstream NAME] has a file of its own, upstreams.py, as it
-has rules of its own.
+has rules of its own, and so have the lines of [models], model_rules.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from operate import client_keys
-from operate.settings.conditions import Condition
 from operate.settings.list_types import Header
 from operate.settings.schema_logging import LOGGERS
 
@@ -332,36 +331,6 @@ class Admission:
     max_concurrent: int = 0
     queue: int = 200
     queue_seconds: float = 10
-
-
-@dataclass(frozen=True, slots=True)
-class TargetRef:
-    """One target of a line of [models]. model: the model's name at the upstream; None = the name that the client asked
-    for. stage: 0 is tried first; targets of one stage are equals, and share the requests by weight."""
-
-    upstream: str
-    model: str | None
-    stage: int = 0
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRule:
-    """A line of [models]. pattern: an exact name or a glob (* ? [..]). targets: in the order of their stages. line: its
-    number in the file; 0 = it comes from an option. condition: None = for every request."""
-
-    pattern: str
-    targets: tuple[TargetRef, ...]
-    line: int
-    condition: Condition | None = None
-
-    @property
-    def glob(self) -> str:
-        """The pattern for fnmatch, or "" for an exact name. [1m] at the end is a suffix, not a set of letters."""
-        stem = self.pattern.removesuffix("[1m]")
-        if not any(mark in stem for mark in "*?["):
-            return ""
-        return self.pattern if stem == self.pattern else stem + "[[]1m]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from operate.settings.errors import SettingsError
 from tests.fuzz import mutate, seeds, sockets
 from translate import dialects, errors, pair, sse, wire
 from translate.conversation import Event, Fault, Stop
-from translate.dialect import Endpoint, Framing
+from translate.endpoint import Endpoint, Framing
 from translate.envelopes import clients, eventstream
 from translate.envelopes.bedrock import BEDROCK
 from translate.errors import ApiError, BadReply

@@ -16,7 +16,7 @@ import pytest
 from tests.support.house import ONCE, House
 from tests.support.script import Answer, Request, Upstream
 from translate import dialects
-from translate.dialect import Endpoint
+from translate.endpoint import Endpoint
 
 FORM = "application/x-www-form-urlencoded"
 KEY, NOBODYS, LITTLE = "alice-key-0123456789", "nobody-key-0123456789", "little-key-0123456789"

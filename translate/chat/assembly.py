@@ -12,6 +12,7 @@ from typing import Any
 
 from translate import errors, wire
 from translate.chat import citations, details, extras, media
+from translate.chat.calls import LEGACY_INDEX, Calls
 from translate.chat.content import parts_of
 from translate.chat.stop import breakdown, is_cut, is_known, is_whole, read_stop
 from translate.chat.think import Piece, ThinkTags
@@ -30,8 +31,8 @@ from translate.conversation import (
 )
 from translate.json_fields import arguments_in, index_of, list_of, object_of, objects_of, text_of, thought
 from translate.leftovers import OPENAI_TIERS
-from translate.repeats import ArgumentRepeats, TextRepeats
-from translate.sequence import Item, Sequence
+from translate.repeats import TextRepeats
+from translate.sequence import Sequence
 from translate.target import Policy
 
 _PLAIN = frozenset(("role", "content"))
@@ -39,24 +40,20 @@ _PLAIN = frozenset(("role", "content"))
 _USUAL = frozenset(("id", "object", "created", "model", "system_fingerprint", "choices", "usage", "obfuscation"))
 _USUAL_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _BESIDE = ("citations", "search_results", "related_questions", "images", "moderation", "service_tier")
-_LEGACY_INDEX = 1 << 20  # function_call has no index; no server counts as far as this
 
 
 class Assembly:
     """Takes each decoded object by `chunk`, then `stop` or `fail`; `take` gives the events so far."""
 
     __slots__ = (
-        "_annotations", "_answered", "_by_id", "_calls", "_extras", "_finish", "_indexes", "_met", "_noted", "_refused",
-        "_renamed", "_repeats_of", "_sequence", "_since", "_sounds", "_tags", "remark", "seen", "trace", "usage",
+        "_annotations", "_answered", "_calls", "_extras", "_finish", "_met", "_noted", "_refused", "_repeats_of",
+        "_sequence", "_since", "_sounds", "_tags", "remark", "seen", "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
         self._sequence = Sequence()
         self._repeats_of: dict[type[Part], TextRepeats] = {}
-        self._calls: dict[Item, int] = {}  # call -> the choice that began it
-        self._by_id: dict[str, Item] = {}  # the first call of each id
-        self._renamed: set[Item] = set()  # calls whose name the server sends with each piece
-        self._indexes: dict[int, Item] = {}
+        self._calls: Calls | None = None  # most replies have none
         self._tags = ThinkTags() if policy.reasoning == "think_tags" else None
         self._finish = ""
         self._since = 0  # additions that came after the last finish_reason
@@ -73,7 +70,7 @@ class Assembly:
         self.trace: list[bytes] = []  # what the last chunk added to the open part; b"" spoils it (see Template)
 
     def __repr__(self) -> str:
-        return f"<Assembly {self._sequence!r} {len(self._calls)} calls, finish {self._finish!r}>"
+        return f"<Assembly {self._sequence!r} {self._calls}, finish {self._finish!r}>"
 
     @property
     def finished(self) -> bool:
@@ -100,7 +97,7 @@ class Assembly:
         """Ends the reply: it is complete."""
         if self._tags is not None:
             self._tagged(self._tags.rest())
-        has_calls = bool(self._calls) and any(not call.is_nothing() for call in self._calls)
+        has_calls = self._calls is not None and self._calls.are_any
         reason = read_stop(self._finish, has_calls, refused_in_words=self._refused)
         if self._met and reason == "end":
             reason = "stop_sequence"
@@ -225,8 +222,8 @@ class Assembly:
         for call in objects_of(delta, "tool_calls"):
             self._call(call)
         if isinstance(legacy := delta.get("function_call"), dict):
-            if not self._calls or _LEGACY_INDEX in self._indexes:  # else some servers say the same call in both ways
-                self._call({"index": _LEGACY_INDEX, "function": legacy})
+            if self._calls is None or self._calls.take_legacy:
+                self._call({"index": LEGACY_INDEX, "function": legacy})
 
     # ----------------------------------------------------------------------------------- text, thinking
 
@@ -348,7 +345,9 @@ class Assembly:
         arguments = text_of(function, "input") if is_custom else arguments_in(function)
         piece = wire.inside(arguments)
         index = index_of(raw.get("index"))
-        item = self._find(index, id, name, piece)
+        if self._calls is None:
+            self._calls = Calls()
+        item = self._calls.find(index, id, name, piece, self.seen)
         if name:
             self.trace.append(b"")  # an entry with a name may begin another call
         if item is None:
@@ -357,16 +356,11 @@ class Assembly:
             self._since += 1
             if "extra_content" in raw:
                 self._beside(raw, extras.OF_CALL)
-            item = self._new_call(index, id, name, is_custom)
-        elif isinstance(item.part, ToolCall) and name:
-            if not item.part.name:
-                item.part.name, item.part.id = name, item.part.id or id
-                self._by_id.setdefault(item.part.id, item)
-                self._sequence.advance()
-            elif item.is_bare() and not id and name != item.part.name:  # the name comes in pieces, too
-                item.part.name = name if name.startswith(item.part.name) else item.part.name + name
-            else:
-                self._renamed.add(item)
+            id = self._calls.free_id(id)
+            item = self._sequence.push(ToolCall(id, name, custom=is_custom))
+            self._calls.add(item, index, id, self.seen)
+        elif name and self._calls.rename(item, id, name):
+            self._sequence.advance()
         if arguments:
             self._since += 1
             self.trace.append(self._sequence.say(item, arguments))
@@ -376,64 +370,12 @@ class Assembly:
             self.trace.append(b"")
             self._sequence.push(proof)
 
-    def _find(self, index: int | None, id: str, name: str, piece: bytes) -> Item | None:
-        """Returns the call that an entry goes on with (or says once more), None where it begins one.
-
-        An index counts unless it is reused: with another id and a name, or with a name alone after arguments that were
-        complete. Without an index, a known id counts, unless the name comes again, with arguments (`piece`), after some
-        that were complete: servers have called all calls of a reply the same. Else a name begins a call.
-        """
-        if not self._calls:
-            return None
-        if index is not None and (known := self._indexes.get(index)) is not None:
-            part = known.part
-            assert isinstance(part, ToolCall)
-            if id and part.id:
-                return None if name and id != part.id else known
-            is_new = bool(name and part.name) and not id and known.is_complete()
-            return None if is_new and not self._repeats(known, name, piece) else known
-        if index is None and id and (item := self._by_id.get(id)) is not None:
-            is_new = bool(name and piece) and item.is_complete()
-            again = self._calls[item] < self.seen and _is_said(item, name, piece)
-            return None if is_new and not again else item
-        last = next(reversed(self._calls))
-        if not name:
-            return None if id and index is not None else last
-        is_streamed = index is None and not id and len(last.repeats.said) > 1
-        return last if is_streamed and _is_said(last, name, piece) else None
-
-    def _repeats(self, call: Item, name: str, piece: bytes) -> bool:
-        """Tells whether a call without an id is said once more: its arguments come all at once after they came piece by
-        piece, or its name comes alone where it came with each piece before. Whole calls that are alike may be two."""
-        if not piece:
-            return call in self._renamed and _name_of(call) == name
-        return len(call.repeats.said) > 1 and _is_said(call, name, piece)
-
-    def _new_call(self, index: int | None, id: str, name: str, custom: bool) -> Item:
-        if id and id in self._by_id:
-            id = f"{id}_{len(self._calls)}"  # results name their call by it
-        item = self._sequence.push(ToolCall(id, name, custom=custom))
-        self._calls[item] = self.seen
-        self._by_id.setdefault(id, item)
-        if index is not None:
-            self._indexes[index] = item
-        return item
-
 
 def _reason(choice: dict[str, Any]) -> Any:
     """OpenRouter calls the end of a call "tool_calls", also where its provider has cut it in the middle. Any other
     word of its own, such as "error", says more than the provider's."""
     finish, native = text_of(choice, "finish_reason"), text_of(choice, "native_finish_reason")
     return native if native and is_cut(native) and is_whole(finish) else finish
-
-
-def _name_of(call: Item) -> str:
-    return call.part.name if isinstance(call.part, ToolCall) else ""
-
-
-def _is_said(call: Item, name: str, piece: bytes) -> bool:
-    """Tells whether the entry says all of the call once more."""
-    return _name_of(call) == name and isinstance(call.repeats, ArgumentRepeats) and call.repeats.is_repeated_by(piece)
 
 
 def _thought(entry: dict[str, Any]) -> Thinking:

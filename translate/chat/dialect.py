@@ -14,7 +14,8 @@ from translate.chat.reply import collect, explode
 from translate.chat.text_turns import said
 from translate.chat.usage import of_chunk, read_usage
 from translate.chat.words import WORDS
-from translate.dialect import Asks, Dialect, Endpoint, Errors, Marks, Other
+from translate.dialect import Asks, Dialect, Errors, Marks
+from translate.endpoint import Endpoint, Other
 from translate.ollama import endpoints as ollama
 
 RELAYED = ("embeddings", "completions", "moderations", "rerank", "images/generations")

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from translate import wire
-from translate.dialect import EARLY_PING, Endpoint, Framed
+from translate.dialect import EARLY_PING
+from translate.endpoint import Endpoint, Framed
 from translate.errors import BadRequest
 from translate.json_fields import list_of, object_of, objects_of, text_of
 

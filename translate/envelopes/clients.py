@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from translate import top_level, wire
-from translate.dialect import Endpoint, Framed, Unsealed
+from translate.endpoint import Endpoint, Framed, Unsealed
 from translate.envelopes import eventstream
 from translate.errors import KINDS, ApiError, BadRequest
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from translate import sse
-from translate.dialect import Framed
+from translate.endpoint import Framed
 
 
 class Elements:

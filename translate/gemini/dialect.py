@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from translate import usage, wire
-from translate.dialect import Asks, Body, Dialect, Endpoint, Errors, Http, Marks, ModelListing, TokenCounting
+from translate.dialect import Asks, Dialect, Errors, Http, Marks, ModelListing, TokenCounting
+from translate.endpoint import Endpoint
 from translate.errors import BadRequest
 from translate.gemini import fault, foreign_reasoning, model_list, parts, proofs
 from translate.gemini.array import framed
@@ -19,6 +20,7 @@ from translate.gemini.fields import camel, flag, section
 from translate.gemini.reply import collect, explode
 from translate.gemini.usage import of_event, read_usage
 from translate.gemini.words import WORDS
+from translate.json_fields import Body
 from translate.schemas import table
 
 VERSIONS = ("v1beta", "v1", "v1alpha")

@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 
 from translate import capability, rate_headers, usage, wire
-from translate.dialect import Body, Dialect, Endpoint, Errors, Http, Marks, ModelListing, TokenCounting
+from translate.dialect import Dialect, Errors, Http, Marks, ModelListing, TokenCounting
+from translate.endpoint import Endpoint
 from translate.envelopes import clients
 from translate.errors import BadRequest
+from translate.json_fields import Body
 from translate.messages import compaction, fault, foreign_reasoning, model_list, search_reply
 from translate.messages.decode_request import decode
 from translate.messages.decode_stream import Decoder

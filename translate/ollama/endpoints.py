@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from translate.dialect import Endpoint, Framed, Timed
+from translate.endpoint import Endpoint, Framed, Timed
 from translate.ollama import embeddings, reply, request
 
 

@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 
 from translate import openai_errors, usage, wire
-from translate.dialect import Asks, Body, Dialect, Endpoint, Errors, Marks, TokenCounting
+from translate.dialect import Asks, Dialect, Errors, Marks, TokenCounting
+from translate.endpoint import Endpoint
 from translate.errors import BadRequest
+from translate.json_fields import Body
 from translate.responses import compaction, fault, foreign_reasoning, media, replay, search_reply
 from translate.responses.decode_request import decode
 from translate.responses.decode_stream import Decoder

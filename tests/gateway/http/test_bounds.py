@@ -12,7 +12,7 @@ import pytest
 from tornado.httputil import HTTPHeaders
 
 from gateway.http.forwarded import Clients
-from gateway.limits.message_rate import MessageRate
+from gateway.limits.rate_limit import MessageRate
 from operate.settings import load
 from tests.gateway.websocket.test_arriving import TEXT, Raw, frame
 from tests.support.house import Client, House, one_upstream

@@ -27,8 +27,10 @@ from translate.conversation import (
     Turn,
     Usage,
 )
-from translate.dialect import Body, Dialect, Endpoint, Errors, Framed, Http, Marks
+from translate.dialect import Dialect, Errors, Http, Marks
+from translate.endpoint import Endpoint, Framed
 from translate.errors import ApiError, BadReply, BadRequest
+from translate.json_fields import Body
 from translate.ledger import Table
 from translate.target import Asked, Encoded, Policy, Target
 from translate.usage import with_estimate

@@ -1,4 +1,4 @@
-"""How many connections libcurl may have: those in use and [pool] keepalive_connections idle ones.
+"""Which connections libcurl has, and how many it may have: those in use and [pool] keepalive_connections idle ones.
 
 A connection that was in use a moment ago is not idle yet. Where sixteen clients ask again and again, all their
 connections are without a request for a moment, and to close some of them then would be to dial anew for the next
@@ -16,6 +16,48 @@ from collections.abc import Iterable
 QUIET_S = 1.2
 """How long no request may have looked for a connection before an idle one is hung up. libcurl finds a dead one only if
 it has not looked at it within the last second."""
+
+
+class OpenSockets:
+    """The sockets that libcurl has opened, by their file descriptors. libcurl does not report which it closes, and the
+    kernel gives the number of a closed one to the next that is opened: the inode tells them apart."""
+
+    def __init__(self) -> None:
+        self._inodes: dict[int, int] = {}
+        self._http2: dict[int, int] = {}  # inodes of those that spoke HTTP/2
+
+    def __repr__(self) -> str:
+        return f"<OpenSockets {sorted(self._inodes)}>"
+
+    def add(self, fd: int) -> None:
+        self._inodes[fd] = inode_of(fd)
+
+    def remove(self, fd: int) -> None:
+        del self._inodes[fd]
+
+    def speaks_http2(self, fd: int) -> None:
+        self._http2[fd] = self._inodes.get(fd, 0)
+
+    def is_open(self, fd: int) -> bool:
+        return inode_of(fd) == self._inodes.get(fd, -1)
+
+    def has_one_stream(self, fd: int) -> bool:
+        """Whether a socket is open and has not spoken HTTP/2, so that all that comes on it belongs to one request."""
+        inode = inode_of(fd)
+        return inode == self._inodes.get(fd, -1) and inode != self._http2.get(fd)
+
+    def count(self) -> int:
+        """How many are open."""
+        self._inodes = {fd: inode for fd, inode in self._inodes.items() if inode_of(fd) == inode}
+        return len(self._inodes)
+
+
+def inode_of(fd: int) -> int:
+    """The inode of a file descriptor; 0 if it is closed."""
+    try:
+        return os.fstat(fd).st_ino
+    except OSError:
+        return 0
 
 
 class RecentPeak:
