@@ -104,12 +104,12 @@ def header_lines(route: Route, client: HTTPHeaders, *, same: bool, open_door: bo
     if known is not None and known[0] is own and known[1] is upstream and known[2] is open_door:
         lines: list[str] = known[3]
         return lines
-    lines = _header_lines(route, client, same, open_door, own_hops)
+    lines = _header_lines(route, client, own_hops, same=same, open_door=open_door)
     facts[upstream.name, route.protocol, route.key, same] = own, upstream, open_door, lines
     return lines
 
 
-def _header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool, own_hops: Hops) -> list[str]:
+def _header_lines(route: Route, client: HTTPHeaders, own_hops: Hops, *, same: bool, open_door: bool) -> list[str]:
     own = route.own_headers
     settings, uses = route.upstream.settings, dialects.of(route.protocol).http
     brought = keys_of(client) if settings.forward_client_key and open_door else []

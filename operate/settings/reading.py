@@ -205,11 +205,11 @@ class Reading:
         self.problems += checks.of_signing(values, section)
         off = why_off(
             values["enabled"],
-            key=next(iter(written), ""),
+            next(iter(written), ""),
+            [name for entry in written.values() for name in expand(entry.value, self.environ).named],
             has_key=bool(values["api_key"] or values["keys"]),
             forwards=bool(values["forward_client_key"]),
             base_from_env=bool(url and expand(url.value, self.environ).used),
-            names=[name for entry in written.values() for name in expand(entry.value, self.environ).named],
         )
         asks = values["count_tokens"]
         counting = [dialect.name for dialect in dialects.every() if dialect.counts_by_choice]

@@ -193,7 +193,7 @@ def split_version(base_url: str, add_v1: str) -> tuple[str, str]:
     return stem, f"{stem}/v1"
 
 
-def why_off(choice: str, key: str, has_key: bool, forwards: bool, base_from_env: bool, names: list[str]) -> str:
+def why_off(choice: str, key: str, names: list[str], *, has_key: bool, forwards: bool, base_from_env: bool) -> str:
     """Why an upstream is off, and how to switch it on; "" if it is on. choice: what `enabled` says. key: "api_key" or
     "keys", whichever is written, or "". names: the environment variables that this key's line mentions."""
     if choice == "true":

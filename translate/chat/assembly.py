@@ -98,7 +98,7 @@ class Assembly:
         if self._tags is not None:
             self._tagged(self._tags.rest())
         has_calls = self._calls is not None and self._calls.are_any
-        reason = read_stop(self._finish, has_calls, refused_in_words=self._refused)
+        reason = read_stop(self._finish, has_calls=has_calls, refused_in_words=self._refused)
         if self._met and reason == "end":
             reason = "stop_sequence"
         late, self._annotations = self._annotations, []

@@ -219,7 +219,8 @@ class Encoder:
             out.append(self._chunk({"audio": audio}))
         leave_explanation(stop, self._asked)
         self._annotate(stop.ext.get("chat", {}).get("annotations", []), out)
-        finish = write_stop(stop.reason, bool(self._calls), bool(self._refused), self._asked.functions)
+        has_calls, functions = bool(self._calls), self._asked.functions
+        finish = write_stop(stop.reason, has_calls=has_calls, refused_in_words=bool(self._refused), functions=functions)
         tail = self._after.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish.encode())
         said = beside(stop)
         if not self._asked.include_usage and (wants := clients.habits(self._asked.headers)).told:

@@ -205,7 +205,10 @@ class _Message:
             message["images"] = self.media.images
         if audio := self.media.audio():
             message["audio"] = audio
-        finish = write_stop(self.stop.reason, bool(self.calls), bool(self.refusals), self.asked.functions)
+        has_calls, functions = bool(self.calls), self.asked.functions
+        finish = write_stop(
+            self.stop.reason, has_calls=has_calls, refused_in_words=bool(self.refusals), functions=functions
+        )
         usage = with_estimate(self.stop.usage or self.usage, self.asked.input_tokens)
         choice = {"index": 0, "message": message | self.extra, "logprobs": None, "finish_reason": finish}
         return {

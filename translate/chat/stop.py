@@ -37,7 +37,7 @@ _FINISH: dict[StopReason, str] = {
 }
 
 
-def read_stop(finish: str, has_calls: bool, refused_in_words: bool = False) -> StopReason:
+def read_stop(finish: str, *, has_calls: bool, refused_in_words: bool = False) -> StopReason:
     """Returns the neutral reason of a finish_reason: "" = the upstream gave none; an unknown word counts as an end.
 
     A reply with tool calls ends with "tool_calls", whatever word the server has used. A reply that was cut is the
@@ -73,7 +73,7 @@ def breakdown(finish: str) -> ApiError | None:
     return ApiError(kind, f'the upstream ended its answer with finish_reason "{finish}"', KINDS[kind][0])
 
 
-def write_stop(reason: StopReason, has_calls: bool, refused_in_words: bool, functions: bool = False) -> str:
+def write_stop(reason: StopReason, *, has_calls: bool, refused_in_words: bool, functions: bool) -> str:
     """Returns Chat's finish_reason. A refusal in the field `refusal` ends with "stop", as at OpenAI. A paused turn that
     does not go on ends with "length". functions: the client calls tools by that name."""
     if has_calls and reason in ("end", "pause", "tool_calls"):

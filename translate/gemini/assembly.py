@@ -95,7 +95,7 @@ class Assembly:
     def stop(self) -> None:
         """Ends the reply: it is complete."""
         self._cite()
-        reason = read_stop(self._finish, bool(self._calls), not self._said)
+        reason = read_stop(self._finish, has_calls=bool(self._calls), said_nothing=not self._said)
         if self._blocked:
             reason = "refusal"
         why = self._why if reason == "refusal" else ""

@@ -26,7 +26,7 @@ _FINISH: dict[StopReason, str] = {
 }
 
 
-def read_stop(finish: str, has_calls: bool, said_nothing: bool) -> StopReason:
+def read_stop(finish: str, *, has_calls: bool, said_nothing: bool) -> StopReason:
     """Returns the neutral reason of a finishReason; "" = the upstream gave none. Google ends a reply with calls by
     STOP. A reply without content that ends by an unknown word is a refusal."""
     reason = _END.get(finish)

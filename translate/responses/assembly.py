@@ -193,7 +193,7 @@ class Assembly:
             reader.fall_back()
         refused = any(reader.refused for reader in self._order)
         has_calls = any(isinstance(reader, CallReader) for reader in self._order)
-        reason = read_stop(response, has_calls, refused)
+        reason = read_stop(response, has_calls=has_calls, refused=refused)
         self.ended = True
         by_filter = reason == "refusal" and response.get("status") == "incomplete"
         left: Raw = {"incomplete": "content_filter"} if by_filter else {}

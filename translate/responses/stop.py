@@ -19,7 +19,7 @@ _INCOMPLETE: dict[str, StopReason] = {
 }
 
 
-def read_stop(response: dict[str, Any], has_calls: bool, refused: bool) -> StopReason:
+def read_stop(response: dict[str, Any], *, has_calls: bool, refused: bool) -> StopReason:
     """Returns the neutral reason of a response that ended without an error; an unknown word counts as an end."""
     if response.get("status") == "incomplete":
         reason = object_of(response, "incomplete_details").get("reason")

@@ -18,7 +18,7 @@ FINISH = [
 
 @pytest.mark.parametrize(("finish", "has_calls", "reason"), FINISH)
 def test_finish_reasons(finish: str, has_calls: bool, reason: str) -> None:
-    assert stop.read_stop(finish, has_calls) == reason
+    assert stop.read_stop(finish, has_calls=has_calls) == reason
 
 
 def test_finish_reasons_that_are_breakdowns() -> None:
