@@ -54,7 +54,7 @@ class Worker(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Slot:
+class _State:
     """The state of one worker and of those that replace it. pid: 0 = none runs, and the next one starts at `due`. beat:
     when its last sign of life came; 0 = none yet. Times are those of time.monotonic()."""
 
@@ -83,7 +83,7 @@ class Supervisor:
         self._chosen = chosen
         self._sockets = sockets
         self._work = work
-        self._slots = [_Slot() for _ in range(chosen.server.workers)]
+        self._states = [_State() for _ in range(chosen.server.workers)]
         self._secret = secrets.token_bytes(32)
         self._terminal = Terminal()
         self._stopping = False
@@ -94,7 +94,7 @@ class Supervisor:
         self._watchdog_s = systemd.watchdog_s()
 
     def __repr__(self) -> str:
-        return f"<Supervisor of {[slot.pid for slot in self._slots]}{', stopping' * self._stopping}>"
+        return f"<Supervisor of {[state.pid for state in self._states]}{', stopping' * self._stopping}>"
 
     def run(self) -> int:
         """Runs until the end, and returns the exit code."""
@@ -121,7 +121,7 @@ class Supervisor:
                 self._upgrade()
             self._listen()
             self._reap()
-            if self._stopping and not any(slot.pid for slot in self._slots):
+            if self._stopping and not any(state.pid for state in self._states):
                 return self._code
             self._reread()
 
@@ -129,28 +129,28 @@ class Supervisor:
 
     def _start_due(self) -> None:
         now = time.monotonic()
-        for number, slot in enumerate(self._slots):
-            if not slot.pid and not self._stopping and slot.due <= now:
-                self._start(number, slot)
+        for number, state in enumerate(self._states):
+            if not state.pid and not self._stopping and state.due <= now:
+                self._start(number, state)
 
     def _until_next(self) -> float:
         now = time.monotonic()
         tick = SOON_S if self._successor or not self._serves else TICK_S
-        return max(0.0, min([tick, *(slot.due - now for slot in self._slots if not slot.pid)]))
+        return max(0.0, min([tick, *(state.due - now for state in self._states if not state.pid)]))
 
-    def _start(self, number: int, slot: _Slot) -> None:
-        slot.started, slot.beat = time.monotonic(), 0.0
+    def _start(self, number: int, state: _State) -> None:
+        state.started, state.beat = time.monotonic(), 0.0
         try:
-            slot.pid = os.fork()
+            state.pid = os.fork()
         except OSError as why:  # no memory, or too many processes
-            slot.due = slot.started + MOST_S
+            state.due = state.started + MOST_S
             _say(
                 f"WARNING supervisor: worker {number} cannot be started: {why.strerror}; the next attempt is in "
                 f"{MOST_S:g} s"
             )
             return
-        if slot.pid == 0:
-            of, before = len(self._slots), (slot.why, slot.restarts)
+        if state.pid == 0:
+            of, before = len(self._states), (state.why, state.restarts)
             self._become(Worker(number, of, self._secret, self._lifeline, self._beaten, *before))
 
     def _become(self, worker: Worker) -> None:
@@ -178,8 +178,8 @@ class Supervisor:
         """Reads the workers' signs of life, and tells systemd and the process before this one."""
         with contextlib.suppress(BlockingIOError):
             for number in os.read(self._beats, 65536):
-                self._slots[number % len(self._slots)].beat = time.monotonic()
-        if not self._serves and not self._stopping and all(slot.pid and slot.beat for slot in self._slots):
+                self._states[number % len(self._states)].beat = time.monotonic()
+        if not self._serves and not self._stopping and all(state.pid and state.beat for state in self._states):
             self._serves = True
             handover.serving()
         if self._watchdog_s:
@@ -191,11 +191,11 @@ class Supervisor:
     def _end_the_stuck(self) -> None:
         """Ends each worker whose event loop no longer runs, so that another one is started in its place."""
         oldest = time.monotonic() - self._watchdog_s
-        for number, slot in enumerate(self._slots):
-            if slot.pid and slot.beat and slot.beat < oldest and not self._stopping:
-                _say(f"ERROR supervisor: worker {number} (process {slot.pid}) gives no sign of life; it is killed")
-                slot.beat = 0.0
-                os.kill(slot.pid, signal.SIGKILL)
+        for number, state in enumerate(self._states):
+            if state.pid and state.beat and state.beat < oldest and not self._stopping:
+                _say(f"ERROR supervisor: worker {number} (process {state.pid}) gives no sign of life; it is killed")
+                state.beat = 0.0
+                os.kill(state.pid, signal.SIGKILL)
 
     def _upgrade(self) -> None:
         if self._stopping or self._successor is not None:
@@ -236,25 +236,25 @@ class Supervisor:
                 return
             if not pid:
                 return
-            for number, slot in enumerate(self._slots):
-                if slot.pid == pid:
-                    self._ended(number, slot, os.waitstatus_to_exitcode(status))
+            for number, state in enumerate(self._states):
+                if state.pid == pid:
+                    self._ended(number, state, os.waitstatus_to_exitcode(status))
 
-    def _ended(self, number: int, slot: _Slot, code: int) -> None:
+    def _ended(self, number: int, state: _State, code: int) -> None:
         now = time.monotonic()
-        pid, slot.pid = slot.pid, 0
+        pid, state.pid = state.pid, 0
         if self._stopping:
             if code not in (0, -signal.SIGTERM):  # SIGTERM itself ends a worker that has only just started
                 self._code = 1
             return
-        slot.failures = 0 if code == 0 or now - slot.started >= STEADY_S else slot.failures + 1
-        wait = min(MOST_S, FIRST_S * 2 ** (slot.failures - 1)) if slot.failures else 0.0
-        slot.due = now + wait
+        state.failures = 0 if code == 0 or now - state.started >= STEADY_S else state.failures + 1
+        wait = min(MOST_S, FIRST_S * 2 ** (state.failures - 1)) if state.failures else 0.0
+        state.due = now + wait
         how = f"was ended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"ended with code {code}"
-        slot.restarts += 1
-        slot.why = f"worker {number} (process {pid}) {how}; it is started again in {wait:g} s"
-        _say(f"{'ERROR' if code else 'INFO'} supervisor: {slot.why}")
-        if all(each.failures >= HOPELESS for each in self._slots):
+        state.restarts += 1
+        state.why = f"worker {number} (process {pid}) {how}; it is started again in {wait:g} s"
+        _say(f"{'ERROR' if code else 'INFO'} supervisor: {state.why}")
+        if all(each.failures >= HOPELESS for each in self._states):
             _say("ERROR supervisor: every worker fails soon after its start; the proxy ends")
             self._code = 1
             self._stop()
@@ -270,10 +270,10 @@ class Supervisor:
                 each.close()  # the workers still accept the connections that wait, then close their own copies
 
     def _pass_on(self, number: int) -> None:
-        for slot in self._slots:
-            if slot.pid:
+        for state in self._states:
+            if state.pid:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(slot.pid, number)
+                    os.kill(state.pid, number)
 
 
 def _say(line: str) -> None:

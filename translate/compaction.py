@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from translate import sealed_reasoning
 from translate.conversation import (
@@ -28,10 +27,8 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.json_fields import objects_of, text_of
+from translate.json_fields import Body, objects_of, text_of
 from translate.target import Asked
-
-Body = dict[str, Any]
 
 USUAL_TRIGGER = 150_000  # tokens: Anthropic's, where an edit names none
 

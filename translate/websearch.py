@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from translate.conversation import Conversation, Tool
+from translate.json_fields import Body
 from translate.target import Protocol, Target
-
-Body = dict[str, Any]
 
 NAME = "web_search"
 SOURCES = "web_search_call.action.sources"  # to be asked for in a Responses request's include

@@ -140,8 +140,8 @@ def _times(whole: Said) -> Said:
     return {f"{name}_ms": _percentiles(whole[name]) for name in window.HISTOGRAMS}
 
 
-def _percentiles(slots: dict[int, int]) -> Said:
-    p50, p95, p99 = quantiles(slots, 0.5, 0.95, 0.99)
+def _percentiles(bins: dict[int, int]) -> Said:
+    p50, p95, p99 = quantiles(bins, 0.5, 0.95, 0.99)
     return {"p50": p50, "p95": p95, "p99": p99}
 
 

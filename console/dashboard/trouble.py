@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from console.books import Books
 from console.dashboard.watch import Watch
-from console.dashboard.window import Slots, added, quantiles, slot
+from console.dashboard.window import Bins, added, bin_of, quantiles
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 
@@ -71,15 +71,15 @@ class Troubles:
         for flow in self._service.flows:
             of = flow.standing()
             if of.streams and of.upstream in first and 0 < late_ms[of.upstream] < of.waits_s * 1e3:
-                at = slot(of.waits_s * 1e3)
+                at = bin_of(of.waits_s * 1e3)
                 first[of.upstream][at] = first[of.upstream].get(at, 0) + 1
         return {"troubles": [each._asdict() for each in self._now()], "first": first}
 
-    def _first_tokens(self, upstream: str) -> Slots:
+    def _first_tokens(self, upstream: str) -> Bins:
         window = self._watch.upstreams.get(upstream)
         buckets = window.since(self._watch.clock(), SLOW_S) if window is not None else []
-        slots: Slots = added(buckets)["first"]
-        return slots
+        bins: Bins = added(buckets)["first"]
+        return bins
 
     def merged(self, said: Sequence[Said]) -> list[Said]:
         """The troubles of all workers: what is bad first."""
@@ -93,11 +93,11 @@ class Troubles:
             if known["level"] != "bad" and trouble["level"] == "bad":
                 found[trouble["kind"], trouble["about"]] = trouble
         for name, upstream in self._service.router.upstreams.items():
-            slots: Slots = {}
+            bins: Bins = {}
             for one in said:
                 for number, times in one["first"].get(name, {}).items():
-                    slots[int(number)] = slots.get(int(number), 0) + times
-            if (trouble := _slow(upstream, slots)) is not None:
+                    bins[int(number)] = bins.get(int(number), 0) + times
+            if (trouble := _slow(upstream, bins)) is not None:
                 found["slow", name] = trouble._asdict()
         return sorted(found.values(), key=lambda trouble: trouble["level"] != "bad")
 
@@ -164,12 +164,12 @@ class Troubles:
             yield Trouble("strangers", "", text, "settings")
 
 
-def _slow(upstream: LiveUpstream, first: Slots) -> Trouble | None:
+def _slow(upstream: LiveUpstream, first: Bins) -> Trouble | None:
     """first: a histogram."""
     after_ms = upstream.settings.slow_after * 1e3
     if not after_ms:
         return None
-    late = sum(times for number, times in first.items() if number >= slot(after_ms))
+    late = sum(times for number, times in first.items() if number >= bin_of(after_ms))
     [median] = quantiles(first, 0.5)
     if median is None or late < LEAST_LATE or 2 * late < sum(first.values()):
         return None

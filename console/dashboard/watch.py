@@ -18,7 +18,7 @@ import msgspec
 
 from console.dashboard.cachewatch import CacheWatch
 from console.dashboard.tallies import Tallies, Tally
-from console.dashboard.window import Bucket, Slots, Window, slot
+from console.dashboard.window import Bins, Bucket, Window, bin_of
 from gateway.flow import outline
 from gateway.flow.info import Info
 from operate.logs.capture import Capture
@@ -217,8 +217,8 @@ def _count(buckets: list[Bucket], record: Record, failed: bool) -> None:
     cached = record["gen_ai.usage.cache_read.input_tokens"] or 0
     output, usd = record["gen_ai.usage.output_tokens"] or 0, record["proxy.cost_usd"] or 0.0
     streams, attempts, left = record["stream"], record["attempts"], record["ended"] == "left"
-    first_ms, total = record["first_token_ms"], slot(record["total_ms"])
-    first = slot(first_ms) if first_ms is not None and streams else None
+    first_ms, total = record["first_token_ms"], bin_of(record["total_ms"])
+    first = bin_of(first_ms) if first_ms is not None and streams else None
     for bucket in buckets:
         bucket["requests"] += 1
         bucket["streamed"] += streams
@@ -239,8 +239,8 @@ def _count(buckets: list[Bucket], record: Record, failed: bool) -> None:
             _one_more(bucket["whole"], total)
 
 
-def _one_more(slots: Slots, at: int) -> None:
-    slots[at] = slots.get(at, 0) + 1
+def _one_more(bins: Bins, at: int) -> None:
+    bins[at] = bins.get(at, 0) + 1
 
 
 def _class(status: int) -> str:

@@ -1,7 +1,7 @@
 """Counts the last hour, in buckets of a few seconds.
 
 A bucket is a plain dict, which can be sent to another worker as it is. Buckets of several workers can be added, because
-all of them begin at multiples of their width. Times are kept as a histogram whose slots are nine percent wide, which is
+all of them begin at multiples of their width. Times are kept as a histogram whose bins are nine percent wide, which is
 exact enough for percentiles. The number of buckets limits the memory.
 """
 
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-PER_OCTAVE = 8  # how many slots of a histogram double the time
+PER_OCTAVE = 8  # how many bins of a histogram double the time
 SLOTS = PER_OCTAVE * 22  # up to 70 minutes
 COUNTS = (
     *("requests", "streamed", "errors", "client_errors", "server_errors", "refusals"),
@@ -22,25 +22,25 @@ MOST = ("open", "streams", "waiting")  # the most at the same time
 HISTOGRAMS = ("first", "stream", "whole")
 
 Bucket = dict[str, Any]
-Slots = dict[int, int]
+Bins = dict[int, int]
 
 
-def slot(ms: float) -> int:
-    """The slot for a time. All times below a millisecond share one slot."""
+def bin_of(ms: float) -> int:
+    """The bin for a time. All times below a millisecond share one bin."""
     return min(SLOTS, int(math.log2(ms) * PER_OCTAVE)) if ms > 1.0 else 0
 
 
-def quantiles(slots: Mapping[int, int], *shares: float) -> list[float | None]:
+def quantiles(bins: Mapping[int, int], *shares: float) -> list[float | None]:
     """The times in ms below which these shares of all times are; None if there are none. shares: ascending."""
-    whole = sum(slots.values())
+    whole = sum(bins.values())
     if not whole:
         return [None] * len(shares)
     found: list[float | None] = []
     below = 0
     wanted = iter(shares)
     share = next(wanted)
-    for number in sorted(slots):
-        below += slots[number]
+    for number in sorted(bins):
+        below += bins[number]
         while below >= share * whole:
             found.append(round(2 ** ((number + 0.5) / PER_OCTAVE), 1))
             following = next(wanted, None)
@@ -88,16 +88,16 @@ class Window:
 
 
 def added(buckets: Iterable[Bucket]) -> Bucket:
-    """The sum of some buckets. Their numbers may differ, and their slots may be strings, as in JSON."""
+    """The sum of some buckets. Their numbers may differ, and their bins may be strings, as in JSON."""
     whole = empty(-1)
     for bucket in buckets:
         whole["n"] = max(whole["n"], bucket["n"])
         for count in COUNTS + MOST:
             whole[count] += bucket[count]
         for name in HISTOGRAMS:
-            slots: Slots = whole[name]
+            bins: Bins = whole[name]
             for number, times in bucket[name].items():
-                slots[int(number)] = slots.get(int(number), 0) + times
+                bins[int(number)] = bins.get(int(number), 0) + times
     return whole
 
 

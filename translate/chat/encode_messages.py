@@ -14,7 +14,7 @@ from typing import Any
 
 from translate import citations, readable, readable_parts, repair, sealed_reasoning
 from translate.chat import call_ids, details, extras, mistral
-from translate.chat.encode_parts import Body, content, flat, is_private
+from translate.chat.encode_parts import content, flat, is_private
 from translate.conversation import (
     Conversation,
     Part,
@@ -28,6 +28,7 @@ from translate.conversation import (
 )
 from translate.encode_context import Draft
 from translate.errors import BadRequest
+from translate.json_fields import Body
 from translate.leftovers import BREAKPOINT, breakpoint_of
 from translate.pairing import paired
 

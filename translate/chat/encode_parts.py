@@ -7,15 +7,12 @@ and reported otherwise.
 
 from __future__ import annotations
 
-from typing import Any
-
 from translate import readable
 from translate.conversation import Audio, Document, Image, Part, Refusal, Text, Thinking, ToolCall, Unknown
 from translate.encode_context import Draft
 from translate.errors import BadRequest
+from translate.json_fields import Body
 from translate.leftovers import breakpoint_of
-
-Body = dict[str, Any]
 
 _TEXT = frozenset(("type", "text"))
 

@@ -13,9 +13,9 @@ from typing import Any
 from translate import affinity, effort, json_mode, leftovers, websearch
 from translate.bridge import Bridged
 from translate.chat.encode_messages import messages
-from translate.chat.encode_parts import Body
 from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
 from translate.encode_context import Draft
+from translate.json_fields import Body
 from translate.target import Encoded, Target
 
 MAX_USER = 64  # characters of `user`

@@ -10,13 +10,11 @@ comes before the text: clients take a reply's last part for the answer.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from translate import sealed_reasoning
 from translate.conversation import Part, Thinking
+from translate.json_fields import Body
 from translate.target import Target
-
-Body = dict[str, Any]
 
 UNSIGNED = "skip_thought_signature_validator"  # https://ai.google.dev/gemini-api/docs/thought-signatures
 _DEMANDS = re.compile(r"gemini-(?:[3-9]|[1-9]\d)")

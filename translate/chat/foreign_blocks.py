@@ -9,10 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from translate import wire
-from translate.json_fields import list_of, object_of, text_of
+from translate.json_fields import Body, list_of, object_of, text_of
 from translate.leftovers import CACHE_CONTROL
-
-Body = dict[str, Any]
 
 BLOCKS = ("tool_use", "tool_result")
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import sealed_reasoning
-from translate.json_fields import objects_of
-
-Body = dict[str, Any]
+from translate.json_fields import Body, objects_of
 
 
 def without(body: Body) -> list[str]:

@@ -7,14 +7,11 @@ in pieces that belong together; its words are in the text, too.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from translate import reply_media
 from translate.conversation import Audio, Image, Part, Unknown
-from translate.json_fields import object_of, text_of
+from translate.json_fields import Body, object_of, text_of
 from translate.target import Asked
-
-Body = dict[str, Any]
 
 FORM = "chat.form"
 

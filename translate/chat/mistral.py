@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
 
 from translate import readable
-
-Body = dict[str, Any]
+from translate.json_fields import Body
 
 BETWEEN = "OK."  # what the model says between a tool's word and the user's
 _MODELS = re.compile(r"mistral|mixtral|ministral|magistral|codestral|devstral|pixtral|voxtral", re.I)

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Any
 
+from translate.json_fields import Body
 from translate.model_list import ListedModel
-
-Body = dict[str, Any]
 
 QUERY = "client_version"
 USUAL_CONTEXT = 272_000  # tokens; Codex's own assumption for an unknown model

@@ -29,9 +29,8 @@ from translate.conversation import (
 from translate.encode_context import Draft
 from translate.errors import BadRequest
 from translate.gemini import proofs
+from translate.json_fields import Body
 from translate.pairing import paired
-
-Body = dict[str, Any]
 
 _DEMANDS_PROOF = re.compile(r"gemini-(?:[3-9]|[1-9]\d)")
 _MEDIA_TYPES = {"image/jpg": "image/jpeg", "": "image/png"}

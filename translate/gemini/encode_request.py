@@ -7,7 +7,6 @@ that did not cross is named in the client's words.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from translate import leftovers, readable_parts, websearch
 from translate.bridge import Bridged
@@ -16,9 +15,8 @@ from translate.encode_context import Draft
 from translate.gemini import thinking
 from translate.gemini.encode_contents import contents, function_name, parts_of
 from translate.gemini.schema import as_google
+from translate.json_fields import Body
 from translate.target import Encoded, Target
-
-Body = dict[str, Any]
 
 MAX_STOPS = 5
 SEARCHERS = websearch.Searchers("gemini", re.compile(r"gemini-(?:2|[3-9]|[1-9]\d)"))

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from translate.gemini import proofs
 from translate.gemini.words import WORDS
-from translate.json_fields import objects_of
-
-Body = dict[str, Any]
+from translate.json_fields import Body, objects_of
 
 _NAMES = ("thoughtSignature", "thought_signature")
 

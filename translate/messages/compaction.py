@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from translate import sealed_reasoning
 from translate.compaction import USUAL_TRIGGER, Compaction, Wish
 from translate.conversation import Conversation, Unknown
 from translate.errors import BadRequest
-from translate.json_fields import is_number, object_of, objects_of, text_of
+from translate.json_fields import Body, is_number, object_of, objects_of, text_of
 from translate.target import Asked
-
-Body = dict[str, Any]
 
 
 def wished(conversation: Conversation) -> tuple[Conversation, Wish | None]:

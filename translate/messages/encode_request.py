@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
 
 from translate import json_mode, leftovers, readable_parts, websearch, wire
 from translate.bridge import Bridged
 from translate.conversation import Conversation, Tool
 from translate.encode_context import Draft
+from translate.json_fields import Body
 from translate.messages import cache_marks, sampling, thinking
 from translate.messages.encode_messages import blocks, messages
 from translate.target import Encoded, Target
-
-Body = dict[str, Any]
 
 MAX_USER_ID = 256
 SEARCHERS = websearch.Searchers("messages", re.compile(r"claude", re.I))

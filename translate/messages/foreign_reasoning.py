@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from translate import compaction, sealed_reasoning, websearch
-from translate.json_fields import objects_of
+from translate.json_fields import Body, objects_of
 from translate.messages.words import WORDS
-
-Body = dict[str, Any]
 
 
 def without(body: Body) -> list[str]:

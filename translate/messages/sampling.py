@@ -9,12 +9,10 @@ protocol take what they are given.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from translate.conversation import Sampling
 from translate.encode_context import Draft
-
-Body = dict[str, Any]
+from translate.json_fields import Body
 
 LEAST_TOP_P = 0.95  # with thinking on, top_p may lie between this and 1
 

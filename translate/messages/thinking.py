@@ -9,12 +9,11 @@ client asked for the other thing in so many words, so thinking gives way and the
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Literal
 
 from translate import effort
 from translate.conversation import Conversation, Reasoning
-
-Body = dict[str, Any]
+from translate.json_fields import Body
 
 _FAMILY_4 = r"claude-(?:opus|sonnet|haiku)-4(?:[-.][0-5](?!\d)|[-.@]\d{8}|(?![-.]?\d))"
 _MANUAL = re.compile(r"claude-3[-.]7|claude-4-(?:opus|sonnet)|" + _FAMILY_4)

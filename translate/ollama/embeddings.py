@@ -9,10 +9,8 @@ from typing import Any
 
 from translate import wire
 from translate.errors import BadReply, BadRequest
-from translate.json_fields import is_number, object_of, objects_of, text_of
+from translate.json_fields import Body, is_number, object_of, objects_of, text_of
 from translate.ollama.request import plain
-
-Body = dict[str, Any]
 
 _KNOWN = frozenset(("model", "name", "input", "prompt", "dimensions", "options"))
 _SILENT = frozenset(("keep_alive", "truncate"))  # about a server's memory; services refuse or cut what is too long

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
+from translate.json_fields import Body
 from translate.model_list import ListedModel
-
-Body = dict[str, Any]
 
 VERSION = "0.12.6"
 """The version of Ollama whose form this is. Clients ask for it, and some want 0.6.4 at the least."""

@@ -30,8 +30,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import ApiError, BadReply
-
-Body = dict[str, Any]
+from translate.json_fields import Body
 
 CONTENT_TYPE = "application/x-ndjson"
 _CREATED = re.compile(rb'"created"\s*:\s*(\d{1,11})')

@@ -11,11 +11,9 @@ from typing import Any
 
 from translate import json_mode, pictures, readable, wire
 from translate.errors import BadRequest
-from translate.json_fields import is_number, list_of, object_of, objects_of, text_of
+from translate.json_fields import Body, is_number, list_of, object_of, objects_of, text_of
 from translate.pairing import OpenCalls
 from translate.readable_parts import DRAWN
-
-Body = dict[str, Any]
 
 _OPTIONS = {
     "temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",

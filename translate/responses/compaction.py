@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from translate import sealed_reasoning
 from translate.compaction import KINDS, Compaction, Wish
 from translate.conversation import Conversation, Part, Turn, Unknown
-from translate.json_fields import is_number
+from translate.json_fields import Body, is_number
 from translate.target import Asked
-
-Body = dict[str, Any]
 
 TRIGGER = "compaction_trigger"
 

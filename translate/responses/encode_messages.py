@@ -16,9 +16,10 @@ from typing import Any
 from translate import citations, readable, readable_parts, repair, sealed_reasoning, websearch
 from translate.conversation import Conversation, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn, Unknown
 from translate.encode_context import Draft
+from translate.json_fields import Body
 from translate.leftovers import BREAKPOINT, breakpoint_of
 from translate.pairing import paired
-from translate.responses.encode_parts import Body, content, own
+from translate.responses.encode_parts import content, own
 
 _OF_MESSAGE = ("id", "status", "phase")
 

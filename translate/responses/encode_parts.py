@@ -7,8 +7,6 @@ meanwhile.
 
 from __future__ import annotations
 
-from typing import Any
-
 from translate import readable
 from translate.conversation import (
     Audio,
@@ -21,10 +19,9 @@ from translate.conversation import (
 )
 from translate.encode_context import Draft
 from translate.errors import BadRequest
+from translate.json_fields import Body
 from translate.leftovers import breakpoint_of
 from translate.responses import citations
-
-Body = dict[str, Any]
 
 
 def content(part: Part, draft: Draft) -> list[Body]:

@@ -16,8 +16,8 @@ from translate.bridge import Bridged
 from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
 from translate.encode_context import Draft
 from translate.errors import BadRequest
+from translate.json_fields import Body
 from translate.responses.encode_messages import instructions, items
-from translate.responses.encode_parts import Body
 from translate.target import Encoded, Target
 
 LEAST_MAX_TOKENS = 16  # OpenAI answers 400 to less

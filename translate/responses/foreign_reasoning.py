@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from translate import compaction, sealed_reasoning
+from translate.json_fields import Body
 from translate.responses.words import WORDS
-
-Body = dict[str, Any]
 
 
 def without(body: Body) -> list[str]:

@@ -9,12 +9,10 @@ may go on where it broke off.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from translate import sse, wire
 from translate.errors import BadReply
-
-Body = dict[str, Any]
+from translate.json_fields import Body
 
 _ENDED_WELL = ("response.completed", "response.incomplete")
 _WHOLE = [kind.encode() for kind in _ENDED_WELL]

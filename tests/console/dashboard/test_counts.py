@@ -40,10 +40,10 @@ def prices_of(more: str = "") -> Prices:
 
 @given(st.lists(st.floats(0.01, 3e6), min_size=1, max_size=300))
 def test_percentiles_are_near_the_truth(times: list[float]) -> None:
-    slots: dict[int, int] = {}
+    bins: dict[int, int] = {}
     for ms in times:
-        slots[window.slot(ms)] = slots.get(window.slot(ms), 0) + 1
-    for share, told in zip((0.5, 0.95, 0.99), window.quantiles(slots, 0.5, 0.95, 0.99), strict=True):
+        bins[window.bin_of(ms)] = bins.get(window.bin_of(ms), 0) + 1
+    for share, told in zip((0.5, 0.95, 0.99), window.quantiles(bins, 0.5, 0.95, 0.99), strict=True):
         truth = sorted(times)[math.ceil(share * len(times)) - 1]
         assert told is not None and (told == pytest.approx(max(truth, 1.0), rel=0.06))
 
