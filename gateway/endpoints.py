@@ -154,10 +154,7 @@ class Entrance(HTTPMessageDelegate):
             self._refuse(_full(), start_line[1], headers)
             return None
         if hot is None and relayed is None and batch is None and _has_body(headers):  # those have a clock of their own
-            patience = self._door.service.settings.server.body_timeout
-            self._timer = asyncio.get_running_loop().call_later(
-                patience, self._too_slow, patience, start_line[1], headers
-            )
+            self._wait_for_body(start_line[1], headers)
         if path == dry_run.PATH:
             self._to = self._hot = DryRun(self._door.service, self._conn)
         elif path == ollama.SHOW:
@@ -175,6 +172,10 @@ class Entrance(HTTPMessageDelegate):
             headers.pop("Content-Type", None)  # otherwise Tornado would parse a form, and fail because there is no body
             self._to = self._door.application.start_request(self._server_conn, self._conn)
         return self._to.headers_received(start_line, headers)
+
+    def _wait_for_body(self, target: str, headers: HTTPHeaders) -> None:
+        patience = self._door.service.settings.server.body_timeout
+        self._timer = asyncio.get_running_loop().call_later(patience, self._too_slow, patience, target, headers)
 
     def data_received(self, chunk: bytes) -> Any:
         if self._hot is None:

@@ -7,9 +7,9 @@ import pycurl
 from upstream.names import Answer
 from upstream.pool import Pool
 from upstream.request import Request
-from upstream.way import Place, Way, place_of
+from upstream.way import Lookup, Way, lookup_of
 
-MAX_PLACES = 4096
+MAX_LOOKUPS = 4096
 
 
 class Addresses:
@@ -18,32 +18,32 @@ class Addresses:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._places: dict[tuple[str, Way], Place | None] = {}
+        self._lookups: dict[tuple[str, Way], Lookup | None] = {}
         self._pointed: dict[tuple[str, int], Answer] = {}  # the answers that libcurl has, by host and port
 
     def adopt(self, pool: Pool) -> None:
         """Takes over changed settings, as requests may now go through another proxy."""
         self._pool = pool
-        self._places.clear()
+        self._lookups.clear()
 
-    def place_of(self, request: Request) -> Place | None:
+    def lookup_of(self, request: Request) -> Lookup | None:
         """The host whose address must be known before libcurl can connect; None if no look-up is needed."""
         key = request.url, request.way
         try:
-            return self._places[key]
+            return self._lookups[key]
         except KeyError:
-            if len(self._places) >= MAX_PLACES:
-                self._places.clear()
+            if len(self._lookups) >= MAX_LOOKUPS:
+                self._lookups.clear()
             proxy = self._pool.proxy if request.way.proxy is None else request.way.proxy
             family = request.way.family or self._pool.family
-            place = None if request.way.socket else place_of(request.url, proxy, family)
-            self._places[key] = place
-            return place
+            lookup = None if request.way.socket else lookup_of(request.url, proxy, family)
+            self._lookups[key] = lookup
+            return lookup
 
-    def point(self, curl: pycurl.Curl, place: Place, answer: Answer) -> None:
+    def point(self, curl: pycurl.Curl, lookup: Lookup, answer: Answer) -> None:
         """Gives libcurl the addresses of a host. It keeps them, for all handles, until it gets others."""
-        where = place.host, place.port
+        where = lookup.host, lookup.port
         if self._pointed.get(where) is not answer:
             self._pointed[where] = answer
-            entry = f"{place.host}:{place.port}"
+            entry = f"{lookup.host}:{lookup.port}"
             curl.setopt(pycurl.RESOLVE, [f"-{entry}", f"{entry}:{','.join(answer.addresses)}"])

@@ -29,7 +29,7 @@ from upstream.names import Answer, Names
 from upstream.pool import Pool, Roots, options
 from upstream.request import Request, Sink
 from upstream.sockets import SocketsOnLoop
-from upstream.way import Place, Way
+from upstream.way import Lookup, Way
 
 log = logging.getLogger("upstream")
 
@@ -109,8 +109,8 @@ class UpstreamClient(SocketsOnLoop):
             self._discard(handle)
             raise ValueError(f"{host_of(request.url)}: the request cannot be sent: {error}") from error
         exchange = handle.exchange = Exchange(self, handle, request, sink, self.now())
-        place = self._addresses.place_of(request)
-        answer = self._names.known(place.host, place.family) if place is not None else None
+        lookup = self._addresses.lookup_of(request)
+        answer = self._names.known(lookup.host, lookup.family) if lookup is not None else None
         self._live.add(exchange)
         self._sent += 1
         self._looked_last = exchange.started
@@ -119,13 +119,13 @@ class UpstreamClient(SocketsOnLoop):
         if len(self._live) > self._peak.latest:
             self._peak.latest = len(self._live)
             self._fit_pool()
-        if place is None:
+        if lookup is None:
             self._start(exchange)
         elif answer is not None:
-            self._addresses.point(handle.curl, place, answer)
+            self._addresses.point(handle.curl, lookup, answer)
             self._start(exchange)
         else:
-            self._names.look_up(place.host, place.family, functools.partial(self._named, exchange, place))
+            self._names.look_up(lookup.host, lookup.family, functools.partial(self._named, exchange, lookup))
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         return exchange
@@ -135,18 +135,18 @@ class UpstreamClient(SocketsOnLoop):
         exchange._added = True
         self._multi.add_handle(exchange._handle.curl)
 
-    def _named(self, exchange: Exchange, place: Place, answer: Answer) -> None:
+    def _named(self, exchange: Exchange, lookup: Lookup, answer: Answer) -> None:
         """Starts an exchange whose address has been looked up."""
         handle = exchange._handle
         if handle is None or exchange._ended or self._closed:
             return
         if not answer.addresses:
             host = host_of(exchange.request.url)
-            what = "the name" if place.host == urlsplit(exchange.request.url).hostname else f"its proxy {place.host}"
+            what = "the name" if lookup.host == urlsplit(exchange.request.url).hostname else f"its proxy {lookup.host}"
             words = f"{host}: {what} cannot be resolved ({answer.error})"
             self.fail(exchange, Failure("dns", words, replayable=True, errno=pycurl.E_COULDNT_RESOLVE_HOST))
             return
-        self._addresses.point(handle.curl, place, answer)
+        self._addresses.point(handle.curl, lookup, answer)
         handle.hurry(self.now() - exchange.started)
         self._start(exchange)
 
@@ -299,9 +299,9 @@ class UpstreamClient(SocketsOnLoop):
             self._failed += 1
             if exchange._failure is None:
                 exchange._failure = self._judge(exchange, handle, errno, detail)
-            place = self._addresses.place_of(exchange.request)
-            if place is not None and exchange._failure.kind in NOBODY_THERE:
-                self._names.forget(place.host)
+            lookup = self._addresses.lookup_of(exchange.request)
+            if lookup is not None and exchange._failure.kind in NOBODY_THERE:
+                self._names.forget(lookup.host)
         exchange._ended = True
         exchange.ended_well = exchange._failure is None
         if not exchange._queued:

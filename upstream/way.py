@@ -19,20 +19,20 @@ _RESOLVE = {"ipv4": pycurl.IPRESOLVE_V4, "ipv6": pycurl.IPRESOLVE_V6}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A host whose name is looked up before libcurl connects to it."""
+class Lookup:
+    """What is looked up before libcurl connects: the name of a host."""
 
     host: str
     port: int
     family: str
 
 
-def place_of(url: str, proxy: str, family: str) -> Place | None:
+def lookup_of(url: str, proxy: str, family: str) -> Lookup | None:
     """The host that libcurl connects to for a URL: the proxy's, or its own. None if no name must be looked up."""
     parts = urlsplit(proxy or url)
     port = parts.port or (443 if parts.scheme == "https" else PROXY_PORT if proxy else 80)
     host = parts.hostname or ""
-    return Place(host, port, family) if host and is_name(host) else None
+    return Lookup(host, port, family) if host and is_name(host) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,7 @@ from translate.errors import ApiError
 log = logging.getLogger("gateway")
 
 
-class Walk(Interface):
+class Attempting(Interface):
     """The part of a Flow that is used here."""
 
     state: State
@@ -65,7 +65,7 @@ class Walk(Interface):
         """Lets `write` write the last that the client gets."""
 
 
-def after_wait(flow: Walk, event: Event, lease: Lease, why: ApiError | Wait | None, now: float) -> None:
+def after_wait(flow: Attempting, event: Event, lease: Lease, why: ApiError | Wait | None, now: float) -> None:
     """Sends the attempt that has waited for a slot, or goes on without it. why: None, or why it got no slot."""
     waited = next(rival for rival in flow.rivals if rival.lease is lease)
     if waited.queued_at:  # the request's patience covers all its waits for slots; a hedge's wait does not count
@@ -90,7 +90,7 @@ def after_wait(flow: Walk, event: Event, lease: Lease, why: ApiError | Wait | No
     flow.go_on(event)
 
 
-def hedge(flow: Walk, after_s: float) -> None:
+def hedge(flow: Attempting, after_s: float) -> None:
     """Sends a second attempt, because the first one is later than nearly all attempts before it."""
     first = flow.rivals[0] if len(flow.rivals) == 1 else None
     if flow.state is not State.ASKING or first is None or first.incoming.ttfb_ms:
@@ -102,7 +102,7 @@ def hedge(flow: Walk, after_s: float) -> None:
         log.info("request %s: no hedge: %s", flow.request.key, refusal.message)
 
 
-def after_loss(flow: Walk, failed: Attempt, outcome: Outcome) -> None:
+def after_loss(flow: Attempting, failed: Attempt, outcome: Outcome) -> None:
     """Goes on after an attempt of whose reply the client has nothing."""
     flow.rivals.remove(failed)
     if flow.sharing is not None and flow.request.task == "count" and failed.incoming.says_no_endpoint:

@@ -17,7 +17,7 @@ from upstream.client import UpstreamClient
 from upstream.names import LOOK_UP_S, PATIENCE_S, TOO_OLD_S, Answer, Names, addresses, is_name
 from upstream.pool import Pool
 from upstream.request import Timeouts
-from upstream.way import Place, place_of
+from upstream.way import Lookup, lookup_of
 
 
 class Book:
@@ -134,12 +134,13 @@ def test_families_and_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_is_connected_to() -> None:
     for host in ("127.0.0.1", "[::1]", "localhost", "a.localhost"):
-        assert not is_name(host) and place_of(f"http://{host}:1/v1", "", "any") is None
-    assert place_of("https://api.example/v1", "", "any") == Place("api.example", 443, "any")
-    assert place_of("http://api.example/v1", "", "ipv4") == Place("api.example", 80, "ipv4")
-    assert place_of("https://api.example/v1", "http://u:p@way.example:3128", "any") == Place("way.example", 3128, "any")
-    assert place_of("https://api.example/v1", "socks5h://way.example", "any") == Place("way.example", 1080, "any")
-    assert place_of("https://api.example/v1", "http://10.0.0.1:3128", "any") is None
+        assert not is_name(host) and lookup_of(f"http://{host}:1/v1", "", "any") is None
+    assert lookup_of("https://api.example/v1", "", "any") == Lookup("api.example", 443, "any")
+    assert lookup_of("http://api.example/v1", "", "ipv4") == Lookup("api.example", 80, "ipv4")
+    by_proxy = lookup_of("https://api.example/v1", "http://u:p@way.example:3128", "any")
+    assert by_proxy == Lookup("way.example", 3128, "any")
+    assert lookup_of("https://api.example/v1", "socks5h://way.example", "any") == Lookup("way.example", 1080, "any")
+    assert lookup_of("https://api.example/v1", "http://10.0.0.1:3128", "any") is None
 
 
 # ---- with the client
