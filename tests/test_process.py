@@ -124,7 +124,7 @@ def test_a_closed_pipe_does_not_end_it(ini: Path) -> None:
         process.wait()
 
 
-def test_ipv6(ini: Path) -> None:
+def test_it_listens_on_ipv6(ini: Path) -> None:
     with started("--config", str(ini), "--host", "::1") as (_, url, _):
         assert url.startswith("http://[::1]:") and ask(url)
 

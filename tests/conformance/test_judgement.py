@@ -294,7 +294,7 @@ def test_a_key_that_a_server_repeats_is_masked(capsys: pytest.CaptureFixture[str
     assert "bad key ***" in said and "sk-told" not in said and "\x1b" not in said
 
 
-def test_addresses() -> None:
+def test_an_address_is_taken_without_its_v1() -> None:
     assert Line("http://127.0.0.1:8082/v1/", 1).url == "http://127.0.0.1:8082"
     assert Line("https://[::1]:9/openai/v1", 1).url == "https://[::1]:9/openai"
     assert Line("127.0.0.1:8082", 1).url == "http://127.0.0.1:8082"

@@ -262,7 +262,7 @@ def test_what_is_wrong_is_said(
     assert said in capsys.readouterr().err
 
 
-def test_days() -> None:
+def test_a_day_is_said_in_words_or_as_a_date() -> None:
     assert [usage.day(said, DAY) for said in ("today", "7d", "2026-01-02")] == [
         "2026-11-27",
         "2026-11-20",

@@ -65,7 +65,7 @@ def read(protocol: Protocol, raw: bytes, streamed: bool) -> Meaning:
 
 
 @pytest.mark.parametrize("upstream", OTHERS)
-def test_replies(upstream: Protocol) -> None:
+def test_replies_cross_to_gemini_and_from_there_to_all(upstream: Protocol) -> None:
     """To a Gemini client, and from there as Gemini's own to clients of all four."""
     found, tried = [], 0
     for exchange in corpus.exchanges(losses.API[upstream], succeeded):
@@ -91,7 +91,7 @@ def test_replies(upstream: Protocol) -> None:
 
 
 @pytest.mark.parametrize("client", OTHERS)
-def test_requests(client: Protocol) -> None:
+def test_requests_cross_to_gemini_and_from_there_to_all(client: Protocol) -> None:
     """To a Gemini upstream, and from there as a Gemini client's own to upstreams of all four."""
     found, tried = [], 0
     for exchange in corpus.exchanges(losses.API[client], losses.asks):

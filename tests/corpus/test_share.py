@@ -39,7 +39,7 @@ def judge(share: Share) -> None:
 
 
 @pytest.mark.parametrize(("client", "upstream"), losses.CROSSINGS)
-def test_requests(client: Protocol, upstream: Protocol, book: Book) -> None:
+def test_recorded_requests_lose_no_more_than_is_known(client: Protocol, upstream: Protocol, book: Book) -> None:
     found = counted(corpus.exchanges(losses.API[client], losses.asks), lambda e: losses.of_request(upstream, e))
     judge(book.enter(f"requests {client} -> {upstream}", found))
 
@@ -60,7 +60,7 @@ def test_requests_are_valid(client: Protocol, upstream: Protocol) -> None:
 
 
 @pytest.mark.parametrize(("client", "upstream"), losses.CROSSINGS)
-def test_replies(client: Protocol, upstream: Protocol, book: Book) -> None:
+def test_recorded_replies_lose_no_more_than_is_known(client: Protocol, upstream: Protocol, book: Book) -> None:
     found = counted(corpus.exchanges(losses.API[upstream], losses.replies), lambda e: losses.of_reply(client, e))
     judge(book.enter(f"replies {upstream} -> {client}", found))
 

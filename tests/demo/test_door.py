@@ -57,7 +57,7 @@ def test_strangers_hold_nothing(running: Running) -> None:
         each.close()
 
 
-def test_models(claude: anthropic.Anthropic, gpt: openai.OpenAI) -> None:
+def test_both_sdks_list_and_find_the_models(claude: anthropic.Anthropic, gpt: openai.OpenAI) -> None:
     assert tuple(model.id for model in claude.models.list(limit=3)) == MODELS
     assert claude.models.retrieve("demo-slow").type == "model" and claude.models.retrieve("demo").display_name == "Demo"
     assert tuple(model.id for model in gpt.models.list()) == MODELS

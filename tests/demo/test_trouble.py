@@ -24,7 +24,7 @@ from tests.demo.running import A_TOOL, ASK, C_TOOL, LONG_EVENTS, PATHS, R_TOOL, 
         (500, "api_error", None),
     ],
 )
-def test_refusals(
+def test_demo_errors_are_their_sdks_exceptions(
     claude: anthropic.Anthropic, gpt: openai.OpenAI, streamed: bool, status: int, kind: str, code: str | None
 ) -> None:
     model: Any = f"demo-{status}"
@@ -92,7 +92,7 @@ def test_short_answers_break_too(http: httpx.Client, path: str) -> None:
     assert "error" in events(reply.text)[-1] or events(reply.text)[-1]["response"]["status"] == "failed"
 
 
-def test_long(claude: anthropic.Anthropic, gpt: openai.OpenAI) -> None:
+def test_demo_long_says_every_one_of_its_events(claude: anthropic.Anthropic, gpt: openai.OpenAI) -> None:
     with claude.messages.stream(model="demo-long", max_tokens=32_000, messages=ASK) as stream:
         texts = list(stream.text_stream)
     assert texts == [f"{n:04d} " for n in range(LONG_EVENTS)]
@@ -103,7 +103,7 @@ def test_long(claude: anthropic.Anthropic, gpt: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_slow(http: httpx.Client, path: str) -> None:
+def test_demo_slow_takes_its_time(http: httpx.Client, path: str) -> None:
     begin = time.monotonic()
     with http.stream("POST", path, json=body(path, "demo-slow", stream=True)) as reply:
         first_s = time.monotonic() - begin

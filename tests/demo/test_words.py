@@ -54,7 +54,7 @@ from tests.demo.running import ASK, PATHS, body
         ({"type": "object", "properties": 7, "required": 8}, {}),
     ],
 )
-def test_sample(schema: Any, value: Any) -> None:
+def test_a_sample_fits_its_schema(schema: Any, value: Any) -> None:
     assert sample(schema) == value
 
 

@@ -86,7 +86,7 @@ def away_after(house: House, leave: Callable[[], None]) -> float:
 # ------------------------------------------------------------------------------------------------ phases
 
 
-def test_queued() -> None:
+def test_a_queued_request_is_let_go_when_its_client_leaves() -> None:
     """It has no place at its upstream yet, and never gets there."""
     measured = []
     with ExitStack() as stack:
@@ -105,7 +105,7 @@ def test_queued() -> None:
     told("queued", measured)
 
 
-def test_connecting() -> None:
+def test_a_connecting_request_is_let_go_when_its_client_leaves() -> None:
     """TCP is there, TLS is not."""
     measured = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -175,7 +175,7 @@ def test_pausing_before_another_try() -> None:
     told("pausing before another try", measured)
 
 
-def test_hedged() -> None:
+def test_a_hedged_request_is_let_go_when_its_client_leaves() -> None:
     """Two tries are on their way."""
 
     def answer(request: Request) -> Answer:

@@ -103,7 +103,7 @@ def test_a_prompt_that_is_too_long_is_called_that(street: Street, upstream: Any)
     assert OVERFLOWS[upstream]["message"] in reply.error["message"]
 
 
-def test_discovery() -> None:
+def test_discovery_lists_the_models_as_the_guide_says() -> None:
     rows = [{"id": "claude-x", "display_name": "Claude X", "type": "model"}, {"id": "other", "type": "model"}]
     with Upstream([Answer.json({"data": rows, "has_more": False})]) as up:
         with House(f"[upstream a]\nprotocol = messages\nbase_url = {up.url}\n[models]\n* = a\n") as house:

@@ -116,7 +116,7 @@ def test_a_stream(client: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100, 10_000])
-def test_frames(size: int) -> None:
+def test_framing_takes_linear_time_however_events_are_cut(size: int) -> None:
     """However the events are cut."""
 
     def run(raw: bytes) -> None:

@@ -79,7 +79,7 @@ def test_what_logrotate_sends_to_others(tmp_path: Path, workers: int) -> None:
 
 
 @NUMBERS
-def test_nohup(tmp_path: Path, workers: int) -> None:
+def test_nohup_keeps_it_from_ending_with_its_terminal(tmp_path: Path, workers: int) -> None:
     with in_terminal(tmp_path, workers, nohup=True) as (process, ours):
         os.close(ours)
         process.send_signal(signal.SIGHUP)

@@ -231,7 +231,7 @@ def test_credentials_that_are_none(name: str, environ: dict[str, str], words: st
     assert words in str(faults.value)
 
 
-def test_workers() -> None:
+def test_workers_are_a_number_or_auto() -> None:
     cpus = len(os.sched_getaffinity(0))
     assert take(("port = 8082", "workers = auto")).server.workers == min(64, cpus)
     assert take(("port = 8082", "workers = 3")).server.workers == 3

@@ -160,7 +160,7 @@ def test_bounds_are_read() -> None:
         ("api_key =\nkeys = two", ("two",)),
     ],
 )
-def test_keys(lines: str, credentials: tuple[str, ...], tmp_path: Path) -> None:
+def test_keys_come_from_files_variables_and_lists(lines: str, credentials: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "k1").write_text(" from-file\n")
     (tmp_path / "more").write_text("m1\nm2\n")
     assert upstream(lines, tmp_path, K1="first", K2="second", BOTH="a1,a2").credentials == credentials

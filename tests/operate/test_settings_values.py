@@ -98,7 +98,7 @@ def test_every_key_is_found_on_the_line_that_it_is_said_to_be(text: str) -> None
         ("${BLANKS}", "key", ["BLANKS"]),
     ],
 )
-def test_expansion(raw: str, text: str, used: list[str]) -> None:
+def test_variables_are_expanded(raw: str, text: str, used: list[str]) -> None:
     environ = {"A": "one", "B": "two", "EMPTY": "", "NESTED": "${A}", "BLANKS": " key\n"}
     expanded = expand(raw, environ)
     assert (expanded.text, expanded.used, expanded.faults) == (text, used, [])
@@ -245,7 +245,7 @@ def test_counting_tokens_goes_with_the_messages_protocol() -> None:
     ("text", "value"),
     [("Known", "known"), ("true", "true"), ("low, HIGH,max", "low, high, max"), ("none", "none")],
 )
-def test_efforts(text: str, value: str) -> None:
+def test_efforts_are_read(text: str, value: str) -> None:
     assert upstream(f"protocol = chat\nbase_url = http://a\nreasoning_effort = {text}").reasoning_effort == value
 
 

@@ -265,7 +265,7 @@ def test_it_is_the_same_however_it_is_cut(seed: int) -> None:
         assert json.loads(whole) == lenient
 
 
-def test_strictly() -> None:
+def test_only_strict_json_is_a_whole_object() -> None:
     for text in ('{"a":"\n"}', '{"a":NaN}', '{"a":-}', '{"a":01}', "[]", "", '{"a":1}x'):
         assert not is_object([inside(text)]), text
     assert is_object([inside('{"a":1e999, "b":' + "9" * 5000 + "}")])

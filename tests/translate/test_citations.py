@@ -58,7 +58,9 @@ READ: dict[str, Callable[[Any], Citation]] = {"messages": messages.read, "chat":
 
 
 @pytest.mark.parametrize(("protocol", "raw", "in_chat", "in_responses"), CITED)
-def test_citations(protocol: str, raw: Any, in_chat: list[Any], in_responses: list[Any]) -> None:
+def test_citations_are_written_for_chat_and_responses(
+    protocol: str, raw: Any, in_chat: list[Any], in_responses: list[Any]
+) -> None:
     cited = READ[protocol](raw)
     assert (cited.protocol, cited.raw) == (protocol, raw)
     assert chat.write([cited], 3, 3 + LENGTH) == in_chat

@@ -218,7 +218,7 @@ def test_what_clients_get(kind: str) -> None:
     assert CHAT.status(mine) == 418 and mine.retry_after == 2.5
 
 
-def test_events() -> None:
+def test_an_error_event_is_in_the_protocols_words() -> None:
     error = ApiError("api", "no")
     body = b'{"type":"error","error":{"type":"api_error","message":"no"}'
     assert MESSAGES.event(error) == b"event: error\ndata: " + body + b"}\n\n"

@@ -46,7 +46,7 @@ def less(protocol: Protocol, body: Any) -> tuple[Any, list[str]]:
         ([turn(thinking(OTHER), SAID)], [turn(SAID)]),
     ],
 )
-def test_messages(before: list[Any], after: list[Any]) -> None:
+def test_foreign_thinking_is_taken_out_of_messages(before: list[Any], after: list[Any]) -> None:
     body = {"model": "m", "max_tokens": 9, "thinking": {"type": "adaptive"}, "messages": [ASK, *before]}
     assert less("messages", body) == (body | {"messages": [ASK, *after]}, ["messages.thinking"])
 
@@ -107,7 +107,7 @@ def test_thinking_stays_on_where_the_last_turn_has_some_or_needs_none(loop: list
     assert dropped == ["messages.thinking"] and sent["thinking"] == {"type": "enabled"}
 
 
-def test_chat() -> None:
+def test_foreign_thinking_is_taken_out_of_chat() -> None:
     entries = [
         {"type": "reasoning.encrypted", "data": ITEM, "index": 0},
         {"type": "reasoning.text", "text": "hm", "signature": ITEM, "index": 1},
@@ -119,7 +119,7 @@ def test_chat() -> None:
     assert less("chat", body) == (after, ["messages.reasoning_details"])
 
 
-def test_responses() -> None:
+def test_foreign_thinking_is_taken_out_of_responses() -> None:
     def item(encrypted: str) -> dict[str, Any]:
         return {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": encrypted}
 

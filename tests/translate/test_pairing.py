@@ -175,7 +175,7 @@ def test_a_mark_on_a_result_that_becomes_text_goes_with_it() -> None:
     assert turn.parts[0].ext == mark
 
 
-def test_waiting() -> None:
+def test_results_take_the_calls_that_wait() -> None:
     waiting: OpenCalls[int] = OpenCalls()
     waiting.add("f", 1)
     waiting.step()

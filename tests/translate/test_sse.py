@@ -64,7 +64,7 @@ def test_pieces_are_sound_where_json_takes_them(pieces: list[bytes]) -> None:
         (b"error: broken", (b"error", b"broken")),
     ],
 )
-def test_fields(event: bytes, fields: tuple[bytes, bytes]) -> None:
+def test_fields_of_an_event_are_found(event: bytes, fields: tuple[bytes, bytes]) -> None:
     assert sse.fields(event) == fields
 
 

@@ -52,7 +52,7 @@ def quick(body: Any, size: int) -> int:
         ({"messages": ["\ud800" * 36]}, 10 + PER_MESSAGE),
     ],
 )
-def test_estimates(body: dict[str, Any], want: int) -> None:
+def test_estimates_follow_the_words_and_media(body: dict[str, Any], want: int) -> None:
     assert estimate(body) == want
 
 
@@ -78,7 +78,7 @@ def test_the_quick_way() -> None:
 
 
 @pytest.mark.parametrize(("bytes", "pages"), [(40_000, 1), (50_000, 2), (99_000, 2), (101_000, 3)])
-def test_pages(bytes: int, pages: int) -> None:
+def test_documents_are_estimated_by_their_pages(bytes: int, pages: int) -> None:
     data = "data:application/pdf;base64,"
     assert tokens._media_tokens(data + "A" * (bytes - len(data))) == pages * PAGE_TOKENS
     assert tokens._media_tokens("A" * 60 + "pdf") == IMAGE_TOKENS

@@ -87,7 +87,7 @@ STREAMS: list[tuple[str, Protocol, list[Any], tuple[int, ...] | None]] = [
     ("protocol", "said", "expected"), [row[1:] for row in STREAMS], ids=[row[0] for row in STREAMS]
 )
 @pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
-def test_streams(protocol: Protocol, said: list[Any], expected: Any, ends: bytes) -> None:
+def test_usage_is_read_from_a_stream(protocol: Protocol, said: list[Any], expected: Any, ends: bytes) -> None:
     raw = events(*said)
     assert counts(usage.in_stream(read(protocol), raw.replace(b"\n", ends))) == expected
     known = None

@@ -141,7 +141,7 @@ async def test_tornado_fetch_still_works_beside_send() -> None:
 
 
 @run
-async def test_instances() -> None:
+async def test_one_client_belongs_to_one_loop() -> None:
     one, same, other = (
         UpstreamClient(),
         UpstreamClient(),

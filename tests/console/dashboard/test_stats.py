@@ -27,7 +27,7 @@ def up() -> Iterator[Upstream]:
         yield up
 
 
-def test_once(up: Upstream, capsys: pytest.CaptureFixture[str]) -> None:
+def test_once_prints_one_picture_of_the_present(up: Upstream, capsys: pytest.CaptureFixture[str]) -> None:
     with House(ini(up.url, "[prices]\nup/* = 10, 100\n")) as house:
         told(house, message(model="one"))
         told(house, message(model="two"))

@@ -106,7 +106,7 @@ def test_embeddings_and_responses_have_batches_too(tmp_path: Path) -> None:
             assert b'"status_code":200' in client.files.content(batch.output_file_id).read()
 
 
-def test_cancelled(tmp_path: Path) -> None:
+def test_a_cancelled_batch_keeps_what_was_done(tmp_path: Path) -> None:
     gate = Gate()
     with Upstream(lambda request: late(echo(request), gate)) as up:
         with house_of(up.url, tmp_path, "[batches]\nconcurrent = 1\n") as house, sdk(house) as client:

@@ -273,7 +273,7 @@ async def test_an_owner_sees_its_own_the_latest_first(queues: Queues) -> None:
 
 
 @pytest.mark.gen_test
-async def test_files(queues: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_files_are_kept_listed_and_deleted(queues: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet_queue, "PIECE_BYTES", 10)
     async with queues(2) as (one, other):
         files = [File(f"file-{n}", "ann", 100.5 + n, "\u00e4.jsonl", "batch", 30 + n) for n in range(3)]

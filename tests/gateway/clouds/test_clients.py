@@ -194,7 +194,7 @@ def test_an_error_within_a_stream_is_an_exception(upstream: str) -> None:
 
 
 @pytest.mark.parametrize("upstream", ["messages", "chat"])
-def test_counts(upstream: str) -> None:
+def test_bedrock_clients_count_tokens(upstream: str) -> None:
     inner = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 1, "messages": HI}
     body = {"input": {"invokeModel": {"body": base64.b64encode(json.dumps(inner).encode()).decode()}}}
     with Upstream([Answer.json({"input_tokens": 42})]) as up, House(settings(up, upstream)) as house:

@@ -196,7 +196,7 @@ def tell(book: Book, *steps: Any) -> Book:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_story(name: str) -> None:
+def test_a_detached_request_goes_this_way(name: str) -> None:
     settings = RETRY if "not sent yet" in name else USUAL
     assert tell(Detached(settings), *STORIES[name]).is_clean()
 

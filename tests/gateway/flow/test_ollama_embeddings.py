@@ -25,7 +25,7 @@ def asked(up: Upstream, path: str, body: dict[str, Any], more: str = "") -> tupl
 
 
 @pytest.mark.parametrize("more", ["", GATHERED, CACHED])
-def test_texts(more: str) -> None:
+def test_texts_become_an_embeddings_request(more: str) -> None:
     body = {"model": "m:latest", "input": ["a", "b"], "truncate": True, "keep_alive": "5m", "dimensions": 2}
     with Upstream([Answer.json(REPLY)]) as up:
         status, headers, said = asked(up, "/api/embed", body | {"options": {"num_ctx": 9}}, more)
@@ -60,7 +60,9 @@ def test_a_model_that_is_only_loaded_is_not_asked() -> None:
         ("/api/embeddings", {"model": "m", "prompt": "a"}, Answer.json({"data": [{"embedding": "AA=="}]}), 502, "list"),
     ],
 )
-def test_errors(path: str, body: dict[str, Any], answer: Answer, status: int, words: str) -> None:
+def test_errors_are_told_in_ollamas_form(
+    path: str, body: dict[str, Any], answer: Answer, status: int, words: str
+) -> None:
     with Upstream([answer]) as up:
         got, _, said = asked(up, path, body)
     assert got == status and list(said) == ["error"] and words in said["error"], said

@@ -40,7 +40,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("body", "model", "stream"), CASES)
-def test_read(body: bytes, model: str, stream: bool) -> None:
+def test_model_and_stream_are_found_in_the_bytes(body: bytes, model: str, stream: bool) -> None:
     found = outline.read(body)
     assert (found.model, found.stream) == (model, stream)
     if found.span is not None:

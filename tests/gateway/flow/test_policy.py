@@ -102,7 +102,7 @@ def test_stop_sequences_as_many_as_it_takes(most: str, stop: list[str] | None) -
     assert request.json.get("stop") == stop and dropped == ("" if most == "4" else "stop_sequences")
 
 
-def test_azure() -> None:
+def test_azure_gets_its_own_path_and_key_header() -> None:
     more = "preset = azure\napi_version = 2024-10-21\napi_key = secret-key\n"
     request, _ = sent({"model": "up/my deployment"}, more)
     assert request.path == "/openai/deployments/my%20deployment/chat/completions?api-version=2024-10-21"

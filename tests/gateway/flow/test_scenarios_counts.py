@@ -136,5 +136,5 @@ COUNTS: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_count(name: str) -> None:
+def test_a_count_goes_this_way(name: str) -> None:
     assert story(*COUNTS[name]).is_clean()

@@ -108,5 +108,5 @@ STORIES: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_story(name: str) -> None:
+def test_a_request_ends_this_way(name: str) -> None:
     assert story(*STORIES[name]).is_clean()

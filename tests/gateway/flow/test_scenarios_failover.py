@@ -262,5 +262,5 @@ STORIES: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_story(name: str) -> None:
+def test_a_failed_attempt_is_followed_by_this(name: str) -> None:
     assert story(*STORIES[name]).is_clean()

@@ -152,7 +152,7 @@ HEDGES: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.mark.parametrize("name", HEDGES)
-def test_hedge(name: str) -> None:
+def test_a_hedge_goes_this_way(name: str) -> None:
     settings, *steps = HEDGES[name]
     book = warm(settings)
     for step in steps:

@@ -60,7 +60,7 @@ IN = {
 
 @pytest.mark.parametrize("event", Event, ids=lambda event: event.name)
 @pytest.mark.parametrize("state", State, ids=lambda state: state.name)
-def test_pair(state: State, event: Event) -> None:
+def test_each_event_in_each_state_does_what_the_table_says(state: State, event: Event) -> None:
     """What may follow, follows; what is ignored changes nothing; what cannot be is a fault of ours, by its name."""
     ways = TABLE[state][event]
     ran: list[Any] = []

@@ -132,7 +132,7 @@ def test_a_key_of_the_clients_own_goes_where_the_upstream_reads_it(lines: str, h
         ("/v1/responses", ("/v1/responses", "")),
     ],
 )
-def test_addresses(target: str, found: tuple[str, str]) -> None:
+def test_azure_paths_are_read(target: str, found: tuple[str, str]) -> None:
     assert plain(target) == found
 
 

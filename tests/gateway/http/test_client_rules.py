@@ -40,7 +40,7 @@ def ask(house: House, path: str, model: str, headers: dict[str, str]) -> tuple[i
 
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES, RESPONSES])
-def test_models(path: str) -> None:
+def test_a_client_may_use_its_models_alone(path: str) -> None:
     with Upstream(reply) as up, House(settings(up, "models = small, two/large")) as house:
         assert ask(house, path, "small", KEY)[0] == 200
         status, _, said = ask(house, path, "large", KEY)
@@ -85,7 +85,7 @@ def test_the_models_that_a_request_names_besides(path: str, named: dict[str, Any
         assert house.post(path, body, BOB)[0] == 200
 
 
-def test_upstreams() -> None:
+def test_a_client_may_use_its_upstreams_alone() -> None:
     with Upstream(reply) as up, House(settings(up, "upstreams = two")) as house:
         status, headers, _ = ask(house, CHAT, "small", KEY)
         assert (status, headers["x-proxy-upstream"]) == (200, "two")

@@ -184,7 +184,7 @@ def test_a_key_that_is_misspelt_is_named() -> None:
         load.read("[server]\ntls_password = x\n", "test.ini", [], {})
 
 
-def test_websockets(pem: Path) -> None:
+def test_websockets_open_over_tls(pem: Path) -> None:
     with House(settings_of(pem)) as house, house.connect(trusting(pem)) as client:
         client.socket.sendall(UPGRADE)
         assert client.head()[0] == 101
@@ -370,7 +370,7 @@ def test_launched_clients_trust_it(pem: Path) -> None:
         assert environment["CODEX_CA_CERTIFICATE"] == "/mine.pem"
 
 
-def test_stats(pem: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stats_asks_over_tls(pem: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "s.ini"
     with House(settings_of(pem)) as house:
         file.write_text(settings_of(pem))

@@ -53,7 +53,7 @@ OPENS: list[tuple[str, str, BreakerLimits]] = [
 
 
 @pytest.mark.parametrize(("verdicts", "state", "limits"), OPENS)
-def test_opens(verdicts: str, state: str, limits: BreakerLimits) -> None:
+def test_verdicts_open_the_breaker(verdicts: str, state: str, limits: BreakerLimits) -> None:
     assert told(Breaker(limits), verdicts).state == state
 
 

@@ -121,7 +121,7 @@ def test_a_round_trip_is_as_long_as_the_first_byte_takes() -> None:
 
 
 @pytest.mark.parametrize(("most", "start", "limit"), [(100, 20, 20), (5, 20, 5), (1, 20, 2), (0, 20, 2), (8, 3, 3)])
-def test_start(most: int, start: int, limit: int) -> None:
+def test_the_first_limit_lies_within_its_bounds(most: int, start: int, limit: int) -> None:
     assert Adaptive(most, start).limit == limit
 
 

@@ -34,7 +34,7 @@ def taken(budget: Budget, now: float) -> int:
 
 
 @pytest.mark.parametrize(("share", "per_second", "requests", "retries"), TABLE)
-def test_table(share: float, per_second: float, requests: int, retries: int) -> None:
+def test_so_many_retries_fit_into_the_budget(share: float, per_second: float, requests: int, retries: int) -> None:
     budget = Budget(share, per_second)
     for _ in range(requests):
         budget.request(50.0)

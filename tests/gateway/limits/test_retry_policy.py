@@ -112,7 +112,7 @@ def test_every_kind_of_error_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("where", ["nowhere", "elsewhere", "anywhere"])
-def test_table(where: str) -> None:
+def test_every_outcome_leads_to_its_decision(where: str) -> None:
     """Over every outcome, with others left or none, tries, time, budget, and what the upstream asks for."""
     for name, plain, wanted in ALL:
         if wanted != where:
@@ -186,7 +186,7 @@ def test_by_setting_what_may_have_been_worked_on_goes_to_the_next(kind: str, sta
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422, 500, 501, 520, 599])
-def test_also(status: int) -> None:
+def test_statuses_that_the_settings_add_are_tried_again(status: int) -> None:
     """What the user opts in to is tried again like any other: at another target, and at the same."""
     policy = retry_policy.Policy(also=frozenset({status}))
     assert decide(status_outcome(status), 1, policy=policy)[0] == "next"

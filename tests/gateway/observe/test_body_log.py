@@ -57,7 +57,7 @@ def three(house: House) -> None:
     assert house.post(CHAT, asked("fail"))[0] == 400
 
 
-def test_all(tmp_path: Path) -> None:
+def test_all_bodies_are_logged(tmp_path: Path) -> None:
     lines = logged(tmp_path, three, request_bodies="all", response_bodies="true")
     assert [line["what"] for line in lines] == ["request", "response"] * 3
     assert all(line["request_id"] == lines[at - at % 2]["request_id"] for at, line in enumerate(lines))

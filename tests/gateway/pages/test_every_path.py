@@ -17,7 +17,7 @@ ANTHROPIC = {"anthropic-version": "2023-06-01"}
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/api/hello", "/api/version"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_probes(path: str, method: str) -> None:
+def test_probes_need_no_key(path: str, method: str) -> None:
     with House(DEMO + f"[client a]\nkey = {KEY}") as house, house.connect() as client:
         client.send(method, path)
         assert client.head()[0] == 200

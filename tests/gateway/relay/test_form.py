@@ -76,7 +76,7 @@ def test_what_could_be_read_in_two_ways_is_refused(body: bytes) -> None:
      ("multipart/form-data", None), ("multipart/form-data; boundary=a; boundary=b", None),
      ("multipart/form-data; boundary=", None), (f"multipart/form-data; boundary={'a' * 71}", None)],
 )  # fmt: skip
-def test_boundaries(said: str, boundary: bytes | None) -> None:
+def test_a_boundary_is_found_or_refused(said: str, boundary: bytes | None) -> None:
     if boundary is None:
         with pytest.raises(BadRequest):
             boundary_of(said)

@@ -269,7 +269,9 @@ def test_a_second_model_is_never_served() -> None:
         (PATHS[0], form(), {"Content-Type": "multipart/form-data", "Authorization": "x"}, 400, "boundary"),
     ],
 )
-def test_refusals(path: str, body: Any, headers: dict[str, str], status: int, words: str) -> None:
+def test_what_cannot_be_relayed_is_refused_before_it_goes(
+    path: str, body: Any, headers: dict[str, str], status: int, words: str
+) -> None:
     with Upstream([]) as up, House(settings(up)) as house:
         got, _, raw = house.post(path, body, headers)
         house.wait(lambda p: not p.service.flows)

@@ -56,7 +56,7 @@ def router() -> Router:
         ("b/claude-sonnet", ["b/claude-sonnet"]),  # a named upstream is not second-guessed by an alias
     ],
 )
-def test_routes(router: Router, model: str, goes: list[str]) -> None:
+def test_a_name_leads_to_its_routes(router: Router, model: str, goes: list[str]) -> None:
     assert [f"{r.upstream.name}/{r.model}" for r in router.routes(model, "messages")] == goes
 
 
@@ -68,7 +68,7 @@ def test_longer_globs_win_whatever_their_order() -> None:
 
 
 @pytest.mark.parametrize("model", ["gpt-44", "off/x", "nope", "", "/x", "a/"])
-def test_unknown(router: Router, model: str) -> None:
+def test_an_unknown_model_is_a_404_that_names_others(router: Router, model: str) -> None:
     with pytest.raises(ApiError) as caught:
         router.routes(model, "chat")
     assert caught.value.status == 404 and "exact" in caught.value.message

@@ -60,7 +60,7 @@ async def test_a_user_with_a_password_and_a_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.gen_test
-async def test_tls(tmp_path: Path) -> None:
+async def test_a_redis_is_reached_over_tls(tmp_path: Path) -> None:
     files = [str(tmp_path / name) for name in ("ca.crt", "ca.key")]
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",

@@ -99,7 +99,7 @@ async def test_a_store_that_began_anew_goes_on_from_what_the_asker_knows(stores:
 
 
 @pytest.mark.gen_test
-async def test_sums(stores: Stores) -> None:
+async def test_sums_add_up_in_all_stores(stores: Stores) -> None:
     async with stores(2) as (one, other):
         assert await one.add("sums", {}, 60) == {}
         assert await one.add("sums", {"usd": 0.25, "tokens": 10}, 60) == {"usd": 0.25, "tokens": 10}

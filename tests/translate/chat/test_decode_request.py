@@ -109,7 +109,7 @@ FILES: list[tuple[dict[str, str], Document]] = [
 
 
 @pytest.mark.parametrize(("file", "document"), FILES)
-def test_files(file: dict[str, str], document: Document) -> None:
+def test_a_file_part_becomes_a_document(file: dict[str, str], document: Document) -> None:
     [part] = parts([{"type": "file", "file": file}])
     part.ext = {}
     assert part == document
@@ -280,7 +280,7 @@ def test_a_messages_cache_mark_counts_for_its_last_part() -> None:
 # -------------------------------------------------------------------------------------------------- fields
 
 
-def test_fields() -> None:
+def test_fields_become_their_neutral_words() -> None:
     conversation = ask(
         max_tokens=5,
         max_completion_tokens=9,
@@ -325,7 +325,7 @@ def test_fields_that_say_nothing_more_leave_nothing_behind() -> None:
     assert conversation.sampling.stop == ["a"]
 
 
-def test_output() -> None:
+def test_response_formats_are_read() -> None:
     assert ask(response_format={"type": "json_object"}).output == OutputFormat("json_object")
     wanted = {"name": "n", "schema": {"type": "object"}, "strict": True, "description": "d"}
     told = ask(response_format={"type": "json_schema", "json_schema": wanted})
@@ -395,7 +395,7 @@ def test_the_body_is_not_changed() -> None:
     assert repr(body) == before
 
 
-def test_repr() -> None:
+def test_a_history_tells_its_size_in_its_repr() -> None:
     from translate.chat.decode_messages import _History
 
     assert repr(_History([])) == "<_History 0 system parts, 0 turns>"

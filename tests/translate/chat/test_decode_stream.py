@@ -262,7 +262,7 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
 
 
 @pytest.mark.parametrize(("raw", "told"), CASES.values(), ids=CASES.keys())
-def test_oddities(raw: bytes, told: list[str]) -> None:
+def test_odd_streams_are_read_whichever_way_they_are_cut(raw: bytes, told: list[str]) -> None:
     assert every_way(raw) == told
 
 

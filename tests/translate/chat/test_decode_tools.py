@@ -12,7 +12,7 @@ from translate.conversation import Tool, ToolChoice
 GRAMMAR = {"syntax": "lark", "definition": "start: /x/"}
 
 
-def test_tools() -> None:
+def test_tools_of_every_kind_are_read() -> None:
     schema = {"type": "object"}
     tools = ask(
         tools=[

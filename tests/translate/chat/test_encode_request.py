@@ -231,7 +231,7 @@ def test_arguments_are_an_object(given: str, sent: str) -> None:
 # --------------------------------------------------------------------------------------------------- tools
 
 
-def test_tools() -> None:
+def test_tools_are_written_with_names_that_fit() -> None:
     long = "mcp__" + "x" * 70
     out = encoded(
         assistant(ToolCall("t1", long)),
@@ -279,7 +279,7 @@ def test_a_choice_without_tools_is_none() -> None:
 # -------------------------------------------------------------------------------------------------- fields
 
 
-def test_fields() -> None:
+def test_fields_are_written_or_dropped() -> None:
     out = encoded(
         max_tokens=500,
         sampling=Sampling(1.5, 0.9, 40, list("abcde"), 7, 0.1, 0.2),
@@ -323,7 +323,9 @@ REASONING: list[tuple[Reasoning, str, Any, list[str]]] = [
 
 
 @pytest.mark.parametrize(("wanted", "model", "effort", "dropped"), REASONING)
-def test_reasoning(wanted: Reasoning, model: str, effort: str | None, dropped: list[str]) -> None:
+def test_reasoning_is_written_as_an_effort(
+    wanted: Reasoning, model: str, effort: str | None, dropped: list[str]
+) -> None:
     out = encoded(reasoning=wanted, model=model)
     assert (out.body.get("reasoning_effort"), out.dropped) == (effort, dropped)
 
@@ -353,7 +355,7 @@ def test_leftovers_of_another_protocol_are_reported() -> None:
     assert out.dropped == ["input_examples"]
 
 
-def test_repr() -> None:
+def test_a_draft_tells_its_drops_in_its_repr() -> None:
     draft = Draft(of_client("m", []), Target("m"), "chat")
     draft.drop("top_k")
     assert repr(draft) == "<Draft dropped ['top_k']>"

@@ -35,7 +35,7 @@ def crossing(upstream: Protocol, body: dict[str, Any]) -> pair.Crossing:
 
 @pytest.mark.parametrize("upstream", UPSTREAMS)
 @pytest.mark.parametrize("calls", [1, 2])
-def test_whole(upstream: Protocol, calls: int) -> None:
+def test_a_whole_reply_has_one_function_call(upstream: Protocol, calls: int) -> None:
     raw = crossing(upstream, {"model": "m", "messages": [USER], "functions": FUNCTIONS}).whole(reply(upstream, calls))
     choice = ChatCompletion.model_validate_json(raw, strict=True).choices[0]
     assert choice.finish_reason == "function_call" and choice.message.tool_calls is None
@@ -45,7 +45,7 @@ def test_whole(upstream: Protocol, calls: int) -> None:
 
 @pytest.mark.parametrize("upstream", UPSTREAMS)
 @pytest.mark.parametrize("calls", [1, 2])
-def test_streamed(upstream: Protocol, calls: int) -> None:
+def test_a_stream_has_one_function_call(upstream: Protocol, calls: int) -> None:
     body = {"model": "m", "messages": [USER], "functions": FUNCTIONS, "stream": True}
     raw = crossing(upstream, body).whole_as_stream(reply(upstream, calls))
     lines = [line[6:] for line in raw.split(b"\n\n") if line.startswith(b"data: {")]
@@ -82,7 +82,7 @@ def test_who_speaks_of_tools_gets_tool_calls() -> None:
 
 
 @pytest.mark.parametrize("upstream", UPSTREAMS)
-def test_histories(upstream: Protocol) -> None:
+def test_results_in_a_history_belong_to_the_call_before(upstream: Protocol) -> None:
     """Two calls of one function: each result is that of the call before it."""
     history: list[dict[str, Any]] = [USER]
     for n in ("1", "2"):

@@ -136,12 +136,12 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("messages", MESSAGES.values(), ids=MESSAGES.keys())
-def test_messages(messages: list[dict[str, Any]]) -> None:
+def test_messages_come_back_as_they_were(messages: list[dict[str, Any]]) -> None:
     body = {"model": "m", "messages": messages}
     assert plain(there_and_back(body)) == plain(body)
 
 
-def test_fields() -> None:
+def test_fields_come_back_as_they_were() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **FIELDS}
     assert there_and_back(body) == body
     body["tool_choice"] = {"type": "function", "function": {"name": "f"}}

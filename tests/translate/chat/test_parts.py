@@ -61,7 +61,7 @@ def file(name: str, data: str) -> dict[str, Any]:
         (Document(text="a", context="why"), "[context of the document: why]\n\n<document>\na\n</document>"),
     ],
 )  # fmt: skip
-def test_documents(document: Document, want: Any) -> None:
+def test_a_document_becomes_a_file_part(document: Document, want: Any) -> None:
     assert said(document) == want
 
 

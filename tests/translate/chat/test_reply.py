@@ -86,7 +86,7 @@ WHOLE: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("raw", "told"), WHOLE.values(), ids=WHOLE.keys())
-def test_explode(raw: dict[str, Any], told: list[str]) -> None:
+def test_whole_replies_become_events(raw: dict[str, Any], told: list[str]) -> None:
     assert short(reply.explode(raw)) == told
 
 
@@ -213,5 +213,5 @@ def test_a_fault_is_raised() -> None:
         reply.collect([Fault(errors.ApiError("overloaded", "busy"))], ASKED)
 
 
-def test_repr() -> None:
+def test_a_message_tells_its_size_in_its_repr() -> None:
     assert repr(reply._Message(ASKED)) == "<_Message 0 texts, 0 calls>"

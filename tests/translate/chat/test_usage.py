@@ -46,7 +46,7 @@ COUNTS: list[tuple[dict[str, Any], Usage]] = [
 
 
 @pytest.mark.parametrize(("raw", "counted"), COUNTS)
-def test_counters(raw: dict[str, Any], counted: Usage) -> None:
+def test_counters_are_read(raw: dict[str, Any], counted: Usage) -> None:
     counted.ext = {"chat": raw}
     assert usage.usage_of(raw) == counted
 

@@ -76,7 +76,7 @@ def with_odd(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
 
 
 @pytest.mark.parametrize("upstream", dialects.names())
-def test_requests(upstream: str) -> None:
+def test_odd_requests_cross_or_are_refused(upstream: str) -> None:
     refused = 0
     for path in places(REQUEST):
         if path[0] in ("model", "stream"):
@@ -98,7 +98,7 @@ CHECKS = {"messages": grammar.check_messages, "chat": grammar.check_chat, "respo
 
 
 @pytest.mark.parametrize("client", dialects.names())
-def test_replies(client: str) -> None:
+def test_odd_replies_cross_or_are_refused(client: str) -> None:
     said = 0
     for path in places(REPLY):
         for odd in ODD:

@@ -29,7 +29,7 @@ FRAMINGS = {
 
 
 @pytest.mark.parametrize("name", FRAMINGS)
-def test_framings(name: str) -> None:
+def test_every_framing_of_events_is_read(name: str) -> None:
     raw = sse(start(), *HI, *ended())
     expected = view(decode([raw]))
     for chunks in ways(FRAMINGS[name](raw)):

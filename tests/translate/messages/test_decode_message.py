@@ -127,7 +127,7 @@ def test_an_error_in_mid_stream() -> None:
         (sse(start(), *HI) + b"data: [DONE]\n\n", "upstream", "before message_stop"),
     ],
 )
-def test_faults(raw: bytes, kind: str, words: str) -> None:
+def test_what_is_no_reply_is_a_fault(raw: bytes, kind: str, words: str) -> None:
     for chunks in ways(raw):
         events = decode(chunks)
         check_order(events)

@@ -123,7 +123,7 @@ BLOCKS: list[tuple[dict[str, Any], Part]] = [
 
 
 @pytest.mark.parametrize(("block", "part"), BLOCKS, ids=lambda value: str(value)[:60])
-def test_blocks(block: dict[str, Any], part: Part) -> None:
+def test_a_block_becomes_its_part(block: dict[str, Any], part: Part) -> None:
     before = json.dumps(block)
     assert content(block) == [part]
     assert json.dumps(block) == before
@@ -135,7 +135,7 @@ def test_empty_text_is_dropped() -> None:
     assert read(system="").system == []
 
 
-def test_system() -> None:
+def test_system_text_is_read_without_the_billing_line() -> None:
     assert read(system="Be brief.").system == [Text("Be brief.")]
     billing = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2; cch=1"}
     blocks = [billing, {"type": "text", "text": "Be brief."} | CACHE]
@@ -169,7 +169,7 @@ def test_system_messages_anywhere() -> None:
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 
 
-def test_tools() -> None:
+def test_tools_of_every_kind_are_read() -> None:
     tools = [
         {"name": "a", "description": "does a", "input_schema": SCHEMA, "strict": True} | CACHE,
         {"type": "custom", "name": "b", "input_schema": {}, "strict": None},
@@ -246,7 +246,7 @@ def test_tool_choice(choice: Any, expected: Any, parallel: bool | None) -> None:
         ),
     ],
 )
-def test_reasoning(fields: dict[str, Any], reasoning: Reasoning, left: dict[str, Any]) -> None:
+def test_thinking_is_read(fields: dict[str, Any], reasoning: Reasoning, left: dict[str, Any]) -> None:
     conversation = read(**fields)
     assert conversation.reasoning == reasoning
     assert conversation.ext == {"messages": left}
@@ -361,7 +361,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "words"), REFUSED, ids=[words[:50] for _, words in REFUSED])
-def test_refusals(fields: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_a_request_is_refused(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(BadRequest) as caught:
         read(**fields)
     assert caught.value.message.startswith(words)

@@ -199,7 +199,7 @@ BLOCKS: dict[str, tuple[list[dict[str, Any]], list[tuple[Any, ...]]]] = {
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_blocks(name: str) -> None:
+def test_streamed_blocks_become_parts(name: str) -> None:
     events, expected = BLOCKS[name]
     read_events = read(start(), *events, *ended())
     assert parts(read_events) == expected

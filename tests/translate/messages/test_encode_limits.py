@@ -46,7 +46,9 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("sampling", "expected", "dropped"), SAMPLED)
-def test_sampling(sampling: dict[str, Any], expected: dict[str, Any], dropped: list[str]) -> None:
+def test_sampling_is_written_as_the_model_takes_it(
+    sampling: dict[str, Any], expected: dict[str, Any], dropped: list[str]
+) -> None:
     out = write(model="claude-opus-4-6", sampling=Sampling(**sampling))
     assert {key: out.body[key] for key in out.body if key not in ("model", "max_tokens", "messages")} == expected
     assert out.dropped == dropped

@@ -59,7 +59,7 @@ PARTS: list[tuple[Part, dict[str, Any] | None]] = [
 
 
 @pytest.mark.parametrize(("part", "block"), PARTS, ids=lambda value: str(value)[:60])
-def test_parts(part: Part, block: dict[str, Any] | None) -> None:
+def test_a_part_becomes_its_block(part: Part, block: dict[str, Any] | None) -> None:
     conversation = of_client("asked", [USER, assistant(part, Text("end")), user(GOT)])
     body: Any = encode(conversation, Target(NEW)).body
     assert body["messages"][1]["content"] == ([block] if block else []) + [text("end")]

@@ -137,7 +137,7 @@ TURNS: dict[str, tuple[list[Turn], list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("name", TURNS)
-def test_turns(name: str) -> None:
+def test_turns_become_messages(name: str) -> None:
     turns, expected = TURNS[name]
     assert messages(*turns, model=OLD) == expected
 
@@ -187,7 +187,7 @@ def test_names_are_cleaned_everywhere() -> None:
     assert body["messages"][1]["content"][0]["name"] == sent
 
 
-def test_system() -> None:
+def test_system_text_is_written() -> None:
     assert write(system=[Text("Be brief.")]).body["system"] == "Be brief."
     assert write(system=[Text("a"), Text("b")]).body["system"] == [text("a"), text("b")]
     assert write(system=[Text("a", {"messages": CACHE})]).body["system"] == [text("a", **CACHE)]

@@ -213,7 +213,7 @@ PARTS: dict[str, tuple[list[Event], list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_parts(name: str) -> None:
+def test_parts_become_streamed_blocks(name: str) -> None:
     events, expected = PARTS[name]
     assert shown(*events, Stop("end")) == [*expected, last("end_turn")]
 

@@ -63,7 +63,7 @@ def test_how_a_model_is_told_to_think(model: str) -> None:
         (Reasoning(effort="high", display="omitted"), {"type": "adaptive", "display": "omitted"}, "high"),
     ],
 )
-def test_effort(reasoning: Reasoning, thinking: Any, effort: str | None) -> None:
+def test_reasoning_is_written_as_thinking_and_effort(reasoning: Reasoning, thinking: Any, effort: str | None) -> None:
     out = write(reasoning=reasoning)
     assert out.body.get("thinking") == thinking
     assert out.body.get("output_config") == ({"effort": effort} if effort else None)
@@ -91,7 +91,9 @@ def test_a_model_that_always_thinks() -> None:
         (Reasoning(effort="none"), 5000, 0, 5000, None),
     ],
 )
-def test_budget(reasoning: Reasoning, given: int | None, clamp: int, max_tokens: int, budget: int | None) -> None:
+def test_older_models_get_a_budget_that_fits(
+    reasoning: Reasoning, given: int | None, clamp: int, max_tokens: int, budget: int | None
+) -> None:
     out = write(model=OLD, reasoning=reasoning, max_tokens=given, policy=Policy(max_tokens=clamp))
     assert out.body["max_tokens"] == max_tokens
     assert out.body.get("thinking") == (budget and {"type": "enabled", "budget_tokens": budget})

@@ -51,7 +51,7 @@ TAKEN = ["Hi", " ", "é😀", 'a "quoted" word', "back\\slash", "tab\tand\nline"
 
 @pytest.mark.parametrize("text", TAKEN)
 @pytest.mark.parametrize("pad", [0, 3, 9])
-def test_taken(text: str, pad: int) -> None:
+def test_a_plain_delta_takes_the_fast_path(text: str, pad: int) -> None:
     (piece,) = lane().run([event(text, pad)], 0)
     assert wire.text_of([piece]) == text
 
@@ -72,7 +72,7 @@ REFUSED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(name: str) -> None:
+def test_other_events_do_not_take_the_fast_path(name: str) -> None:
     good = event("good")
     assert lane().run([REFUSED[name]], 0) == []
     assert lane().run([good, REFUSED[name], good], 0) == [b"good"]

@@ -35,7 +35,7 @@ def message(*content: Any, **fields: Any) -> dict[str, Any]:
     return head | {"stop_reason": "end_turn", "stop_sequence": None, "usage": usage} | fields
 
 
-def test_blocks() -> None:
+def test_blocks_become_events() -> None:
     events = explode(
         message(
             {"type": "thinking", "thinking": "Hm", "signature": "sig"},
@@ -106,7 +106,7 @@ def test_an_error_under_a_good_status(body: Any, kind: str, words: str) -> None:
         ("free text", {"_raw": "free text"}),
     ],
 )
-def test_arguments(arguments: str, input: Any) -> None:
+def test_arguments_become_an_input_object(arguments: str, input: Any) -> None:
     pieces = [wire.inside(arguments)] if arguments else []
     events = [Start(), Open(ToolCall("t", "n")), Delta(pieces), Close(), Stop("tool_calls")]
     (block,) = collect(events, ASKED)["content"]

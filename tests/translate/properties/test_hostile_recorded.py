@@ -46,7 +46,7 @@ def recorded() -> dict[tuple[Protocol, str], list[Any]]:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @few
 @given(data=st.data())
-def test_requests(protocol: Protocol, data: st.DataObject) -> None:
+def test_mangled_requests_cross_or_are_refused(protocol: Protocol, data: st.DataObject) -> None:
     body = data.draw(mangled(st.sampled_from(recorded()[protocol, "request"])))
     if isinstance(body, dict):
         cross(protocol, body)
@@ -55,14 +55,14 @@ def test_requests(protocol: Protocol, data: st.DataObject) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @few
 @given(data=st.data())
-def test_bodies(protocol: Protocol, data: st.DataObject) -> None:
+def test_mangled_replies_cross_or_are_refused(protocol: Protocol, data: st.DataObject) -> None:
     whole(protocol, json.dumps(data.draw(mangled(st.sampled_from(recorded()[protocol, "body"])))).encode())
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @few
 @given(data=st.data())
-def test_streams(protocol: Protocol, data: st.DataObject) -> None:
+def test_mangled_streams_end_legally(protocol: Protocol, data: st.DataObject) -> None:
     """One event is mangled, another one lost, and the whole cut into pieces of one length."""
     raw = data.draw(st.sampled_from(recorded()[protocol, "sse"]))
     events = raw.encode("utf-8", "surrogatepass").split(b"\n\n")

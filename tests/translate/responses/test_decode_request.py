@@ -160,7 +160,7 @@ CONTENT: list[tuple[dict[str, Any], Any]] = [
 
 
 @pytest.mark.parametrize(("raw", "part"), CONTENT)
-def test_content(raw: dict[str, Any], part: Any) -> None:
+def test_a_content_part_is_read(raw: dict[str, Any], part: Any) -> None:
     [found] = ask({"role": "user", "content": [raw]}).turns[0].parts
     found.ext = {}
     assert found == part
@@ -210,7 +210,7 @@ TOOLS: list[tuple[dict[str, Any], list[Tool]]] = [
 
 
 @pytest.mark.parametrize(("raw", "tools"), TOOLS)
-def test_tools(raw: dict[str, Any], tools: list[Tool]) -> None:
+def test_a_tool_is_read(raw: dict[str, Any], tools: list[Tool]) -> None:
     assert ask(tools=[raw]).tools == tools
 
 

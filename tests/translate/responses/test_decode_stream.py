@@ -241,7 +241,7 @@ STREAMS: dict[str, tuple[bytes, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_streams(name: str) -> None:
+def test_streams_are_read_whichever_way_they_are_cut(name: str) -> None:
     raw, want = STREAMS[name]
     assert short(read(raw)) == want
     assert short(read(*(raw[i : i + 1] for i in range(len(raw))))) == want

@@ -137,7 +137,7 @@ CONTENT: list[tuple[Part, list[Any]]] = [
 
 
 @pytest.mark.parametrize(("part", "want"), CONTENT)
-def test_content(part: Part, want: list[Any]) -> None:
+def test_a_content_part_is_written(part: Part, want: list[Any]) -> None:
     assert items(Turn("user", [part])) == [message("user", *want)]
 
 
@@ -190,7 +190,7 @@ def test_a_server_tools_result_is_told_in_words() -> None:
 # ----------------------------------------------------------------------------------------------------- fields
 
 
-def test_tools() -> None:
+def test_tools_are_written_or_left_out() -> None:
     tools = [
         Tool("f", "d", {"type": "object"}),
         Tool("later", deferred=True),

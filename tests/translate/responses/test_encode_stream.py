@@ -107,7 +107,7 @@ STATUS = {"cut": "incomplete", "a cut call": "incomplete", "filtered": "incomple
 
 
 @pytest.mark.parametrize("name", REPLIES)
-def test_replies(name: str) -> None:
+def test_every_reply_is_a_legal_stream(name: str) -> None:
     events, kinds = REPLIES[name]
     raw = written(Start(), *events)
     assert grammar.check_responses(raw) == []
@@ -128,7 +128,7 @@ def items(*events: Event) -> list[dict[str, Any]]:
     return list(collect([Start(), *events], ASKED)["output"])
 
 
-def test_items() -> None:
+def test_items_are_written_whole() -> None:
     said = items(
         *told(Thinking(), "so"), *told(Text(""), "a"), *told(NAMED, "{}"), *told(SPACED), *told(CUSTOM, "go"), END
     )

@@ -74,7 +74,7 @@ def test_calls_and_results_belong_together() -> None:
         ([Document(text="a", title="T")], False, '<document title="T">\na\n</document>'),
     ],
 )  # fmt: skip
-def test_outputs(parts: list[Part], error: bool, want: Any) -> None:
+def test_outputs_of_tools_are_written(parts: list[Part], error: bool, want: Any) -> None:
     got = items(HI, Turn("assistant", [ToolCall("a", "f")]), Turn("user", [ToolResult("a", parts, is_error=error)]))
     assert got[-1]["output"] == want
 
@@ -106,14 +106,14 @@ def test_thoughts_go_back_to_whom_they_belong() -> None:
         (Tool("f", strict=False), {"parameters": {"type": "object", "properties": {}}, "strict": False}),
     ],
 )  # fmt: skip
-def test_functions(tool: Tool, want: dict[str, Any]) -> None:
+def test_functions_are_written(tool: Tool, want: dict[str, Any]) -> None:
     assert encoded(tools=[tool]).body["tools"] == [{"type": "function", "name": "f"} | want]
     assert "parallel_tool_calls" not in encoded(tools=[tool]).body
     assert encoded(tools=[tool], parallel_tools=False).body["parallel_tool_calls"] is False
     assert "parallel_tool_calls" not in encoded(parallel_tools=False).body
 
 
-def test_scalars() -> None:
+def test_limits_users_and_formats_are_written_as_openai_takes_them() -> None:
     assert encoded(max_tokens=3).body["max_output_tokens"] == 16
     assert encoded(max_tokens=17, policy=Policy(max_tokens=16)).body["max_output_tokens"] == 16
     assert encoded(user="u" * 65).body["user"] == hashlib.sha256(b"u" * 65).hexdigest()
@@ -147,7 +147,7 @@ def test_refusals_name_the_field(body: dict[str, Any], words: str) -> None:
     [({"summary": "auto"}, "summarized"), ({"generate_summary": "concise"}, "summarized"), ({"summary": "none"}, ""),
      ({"summary": None, "generate_summary": "detailed"}, "summarized"), ({}, "")],
 )  # fmt: skip
-def test_summaries(said: dict[str, Any], display: str) -> None:
+def test_summaries_are_read_as_how_thinking_is_shown(said: dict[str, Any], display: str) -> None:
     conversation = decode({"model": "m", "input": "x", "reasoning": said | {"context": "new"}})
     assert conversation.reasoning.display == display
     assert conversation.ext["responses"] == {"reasoning.context": "new"}
