@@ -17,7 +17,7 @@ from gateway.flow.crossed import Crossed
 from gateway.flow.exact_counts import ExactCounts
 from gateway.flow.ports import Ports
 from gateway.http.response_writer import Writer
-from gateway.routing import client_keys, client_rules, model_names
+from gateway.routing import client_rules, model_names
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Route
 from gateway.stored import references, store_sync, threads
@@ -62,7 +62,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if request.endpoint.relayed:
         found = that_have_it(found, request, ports)
     if len(found) > 1:
-        found = client_keys.of_one_provider(found, request.headers, ports.access.open)
+        found = client_rules.of_one_provider(found, request.headers, is_open=ports.access.open)
     if ports.cache is not None:
         if not is_known:
             yield from _read(request, ports)

@@ -32,7 +32,7 @@ from gateway.relay.files import Asked
 from gateway.relay.incoming import Coming
 from gateway.relay.intake import Intake
 from gateway.relay.reply import Reply
-from gateway.routing import client_keys, request_facts
+from gateway.routing import client_rules, request_facts
 from gateway.routing.router import Route
 from gateway.runtime import Service
 from gateway.stored import references
@@ -231,7 +231,7 @@ class Relay(HTTPMessageDelegate):
         found = resolving.that_have_it(found, request, ports)
         if ports.budgets is not None and request.client in ports.budgets.bound:
             charges.hold(request, found[0], ports, ports.budgets)
-        return client_keys.of_one_provider(found, request.headers, ports.access.open)
+        return client_rules.of_one_provider(found, request.headers, is_open=ports.access.open)
 
     def _facts(self) -> request_facts.Facts:
         return request_facts.facts(self.request.headers, {}, 0, self.request.asked_model)
