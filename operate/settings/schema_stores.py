@@ -25,7 +25,9 @@ RESPONSES = {
         "relative one lies in the log folder. Empty: after a restart, if there are several clients, none of them can.",
     ),
     "owners_days": Key(
-        value_types.whole(1, 3650), "30", "How many days that is remembered, which is as long as upstreams keep them."
+        value_types.whole(1, 3650),
+        "30",
+        "How many days that is remembered. Upstreams keep responses for about a month.",
     ),
 }
 

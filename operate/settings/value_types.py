@@ -92,13 +92,19 @@ def seconds(low: float, high: float, optional: bool = False) -> Kind:
             raise ValueError
         return float(text)
 
-    expects = f"seconds from {low:g} to {high:g}, such as 30 or 1.5" + ", or empty" * optional
-    return Kind(expects, parse, brief=f"seconds, {low:g} to {high:g}")
+    expects = f"seconds from {_plain(low)} to {_plain(high)}, such as 30 or 1.5" + ", or empty" * optional
+    return Kind(expects, parse, brief=f"seconds, {_plain(low)} to {_plain(high)}")
 
 
 def number(low: float, high: float) -> Kind:
     """A float from `low` to `high`, without a unit."""
-    return replace(seconds(low, high), expects=f"a number from {low:g} to {high:g}", brief=f"{low:g} to {high:g}")
+    bounds = f"{_plain(low)} to {_plain(high)}"
+    return replace(seconds(low, high), expects=f"a number from {bounds}", brief=bounds)
+
+
+def _plain(number: float) -> str:
+    """A bound as people write it: neither 1000000.0 nor 1e+06."""
+    return f"{number:.10g}"
 
 
 def switch() -> Kind:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operate.settings import schema
 from operate.settings.environment import expand
 from operate.settings.errors import SettingsError, did_you_mean, shown
 from operate.settings.inifile import read_ini
@@ -260,3 +262,11 @@ def test_the_words_of_settings_are_the_translators() -> None:
 def test_what_is_no_effort(text: str) -> None:
     with pytest.raises(SettingsError, match="reasoning_effort"):
         upstream(f"protocol = chat\nbase_url = http://a\nreasoning_effort = {text}")
+
+
+def test_bounds_are_numbers_as_people_write_them() -> None:
+    sections = (*schema.PLAIN.values(), *schema.NAMED.values())
+    notes = [key.note() for rows in sections for key in rows.values()]
+    assert len(notes) > 150 and not [note for note in notes if re.search(r"\de[+-]\d", note)]
+    with pytest.raises(SettingsError, match="from 1 to 31536000, such as"):
+        read("[cache]\nseconds = 31536001\n[upstream x]\nprotocol = chat\nbase_url = http://a")
