@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""anthropic-proxy: one address for Anthropic Messages, OpenAI Chat Completions and OpenAI Responses.
+"""anthropic-proxy: one address for Anthropic Messages, OpenAI Chat Completions and Responses, and Google Gemini.
 
 Read this file first. `main` reads the command line and settings.ini and binds the port. `serve` builds the Service
 (gateway/runtime.py), prints the banner, and runs until a signal comes, in this process or in each of several workers

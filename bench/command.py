@@ -65,20 +65,34 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("url", metavar="URL", nargs="?", default="", help="an upstream's address, or a running proxy's")
     parser.add_argument("--upstream", default="", metavar="NAME", help="an upstream of the settings, instead of a URL")
-    parser.add_argument("--config", default=os.environ.get("PROXY_CONFIG", ""), metavar="FILE", help="those settings")
+    parser.add_argument(
+        "--config", default=os.environ.get("PROXY_CONFIG", ""), metavar="FILE", help="the settings file that has it"
+    )
     parser.add_argument("--key", default=os.environ.get("BENCH_KEY", ""), help="what the URL wants, or BENCH_KEY")
     parser.add_argument("--model", default="", help="the model to ask")
-    parser.add_argument("--protocol", default="", choices=["", *NAMES], help="what the URL speaks (default: chat)")
+    speaks = f"what the URL speaks: {', '.join(NAMES)} (default: chat)"
+    parser.add_argument("--protocol", default="", choices=NAMES, metavar="NAME", help=speaks)
     parser.add_argument(
-        "--clients", type=_count, metavar="N", help=f"at once ({FREE.clients}; {PAID.clients} if it may cost)"
+        "--clients",
+        type=_count,
+        metavar="N",
+        help=f"how many clients at once (default: {FREE.clients}; {PAID.clients} if it may cost)",
     )
     parser.add_argument(
-        "--requests", type=_count, metavar="N", help=f"one after the other, of each kind ({FREE.one}; {PAID.one})"
+        "--requests",
+        type=_count,
+        metavar="N",
+        help=f"how many requests of each kind, one after the other (default: {FREE.one}; {PAID.one} if it may cost)",
     )
     parser.add_argument(
-        "--json", default="bench.json", metavar="FILE", help="(default: bench.json in the folder of the logs)"
+        "--json",
+        default="bench.json",
+        metavar="FILE",
+        help="where the numbers go (default: bench.json in the folder of the logs)",
     )
-    parser.add_argument("--svg", default="bench.svg", metavar="FILE", help="(default: bench.svg there)")
+    parser.add_argument(
+        "--svg", default="bench.svg", metavar="FILE", help="where the picture goes (default: bench.svg there)"
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask before requests that may cost")
     parser.add_argument("--as-upstream", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(argv)

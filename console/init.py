@@ -1,4 +1,4 @@
-"""init: writes a settings.ini of your own, as a copy of the shipped one."""
+"""The command `init`, which writes a settings.ini."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 
 from operate import place
 
+_DOES = "Writes a settings.ini of your own, as a copy of the shipped one."
+
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog=f"{place.command()} init", description=__doc__)
+    parser = argparse.ArgumentParser(prog=f"{place.command()} init", description=_DOES)
     default = place.home() / "settings.ini"
     parser.add_argument("file", nargs="?", metavar="FILE", help=f"where to write it (default: {default})")
     file = Path(parser.parse_args(argv).file or default)

@@ -1,4 +1,4 @@
-"""key NAME: makes a key for a client, and prints it with the lines of settings.ini that the client needs.
+"""The command `key NAME`, which makes a key for a client.
 
 It writes no file. The proxy needs only the hash, so that whoever can read its settings does not have the key.
 """
@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 from operate import client_keys, place
 
+_DOES = "Makes a key for a client, and prints it with the lines of settings.ini that the client needs."
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog=f"{place.command()} key", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog=f"{place.command()} key", description=_DOES)
     parser.add_argument("name", metavar="NAME", help="name of the client: letters, digits, '-', '_' and '.'")
     parser.add_argument("--admin", action="store_true", help="the client may read the dashboard and the /debug pages")
     options = parser.parse_args(argv)
