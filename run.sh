@@ -254,6 +254,7 @@ check() {
     local failed=''
     cd -- "$root"
     say "== ruff" && "$venv/bin/python" -m ruff check . || failed="$failed ruff"
+    say "== ruff format" && "$venv/bin/python" -m ruff format --check . || failed="$failed format"
     say "== mypy --strict" && "$venv/bin/python" -m mypy || failed="$failed mypy"
     say "== the same for macOS" &&
         "$venv/bin/python" -m mypy --platform darwin --cache-dir .mypy_cache/darwin || failed="$failed mypy-macos"

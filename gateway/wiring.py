@@ -170,8 +170,7 @@ def reattach(settings: Settings, before: Reattach | None) -> Reattach | None:
 
 
 def exact_counts(settings: Settings, before: ExactCounts | None) -> ExactCounts | None:
-    """None where they are off. before: the present one, which stays. The vocabulary is loaded only where it is needed.
-    """
+    """None where they are off. before: the present one, which stays. The vocabulary is loaded only if it is needed."""
     if not settings.counting.exact:
         return None
     if before is not None:

@@ -128,8 +128,7 @@ class BatchStore:
     def listed(self, form: str, owner: str) -> list[Batch]:
         """The latest first."""
         query = (
-            f"SELECT {_BATCH} FROM batches WHERE form = ? AND owner = ? AND total >= 0 "
-            "ORDER BY created DESC, id DESC"
+            f"SELECT {_BATCH} FROM batches WHERE form = ? AND owner = ? AND total >= 0 ORDER BY created DESC, id DESC"
         )
         return [Batch(*row) for row in self._read(query, (form, owner))]
 
@@ -257,4 +256,3 @@ class BatchStore:
             return []
         with self._open() as db:
             return db.execute(query, values).fetchall()
-

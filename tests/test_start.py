@@ -100,9 +100,10 @@ def late_imports() -> Iterator[tuple[str, set[str]]]:
                 if isinstance(node, ast.Import):
                     yield f"{place}:{node.lineno}", {alias.name for alias in node.names}
                 elif isinstance(node, ast.ImportFrom):
-                    yield f"{place}:{node.lineno}", {f"{node.module}.{alias.name}" for alias in node.names} | {
-                        str(node.module)
-                    }
+                    yield (
+                        f"{place}:{node.lineno}",
+                        {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)},
+                    )
 
 
 def test_all_that_is_loaded_later_is_known_to_the_start() -> None:

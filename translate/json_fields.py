@@ -80,6 +80,7 @@ def count(value: Any) -> int:
         return 0
     return max(0, int(value)) if -_ABSURD < value < _ABSURD else 0
 
+
 def objects_of(raw: dict[str, Any], key: str) -> list[dict[str, Any]]:
     """Returns the objects in a list, and skips everything else in it. A lone object is a list of one."""
     value = raw.get(key)

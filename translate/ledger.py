@@ -24,8 +24,6 @@ Fate = Literal["mapped", "carried", "dropped", "refused"]
 FATES: dict[str, Fate] = {"=": "mapped", "~": "carried", "-": "dropped", "!": "refused"}
 
 
-
-
 # Fields that are left out without a report: patterns of names, and why no report is needed.
 SILENT = """
 *.id *.status | names the thing in the store of its own provider

@@ -27,9 +27,7 @@ TIMES = 9  # a part, with all that is made of it, takes at most so many times it
 _WITHIN = ("content", "parts")  # members of messages that hold parts
 _LISTS = frozenset(("messages", "tools", "system", "input", "contents"))  # members of requests that have such parts
 
-_members = msgspec.json.Decoder(
-    dict[str, list[msgspec.Raw] | dict[str, Any] | str | int | float | bool | None]
-).decode
+_members = msgspec.json.Decoder(dict[str, list[msgspec.Raw] | dict[str, Any] | str | int | float | bool | None]).decode
 _encode = msgspec.json.Encoder().encode
 _REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
 

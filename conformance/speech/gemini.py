@@ -64,9 +64,7 @@ class Gemini(Speech):
 
     def called(self, cities: tuple[str, ...]) -> list[Body]:
         calls = [{"functionCall": {"name": TOOL, "args": {"city": city}}} for city in cities]
-        results = [
-            {"functionResponse": {"name": TOOL, "response": {"output": f"Sunny in {city}."}}} for city in cities
-        ]
+        results = [{"functionResponse": {"name": TOOL, "response": {"output": f"Sunny in {city}."}}} for city in cities]
         question = {"role": "user", "parts": [{"text": WEATHER.format(" and in ".join(cities))}]}
         return [question, {"role": "model", "parts": calls}, {"role": "user", "parts": results}]
 

@@ -144,7 +144,7 @@ class _Family:
                 self.below.setdefault(self._parent(agent), []).append(agent)
 
     def _parent(self, agent: str) -> str:
-        """"" also where clients tell of a circle, or of a chain without end."""
+        """Returns "" also where clients tell of a circle, or of a chain without end."""
         parent = above = self._parents.get(agent, "")
         for _ in range(DEEPEST):
             if above not in self._own or not above:

@@ -255,4 +255,3 @@ def shared_out(whole: int, sizes: Sequence[int]) -> list[int]:
     for nth in by_rest[: whole - sum(parts)]:
         parts[nth] += 1
     return parts
-

@@ -65,7 +65,7 @@ redis.call('ZADD', key('open'), redis.call('INCR', key('turn')), id)
 redis.call('ZADD', KEYS[2], ARGV[4], id)
 for _, name in ipairs({key('open'), key('turn'), KEYS[2]}) do live(name, ARGV[3]) end
 return 1
-"""
+"""  # fmt: skip
 
 # ARGV: holder, how many it has, how many all may have, ms of a lease, whether it takes over, ms of a worker.
 # Gives id, number, row, tries; or nothing.
@@ -113,7 +113,7 @@ for _, id in ipairs(redis.call('ZRANGE', key('open'), 0, 199)) do
   end
 end
 return {}
-"""
+"""  # fmt: skip
 
 # ARGV: holder, ms of a lease; then members.
 KEEP = _HELPERS + """
@@ -125,7 +125,7 @@ end
 live(key('held'), 86400000)
 live(key('holders'), 86400000)
 return 1
-"""
+"""  # fmt: skip
 
 # ARGV: id, number, row, outcome. Gives -1 where there is no such batch, 0 where there is a result.
 ANSWERED = _HELPERS + """
@@ -139,7 +139,7 @@ redis.call('ZREM', key(id, ':waiting'), nth)
 redis.call('HSET', key(id, ':rows'), nth, ARGV[3])
 count(id, ARGV[4], 1)
 return 1
-"""
+"""  # fmt: skip
 
 # ARGV: holder, id, number, seconds, tries.
 POSTPONE = _HELPERS + """
@@ -157,7 +157,7 @@ redis.call('HSET', key(id, ':tries'), nth, ARGV[5])
 local ms = redis.call('PTTL', key(id))
 for _, part in ipairs({':waiting', ':tries'}) do live(key(id, part), ms) end
 return 1
-"""
+"""  # fmt: skip
 
 # ARGV: id, when.
 CANCEL = _HELPERS + """
@@ -166,7 +166,7 @@ if redis.call('HGET', key(id), 'ended') ~= '' or redis.call('HGET', key(id), 'ca
 redis.call('HSET', key(id), 'cancelled', ARGV[2])
 give_up(id, 'canceled')
 return 1
-"""
+"""  # fmt: skip
 
 # ARGV: id. KEYS[2]: the owner's list.
 DELETE = _HELPERS + """
@@ -174,7 +174,7 @@ local id = ARGV[1]
 redis.call('ZREM', key('open'), id)
 redis.call('ZREM', KEYS[2], id)
 return redis.call('DEL', key(id), key(id, ':rows'), key(id, ':waiting'), key(id, ':tries'))
-"""
+"""  # fmt: skip
 
 # Gives id, client, form, total, done, errored, created, running of each batch that has not ended.
 TEND = _HELPERS + """
@@ -194,6 +194,6 @@ for _, id in ipairs(redis.call('ZRANGE', key('open'), 0, 999)) do
   end
 end
 return told
-"""
+"""  # fmt: skip
 
 ALL = (OPEN, CLAIM, KEEP, ANSWERED, POSTPONE, CANCEL, DELETE, TEND)

@@ -339,5 +339,3 @@ def _may_be_kept(request: ClientRequest) -> bool:
 
 def _matches(globs: Iterable[re.Pattern[str]], model: str) -> bool:
     return any(glob.match(model) for glob in globs)
-
-

@@ -64,8 +64,7 @@ class ExactCounts:
         return text_turns.framed(route.model, turns(body)) if turns is not None else None
 
     def framed_alike(self, route: Route, data: dict[str, Any], client: Dialect) -> Framed | None:
-        """data: as the client says it, in a request that is translated. None where that is not as the upstream gets it.
-        """
+        """data: as the client says it, in a request that is translated. None if the upstream gets it otherwise."""
         alike = not route.home and dialects.of(route.protocol).text_turns is not None
         return text_turns.framed(route.model, client.single_turns(data)) if alike else None
 

@@ -30,7 +30,6 @@ BETAS = {
 }
 
 
-
 def without(body: bytes, fields: Iterable[str]) -> tuple[bytes, list[str]]:
     """Returns the body without its top-level members of these names, and which of them were there. A body that is no
     JSON object stays as it is, for the upstream to refuse."""

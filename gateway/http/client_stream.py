@@ -15,7 +15,6 @@ _ROOM = bytearray(65536)  # what is read comes here first, of all streams; Torna
 MOST_COPIED = 2048  # bytes that are copied twice sooner than by a view
 
 
-
 class ClientStream(IOStream):
     """A client's stream. It stays open after a line that is too long, until the client has been told; it goes on
     listening while a request is handled; and it sends without delay."""

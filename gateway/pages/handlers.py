@@ -71,7 +71,6 @@ class Handler(RequestHandler):
             error.message = "there was an internal error in the proxy; its log has the details"
         self.refuse(error)
 
-
     def of_other_methods(self) -> ApiError:
         """The refusal of a method that the page does not have."""
         none = RequestHandler._unimplemented_method

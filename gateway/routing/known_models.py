@@ -72,7 +72,9 @@ def read_list(data: Any, upstream: str) -> list[Model]:
             _thinks(row),
         )
         for row in (rows[:MOST] if isinstance(rows, list) else [])
-        if isinstance(row, dict) and _writes(row) and isinstance(id := row.get("id") or row.get("name"), str)
+        if isinstance(row, dict)
+        and _writes(row)
+        and isinstance(id := row.get("id") or row.get("name"), str)
         and len(id) <= LONGEST
     ]
 

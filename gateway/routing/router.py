@@ -74,7 +74,7 @@ class Route:
         policy = replace(
             self.upstream.policy,
             max_tokens=up.most_tokens(self.model) or self.upstream.limits_of(self.model).output,
-            cache_marks=up.marks_cache(self.model)
+            cache_marks=up.marks_cache(self.model),
         )
         object.__setattr__(self, "target", Target(self.model, policy))
         dialect = dialects.of(self.protocol)

@@ -53,7 +53,6 @@ async def fetch(worker_rpc: WorkerRpc, memory: ResponseStore, owner: str, ids: l
         for entry in said["entries"]:
             memory.take(owner, entry)
 
-
     entries, places = fleet
     for id, place in places.items():
         memory.known(id, place)

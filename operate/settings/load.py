@@ -78,6 +78,7 @@ __all__ = [
 SHIPPED = place.SHIPPED
 """The settings file that comes with the program."""
 
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings. upstreams: in the order of the file, also those that are off. models: in the order of the file, but

@@ -113,9 +113,7 @@ class Reading:
                         section, "the name of the section may have only letters, digits, '-', '_' and '.'"
                     )
             elif name not in known:
-                near = did_you_mean(
-                    kind, schema.NAMED if own else [*schema.PLAIN, *schema.LINES, *schema.NAMED]
-                )
+                near = did_you_mean(kind, schema.NAMED if own else [*schema.PLAIN, *schema.LINES, *schema.NAMED])
                 self._section_problem(section, "unknown section" + (near or f"; the sections are {', '.join(known)}"))
 
     def _named(self, kind: str) -> Iterator[tuple[str, Section]]:

@@ -125,7 +125,8 @@ def resident_mb(pid: int) -> int:
 def report(tally: Counter[str], wrong: list[str], memory: list[int], code: int, upstreams: dict[str, Chaotic]) -> int:
     early = max(memory[: max(1, len(memory) // 5)])
     late = max(memory[-max(1, len(memory) // 5) :])
-    print(f"answers: {dict(tally)}; asked upstream: {({n: u.requests for n, u in upstreams.items()})}")
+    asked = {name: upstream.requests for name, upstream in upstreams.items()}
+    print(f"answers: {dict(tally)}; asked upstream: {asked}")
     print(f"memory: {memory[0]} MB at first, {early} MB in the first fifth, {late} MB in the last")
     for line in wrong[:20]:
         print("WRONG", line)

@@ -27,9 +27,7 @@ def always(answer: Answer) -> Script:
 
 def status(code: int, headers: Mapping[str, str] | None = None, message: str = "upstream's words") -> Script:
     """An error in the upstream's own protocol."""
-    return lambda asked: Answer.json(
-        faulty.error(asked.protocol, code, message), code, headers=dict(headers or {})
-    )
+    return lambda asked: Answer.json(faulty.error(asked.protocol, code, message), code, headers=dict(headers or {}))
 
 
 def then_good(first: Script, times: int = 1) -> Script:

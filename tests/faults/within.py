@@ -135,8 +135,12 @@ EMPTY = [
     Fault(name="200, {}", answer=lambda _: Answer.json({}), stream="502", home_whole="raw"),
     Fault(name="200, null", answer=lambda _: Answer.json(None), stream="502"),
     Fault(name="truncated JSON", answer=lambda asked: Answer(200, dict(_JSON), half(asked)), stream="502"),
-    Fault(name="head, then silence", answer=either(lambda _: b"", lambda _: b"", "hang", 999), stream="504",
-          ends_by=("first_byte", "idle", "request")),
+    Fault(
+        name="head, then silence",
+        answer=either(lambda _: b"", lambda _: b"", "hang", 999),
+        stream="504",
+        ends_by=("first_byte", "idle", "request"),
+    ),
     Fault(name="head, then closed", answer=either(lambda _: b"", lambda _: b"", "close", 999), stream="502"),
 ]
 

@@ -112,7 +112,10 @@ def ollama() -> tuple[bytes, ...]:
         {"messages": turns, "format": {"type": "object"}, "think": "high", "keep_alive": "5m", "stream": False},
         {"prompt": "p", "system": "s", "images": ["/9j/"], "suffix": "x", "raw": True, "template": "t"},
         {"prompt": "p", "format": {"type": "object", "properties": {"a": {"type": "string"}}}, "options": {"seed": 1}},
-        {"messages": []}, {"prompt": ""}, {"input": ["a", "b"], "dimensions": 8, "truncate": True}, {"input": "a"},
+        {"messages": []},
+        {"prompt": ""},
+        {"input": ["a", "b"], "dimensions": 8, "truncate": True},
+        {"input": "a"},
     ]
     return _short([_json({"model": "m", **each}) for each in more])
 

@@ -361,4 +361,3 @@ def _framed(framing: Framing, events: bytes) -> bytes:
 def _asked(data: bytes) -> Asked:
     policy = POLICIES[zlib.crc32(data) % len(POLICIES)]
     return Asked("m", "k", include_usage=True, policy=policy)
-

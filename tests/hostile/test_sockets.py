@@ -66,9 +66,7 @@ def test_nothing_else_is_taken_for_the_proxys_own(tmp_path: Path, what: str) -> 
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o660, 0o666, 0o200])
-def test_07_it_has_its_mode_from_its_first_moment(
-    tmp_path: Path, mode: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_07_it_has_its_mode_from_its_first_moment(tmp_path: Path, mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is changed afterwards may be another file by then."""
     changed: list[object] = []
     monkeypatch.setattr(os, "chmod", lambda *given, **named: changed.append(given))

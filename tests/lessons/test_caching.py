@@ -63,7 +63,7 @@ DROPS = "drop = context_management, mcp_servers\n"
 
 @pytest.mark.parametrize("stream", STREAM)
 def test_33_a_server_that_refuses_the_field_is_spared_its_beta_too(street: Street, stream: bool) -> None:
-    """"context_management: Extra inputs are not permitted", from one that speaks Messages and is not Anthropic."""
+    """It says "context_management: Extra inputs are not permitted", speaks Messages, and is not Anthropic."""
     said = '[{"role":"user","content":"context_management \\u00e9"}]'
     head = f'{{ "model":"m", "max_tokens" :9,\n "b":1.0,"messages":{said}'
     raw = f'{head} , "context_management": {{"edits":[1,{{"a":"}}\\""}}]}} ,"stream":{str(stream).lower()} }}\n'

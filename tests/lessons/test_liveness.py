@@ -105,7 +105,6 @@ def test_14_pings_do_not_hide_a_dead_upstream(lane: tuple[Protocol, Protocol]) -
     assert CHECK[client_speaks](raw) == [] and b"idle" in raw
 
 
-
 def failure(code: str) -> bytes:
     data = {"type": "error", "sequence_number": 9, "code": code, "message": "no", "param": None}
     return b"event: error\ndata: %b\n\n" % json.dumps(data).encode()

@@ -187,9 +187,7 @@ def test_a_demo_that_is_switched_on_and_off(file: Path, up: Upstream) -> None:
                 assert house.post(PATH, asked)[0] == 200
 
 
-def test_a_broken_file_changes_nothing_and_says_why(
-    file: Path, up: Upstream, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_broken_file_changes_nothing_and_says_why(file: Path, up: Upstream, caplog: pytest.LogCaptureFixture) -> None:
     text = one_upstream(up.url, "chat")
     with House(text, file=file) as house:
         service = house.proxy.service
@@ -206,9 +204,7 @@ def test_a_broken_file_changes_nothing_and_says_why(
     assert len(said) == 1 and "[sever]" in said[0] and "idle" in said[0]
 
 
-def test_what_waits_for_a_restart_is_named_and_left(
-    file: Path, up: Upstream, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_waits_for_a_restart_is_named_and_left(file: Path, up: Upstream, caplog: pytest.LogCaptureFixture) -> None:
     text = one_upstream(up.url, "chat", server="{}")
     with House(text.format(""), file=file) as house:
         verdict = save(house, file, text.format("host = 127.0.0.2\nworkers = 3\nping_seconds = 3"))

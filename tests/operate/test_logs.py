@@ -114,9 +114,7 @@ def test_a_full_disk_tears_no_line(tmp_path: Path) -> None:
     assert done.stderr.count("being lost") == 1
 
 
-def test_a_rotation_that_fails_is_survived(
-    journal: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_rotation_that_fails_is_survived(journal: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "logs"
     for n in (1, 2):
         (folder / f"requests.json.{n}").mkdir(parents=True)

@@ -176,8 +176,7 @@ def test_the_usual_models_have_their_upstreams() -> None:
         }.items()
     }
     assert all(
-        isinstance(rule, ModelRule) and TEXT.split("\n")[rule.line - 1].startswith(rule.pattern)
-        for rule in rules
+        isinstance(rule, ModelRule) and TEXT.split("\n")[rule.line - 1].startswith(rule.pattern) for rule in rules
     )
 
 

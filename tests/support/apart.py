@@ -1,8 +1,6 @@
 """The whole proxy in a process of its own, which tells what it holds: for tests of memory and of what is left.
 
-    with Apart(settings, folder) as apart:
-        ... requests to apart.port ...
-        apart.held()
+A test says `with Apart(settings, folder) as apart:`, sends requests to `apart.port`, and asks `apart.held()`.
 """
 
 from __future__ import annotations

@@ -42,10 +42,7 @@ class Share:
     def sunk(self) -> list[str]:
         """What is lost now and was not, in words."""
         return [
-            f"{id}: {reason}"
-            for id in self.shared
-            for reason in self.losses[id]
-            if reason not in (self.kept or {})[id]
+            f"{id}: {reason}" for id in self.shared for reason in self.losses[id] if reason not in (self.kept or {})[id]
         ]
 
     @property
@@ -57,10 +54,7 @@ class Share:
     @property
     def better(self) -> list[str]:
         return [
-            f"{id}: {reason}"
-            for id in self.shared
-            for reason in (self.kept or {})[id]
-            if reason not in self.losses[id]
+            f"{id}: {reason}" for id in self.shared for reason in (self.kept or {})[id] if reason not in self.losses[id]
         ]
 
     def line(self, reasons: int = 6) -> str:

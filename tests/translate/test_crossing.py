@@ -73,7 +73,7 @@ def test_nothing_goes_out_before_there_is_something_to_tell() -> None:
     assert crossing.begin() == b"", "once is enough"
     assert crossing.ping().startswith(b"event: ping")
     assert b"text_delta" in crossing.feed(chat(HI, end=b"")) and not crossing.ended
-    assert crossing.feed(chat(END)).endswith(b"message_stop\"}\n\n") and crossing.ended
+    assert crossing.feed(chat(END)).endswith(b'message_stop"}\n\n') and crossing.ended
     assert crossing.end() == b"" and crossing.ping() == b""
     assert crossing.fail(errors.BadReply("late")) == b"" and crossing.fault is None
 
@@ -107,7 +107,7 @@ def test_a_broken_connection() -> None:
     assert early.fail(broken) == b"" and early.fault is broken
     whole = to_messages()
     whole.feed(chat(ROLE, HI, END, end=b""))
-    assert whole.fail(broken).endswith(b"message_stop\"}\n\n"), "all of it was there"
+    assert whole.fail(broken).endswith(b'message_stop"}\n\n'), "all of it was there"
     assert whole.fault is None
 
 

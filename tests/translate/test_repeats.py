@@ -56,7 +56,8 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
     ),
     "the same before each of two calls": (
         sse(*texts(LONG), chunk(call("{}", 0, "a", "f")), *texts(LONG), chunk(call("{}", 1, "b", "f")), CALLS, DONE),
-        [f"text: {LONG}", "call f#a: {}", f"text: {LONG}", "call f#b: {}", "stop tool_calls"]),
+        [f"text: {LONG}", "call f#a: {}", f"text: {LONG}", "call f#b: {}", "stop tool_calls"],
+    ),
     "each delta holds all before it": (
         sse(*texts(*(LONG[:n] for n in range(1, len(LONG) + 1))), STOP, DONE),
         [f"text: {LONG}", "stop end"],
@@ -133,8 +134,10 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
     ),
     "no object, though its braces close": (
         sse(chunk(call("{x}", 0, "a", "f")), chunk(call("{y}", 0)), CALLS, DONE),
-        ["open call f#a: {x}{y}",
-         "fault upstream: the upstream's call of the tool 'f' ends with arguments that are no JSON object"],
+        [
+            "open call f#a: {x}{y}",
+            "fault upstream: the upstream's call of the tool 'f' ends with arguments that are no JSON object",
+        ],
     ),
     "name and id with each piece, and an empty last one": (
         sse(*streamed(id="a", name="f"), chunk(call("", 0, "a", "f")), CALLS, DONE),

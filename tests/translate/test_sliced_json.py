@@ -18,7 +18,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(TEXTS, inner, max_size=5),
     max_leaves=60,
 )  # fmt: skip
-PARTS = [{"type": "text", "text": "é \U0001f600 \\ \""}]
+PARTS = [{"type": "text", "text": 'é \U0001f600 \\ "'}]
 MESSAGES = {"model": "m", "messages": [{"role": "user", "content": PARTS}] * 100}
 
 

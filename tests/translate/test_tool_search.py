@@ -123,6 +123,7 @@ def test_a_tool_that_was_found_or_called_is_offered(name: str) -> None:
 
 def test_searches_in_a_messages_history() -> None:
     """Two at once, one that failed, one whose result is missing, and what was said between them."""
+
     def search(id: str, query: str) -> Json:
         return {"type": "server_tool_use", "id": id, "name": "tool_search_tool_regex", "input": {"pattern": query}}
 

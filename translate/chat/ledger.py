@@ -69,4 +69,4 @@ call:function | = messages, a tool_use | = input, a function_call | = contents
 call:custom | = messages, a tool_use whose input is {"input": text} | = input, a custom_tool_call | = contents
 tool:function | = tools |
 tool:custom | = tools, one that takes {"input": text}; its grammar is told in the description | = tools
-""")
+""")  # fmt: skip

@@ -294,5 +294,3 @@ def _object(raw: Any, where: str) -> Raw:
     if not isinstance(raw, dict):
         raise wrong(where, "an object is expected")
     return camel(raw)
-
-

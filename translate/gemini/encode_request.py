@@ -48,9 +48,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     if config:
         body["generationConfig"] = config
     _rest(body, conversation, draft)
-    return Encoded(
-        body, draft.dropped, draft.tool_names, bridged.custom, bridged.namespaces, recurs=draft.recurs
-    )
+    return Encoded(body, draft.dropped, draft.tool_names, bridged.custom, bridged.namespaces, recurs=draft.recurs)
 
 
 def _as_it_was(conversation: Conversation, target: Target, draft: Draft) -> Body:

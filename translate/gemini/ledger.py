@@ -70,4 +70,4 @@ web_search, by [upstream] web_search
 tool:codeExecution tool:urlContext tool:googleMaps tool:fileSearch tool:computerUse tool:retrieval tool:mcpServers \
 tool:parallelAiSearch tool:exaAiSearch | - Google runs it, and other upstreams cannot; the model works with the other \
 tools
-""")
+""")  # fmt: skip

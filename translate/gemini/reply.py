@@ -70,9 +70,7 @@ def _add(out: list[dict[str, Any]], part: Part, text: str, close: Close, parts: 
     parts.count = len(out)
 
 
-def _body(
-    out: list[dict[str, Any]], parts: Parts, stop: Stop, usage: Usage | None, asked: Asked
-) -> dict[str, Any]:
+def _body(out: list[dict[str, Any]], parts: Parts, stop: Stop, usage: Usage | None, asked: Asked) -> dict[str, Any]:
     late = parts.last()
     if late and out and "text" in out[-1] and not out[-1].get("thought") and "thoughtSignature" not in out[-1]:
         out[-1]["thoughtSignature"] = late[0]["thoughtSignature"]

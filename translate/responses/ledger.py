@@ -97,4 +97,4 @@ tool:computer tool:computer_use_preview tool:local_shell tool:apply_patch | = to
 the action of the tool's call |
 tool:shell | = tools, a function whose arguments are the action of the tool's call; one in a container of OpenAI's is \
 dropped |
-""")
+""")  # fmt: skip

@@ -434,4 +434,3 @@ def replies(name: str, status: int = 200, reply: Any = None, **headers: str) -> 
 
 def fails(name: str, kind: str = "closed", replayable: bool = True, fresh: bool = False) -> Event:
     return closes(name, Failure(kind, "host: words", replayable, fresh=fresh))
-

@@ -206,8 +206,7 @@ def responses_reply(text: str, input_tokens: int) -> Json:
 
 def _house(url: str, protocol: str = "chat", exact: str = "true") -> House:
     return House(
-        f"[upstream a]\nprotocol = {protocol}\nbase_url = {url}\n"
-        f"[models]\n* = a\n[counting]\nexact = {exact}\n"
+        f"[upstream a]\nprotocol = {protocol}\nbase_url = {url}\n[models]\n* = a\n[counting]\nexact = {exact}\n"
     )
 
 

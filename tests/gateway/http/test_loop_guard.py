@@ -122,9 +122,7 @@ def test_the_next_target_is_asked_instead() -> None:
 @pytest.mark.parametrize("protocols", [("chat", "chat"), ("messages", "chat"), ("responses", "messages")])
 @pytest.mark.parametrize("many", [2, 3])
 def test_a_chain_that_leads_back_ends_where_it_began(client: str, protocols: tuple[str, str], many: int) -> None:
-    texts = [
-        _upstream("next", protocols[n % 2], f"URL{(n + 1) % many}") + "[models]\n* = next\n" for n in range(many)
-    ]
+    texts = [_upstream("next", protocols[n % 2], f"URL{(n + 1) % many}") + "[models]\n* = next\n" for n in range(many)]
     with houses(*texts) as all:
         status, headers, body = all[0].post(PATHS[client], ASKED[client] | {"model": "m"})
         assert status == 508 and b"come back" in body and headers["x-should-retry"] == "false"

@@ -120,7 +120,9 @@ def test_refusals_may_be_read_too_and_the_key_is_asked_for() -> None:
             ("POST", PATHS[0], 401), ("GET", "/v1/models", 401), ("GET", "/v1/responses/resp_1", 401),
             ("GET", "/metrics", 401), ("POST", "/debug/translate", 401), ("GET", "/nowhere", 404),
         ):  # fmt: skip
-            got, headers, _ = house.request(method, path, {} if method == "POST" else None, {"Origin": "https://a.example"})
+            got, headers, _ = house.request(
+                method, path, {} if method == "POST" else None, {"Origin": "https://a.example"}
+            )
             assert got == status and headers["access-control-allow-origin"] == "https://a.example", path
 
 

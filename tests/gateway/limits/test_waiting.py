@@ -229,5 +229,3 @@ def test_a_used_up_quota_that_takes_too_long_is_told() -> None:
             assert house.post(PATH, ASK)[0] == 200
             status, headers, raw = house.post(PATH, ASK)
             assert status == 429 and int(headers["retry-after"]) > 30 and b"requests_per_minute" in raw
-
-

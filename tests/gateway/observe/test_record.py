@@ -73,9 +73,7 @@ def test_a_whole_reply() -> None:
     assert sum_of_parts == pytest.approx(record["first_token_ms"], abs=0.03)
 
 
-@pytest.mark.parametrize(
-    ("server", "address"), [("", "127.0.0.1"), ("trusted_proxies = 127.0.0.1/32", "203.0.113.7")]
-)
+@pytest.mark.parametrize(("server", "address"), [("", "127.0.0.1"), ("trusted_proxies = 127.0.0.1/32", "203.0.113.7")])
 def test_from_where_it_comes(server: str, address: str) -> None:
     """Of a refused request too; what a reverse proxy says counts where the settings trust it."""
     tail = "[client ann]\nkey = key-of-ann-0123456789\n"

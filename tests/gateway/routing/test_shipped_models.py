@@ -76,7 +76,9 @@ def test_settings_come_before_the_upstreams_list_and_that_before_the_shipped_one
     assert sizes.of("never-heard-of") == ModelLimits()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/v1", "http://localhost/v1", "http://10.0.0.7/v1", "http://gpu/v1"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/v1", "http://localhost/v1", "http://10.0.0.7/v1", "http://gpu/v1"]
+)
 def test_a_server_of_ones_own_has_a_context_of_its_own(url: str) -> None:
     assert ModelSizes("up", url, {}).of("gpt-4o") == ModelLimits()
     assert ModelSizes("up", url, {"*": (8_192, 0)}).of("gpt-4o") == ModelLimits(8_192, 0)

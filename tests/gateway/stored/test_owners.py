@@ -222,6 +222,7 @@ def test_what_is_not_on_disk_yet_is_known(tmp_path: Path, monkeypatch: pytest.Mo
         add(self, places, at)
 
     monkeypatch.setattr(OwnerStore, "add", failing)
+
     async def told() -> None:
         kept = Owners()
         kept.adopt(OwnerStore(tmp_path / "o.sqlite3"), 30)

@@ -173,5 +173,5 @@ def test_odd_shapes_name_nothing(odd: dict[str, Any]) -> None:
 
 
 def test_most_bodies_are_not_even_read() -> None:
-    assert not references.may_be_in(json.dumps(said("the \x1b[1m file_id of \"file_id\" is <b>é</b>")).encode())
+    assert not references.may_be_in(json.dumps(said('the \x1b[1m file_id of "file_id" is <b>é</b>')).encode())
     assert references.may_be_in(b'{"f\\u0069le_id":"x"}')

@@ -120,8 +120,10 @@ STREAMS: dict[str, tuple[bytes, list[str]]] = {
     ),
     "cut arguments": (
         CREATED + added(0, **call("")) + over(0, **call('{"a')) + done(),
-        ['open call f#call_1: {"a',
-         "fault the upstream's call of the tool 'f' ends with arguments that are no JSON object"],
+        [
+            'open call f#call_1: {"a',
+            "fault the upstream's call of the tool 'f' ends with arguments that are no JSON object",
+        ],
     ),
     "a namespace": (CREATED + over(0, **call(namespace="ns")) + done(), ["call ns/f#call_1: {}", "stop tool_calls"]),
     "a call without call_id": (
@@ -227,7 +229,8 @@ STREAMS: dict[str, tuple[bytes, list[str]]] = {
         ["text: a", "stop end"],
     ),
     "half a body": (
-        b'{"output": [', ['fault the upstream\'s reply is not valid JSON (cut off?), it begins: {"output": [']
+        b'{"output": [',
+        ['fault the upstream\'s reply is not valid JSON (cut off?), it begins: {"output": ['],
     ),
     "a page": (b"<html>", ["fault the upstream answered 200 with an HTML page where JSON is due; is base_url right?"]),
     "odd types everywhere": (

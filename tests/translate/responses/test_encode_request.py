@@ -207,9 +207,7 @@ def test_tools_are_written_or_left_out() -> None:
     assert whole.body["parallel_tool_calls"] is False
     assert whole.dropped == ["tools.web_fetch_20250910"]
     for name in ("later", "web", "none"):
-        forced = sent(
-            of_client("m", [USER], tools=tools, tool_choice=ToolChoice("tool", name), ext={"messages": {}})
-        )
+        forced = sent(of_client("m", [USER], tools=tools, tool_choice=ToolChoice("tool", name), ext={"messages": {}}))
         assert "tool_choice" not in forced.body and forced.dropped[-1] == "tool_choice"
     assert body(USER, tools=tools, tool_choice=ToolChoice("any"))["tool_choice"] == "required"
 
@@ -257,8 +255,10 @@ CHAT: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}, []),
     (
         {"verbosity": "low", "response_format": {"type": "json_object"}},
-        {"text": {"format": {"type": "json_object"}, "verbosity": "low"},
-         "input": [message("developer", given(json_mode.ONE_OBJECT)), message("user", given("x"))]},
+        {
+            "text": {"format": {"type": "json_object"}, "verbosity": "low"},
+            "input": [message("developer", given(json_mode.ONE_OBJECT)), message("user", given("x"))],
+        },
         [],
     ),
     (

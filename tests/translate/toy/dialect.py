@@ -43,7 +43,7 @@ ask | = messages
 most | = max_tokens
 stream | ~
 mood | - nobody else has moods
-""")
+""")  # fmt: skip
 WORDS = Words(history="ask", stop="", ledger=LEDGER)
 
 _ENDS: dict[StopReason, str] = {"end": "said", "length": "cut", "refusal": "refused"}
