@@ -95,13 +95,20 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     here = ".".join(map(str, sys.version_info[:2]))
     parser = argparse.ArgumentParser(prog="./run.sh bundle", description=(__doc__ or "").split("\n\n")[0])
     pythons = [".".join(map(str, each)) for each in PYTHONS]
-    parser.add_argument("--python", choices=pythons, default=here, help="which it is for (default: %(default)s)")
-    parser.add_argument("--platform", choices=list(wheels.PLATFORMS), default=_machine(), help="(default: %(default)s)")
+    parser.add_argument("--python", choices=pythons, default=here, help="the version it is for (default: %(default)s)")
+    parser.add_argument(
+        "--platform",
+        choices=list(wheels.PLATFORMS),
+        default=_machine(),
+        help="and for which machines (default: %(default)s)",
+    )
     parser.add_argument(
         "--with", dest="extras", action="append", default=[], choices=contents.extras(), metavar="EXTRA",
         help=f"put optional requirements in, too: {', '.join(contents.extras())} (may be given again)",
     )  # fmt: skip
-    parser.add_argument("--out", default=str(ROOT / "dist"), metavar="FOLDER", help="(default: dist)")
+    parser.add_argument(
+        "--out", default=str(ROOT / "dist"), metavar="FOLDER", help="where the files go (default: dist)"
+    )
     return parser.parse_args(argv)
 
 

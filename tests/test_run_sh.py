@@ -436,7 +436,7 @@ def test_check_runs_all_and_fails_if_one_does(made):
     (made.root / "bundle" / "audit.py").write_text("print('audit ran')")
     result = made.run("check")
     assert result.code == 1
-    # ruff: its rules, and its format; mypy: for Linux, and for macOS
+    # The rules of ruff and its format; mypy for Linux and for macOS.
     ran = ["ruff ran", "ruff ran", "mypy ran", "mypy ran", "pytest ran", "audit ran"]
     assert [line for line in result.out.splitlines() if line] == ran
     assert "check failed: mypy" in result.err

@@ -1,7 +1,5 @@
 """Ten minutes of random faults: three upstreams, fifty clients, one proxy, and what must hold all the same.
 
-    ./run.sh chaos [--minutes 10] [--clients 50] [--seed N]
-
 Exit code 0: no wrong answer, no mark where it does not belong, memory flat, nothing left behind. The seed makes the
 lots the same again; what the scheduler makes of them is new each time.
 """
@@ -142,10 +140,12 @@ def report(tally: Counter[str], wrong: list[str], memory: list[int], code: int, 
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run.sh chaos", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 20))
-    parser.add_argument("--port", type=int, default=18765)
+    parser.add_argument("--minutes", type=float, default=10.0, metavar="N", help="how long (default: %(default)g)")
+    parser.add_argument("--clients", type=int, default=50, metavar="N", help="how many at once (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(1 << 20), metavar="N", help="makes the same lots again"
+    )
+    parser.add_argument("--port", type=int, default=18765, metavar="N", help="of the proxy (default: %(default)s)")
     options = parser.parse_args()
     print(f"chaos: {options.minutes:g} minutes, {options.clients} clients, seed {options.seed}")
     return options
