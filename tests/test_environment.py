@@ -317,7 +317,7 @@ def test_debug_says_where_each_request_goes(tmp_path: Path) -> None:
             said = process.stderr.read()
         file = folder / "proxy.json"
         for text in (said, file.read_text() if file.exists() else ""):
-            assert ("try 1 of 'claude-opus-5-5' goes to http://" in text) is expected
+            assert ("attempt 1 for 'claude-opus-5-5' goes to http://" in text) is expected
 
 
 # ---------------------------------------------------------------------------- what the file alone can say

@@ -135,7 +135,7 @@ class Attempt:
         except ValueError as why:  # the settings were checked, so it comes from the client
             raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
         if log.isEnabledFor(logging.DEBUG):
-            log.debug("request %s: try %d of '%s' goes to %s (%d bytes)", self.request.key, number,
+            log.debug("request %s: attempt %d for '%s' goes to %s (%d bytes)", self.request.key, number,
                       self.request.asked_model, outgoing.url.partition("?")[0], len(outgoing.body))  # fmt: skip
         ports.observer.sent(self.request.info(number), outgoing.body)
         self.request.data = self.request.crossed = None  # a retry parses again

@@ -70,7 +70,7 @@ class Continuing:
         self.made = 0
 
     def __repr__(self) -> str:
-        return f"<Continuing {self.made} made, try {self._attempts}>"
+        return f"<Continuing {self.made} made, attempt {self._attempts}>"
 
     @property
     def waits(self) -> bool:

@@ -296,7 +296,7 @@ class Failover:
             facts = fields(request_id=self._request.key, attempt=self.attempts, upstream=failed.upstream.name,
                            model=failed.model, key=failed.key + 1, status=error.status, error=error.kind,
                            then=then)  # fmt: skip
-            log.log(level, "request %s: try %d at %s: %d %s: %s%s", self._request.key, self.attempts,
+            log.log(level, "request %s: attempt %d at %s: %d %s: %s%s", self._request.key, self.attempts,
                     failed.place.name, error.status, scrub.line(error, self._request.body), then,
                     f" ({why})" if why else "", extra=facts)  # fmt: skip
 

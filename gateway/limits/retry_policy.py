@@ -133,7 +133,7 @@ def decide(
     if chances.others:
         return Decision("next")
     if chances.attempts >= policy.max_attempts:
-        return Decision("give up", why=f"{chances.attempts} tries ([retry] max_attempts)")
+        return Decision("give up", why=f"attempt {chances.attempts} was the last ([retry] max_attempts)")
     if not _same_endpoint_may_do(policy, outcome):
         return Decision("give up", why="the same target would fail again")
     asked = outcome.retry_after or 0.0

@@ -1,7 +1,7 @@
 """Ten minutes of random faults: three upstreams, fifty clients, one proxy, and what must hold all the same.
 
-Exit code 0: no wrong answer, no mark where it does not belong, memory flat, nothing left behind. The seed makes the
-lots the same again; what the scheduler makes of them is new each time.
+Exit code 0: no wrong answer, no mark where it does not belong, memory flat, nothing left behind. The same seed
+makes the same choices; what the scheduler makes of them is new each time.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0, metavar="N", help="how long (default: %(default)g)")
     parser.add_argument("--clients", type=int, default=50, metavar="N", help="how many at once (default: %(default)s)")
     parser.add_argument(
-        "--seed", type=int, default=random.randrange(1 << 20), metavar="N", help="makes the same lots again"
+        "--seed", type=int, default=random.randrange(1 << 20), metavar="N", help="makes the same random choices again"
     )
     parser.add_argument("--port", type=int, default=18765, metavar="N", help="of the proxy (default: %(default)s)")
     options = parser.parse_args()

@@ -35,7 +35,7 @@ def test_a_failed_attempt(
     caplog.set_level(logging.INFO, "gateway")
     with Upstream(answers) as up, House(one_upstream(up.url, "chat") + tail) as house:
         _, headers, _ = house.post(CHAT, ASKED)
-    (line,) = [line for line in caplog.records if "try 1 at up/m" in line.getMessage()]
+    (line,) = [line for line in caplog.records if "attempt 1 at up/m" in line.getMessage()]
     assert line.levelname == level
     facts = line.__dict__["fields"]
     assert facts["then"].startswith(then) and (facts["upstream"], facts["model"], facts["key"]) == ("up", "m", 1)
