@@ -19,7 +19,6 @@ import logging
 import os
 import secrets
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,7 +136,11 @@ class WorkerRpc:
 
     def _name(self, number: int) -> str:
         name = f"anthropic-proxy-{self.group}-{number}"
-        return f"\0{name}" if sys.platform == "linux" else str(Path(tempfile.gettempdir(), name))
+        if sys.platform == "linux":
+            return f"\0{name}"
+        import tempfile  # on Linux, nobody needs it at the start
+
+        return str(Path(tempfile.gettempdir(), name))
 
     def _mac(self, *words: str | bytes) -> str:
         joined = b"\n".join(word.encode() if isinstance(word, str) else word for word in words)
