@@ -115,6 +115,22 @@ def test_anthropic_gets_its_signatures_back() -> None:
     assert back[1] == {"role": "assistant", "content": BLOCKS}
 
 
+@pytest.mark.parametrize("client", ["responses", "gemini"])
+def test_a_chat_providers_details_come_back_whole(client: Protocol) -> None:
+    """OpenRouter's of Claude: an entry without its words, or without its signature, is none."""
+    details = [DETAIL | {"text": "so", "signature": "SIG", "index": 0}]
+    message = {"role": "assistant", "content": "a", "reasoning_details": details}
+    told = reply(client, "chat", {"choices": [{"message": message, "finish_reason": "stop"}]})
+    if client == "responses":
+        back = next_request(client, "chat", told["output"], KEPT)
+    else:
+        ask = {"role": "user", "parts": [{"text": "x"}]}
+        contents = [ask, told["candidates"][0]["content"], ask]
+        body = {"model": "m", "stream": False, "contents": contents}
+        back = dict(pair.request(client, "chat", body, Target("m", KEPT)).body)
+    assert back["messages"][1]["reasoning_details"] == details
+
+
 def test_a_responses_clients_own_ciphers_go_to_nobody_else() -> None:
     for upstream in ("messages", "chat"):
         body = next_request("responses", upstream, ITEMS, KEPT)  # type: ignore[arg-type]

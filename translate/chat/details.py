@@ -60,6 +60,11 @@ def write(part: Thinking, text: str, signature: str, index: int) -> dict[str, An
 
 
 def restore(part: Thinking, index: int) -> dict[str, Any] | None:
-    """Returns the entry for a part of a history: as it came, else built, else None."""
+    """Returns the entry for a part of a history: as it came, with the part's words and proof, else built, else None."""
     raw: dict[str, Any] = part.ext.get("chat", {}).get("detail", {})
-    return raw or write(part, part.text, part.signature, index)
+    if not raw:
+        return write(part, part.text, part.signature, index)
+    said = {"signature": part.signature, "data": part.encrypted}
+    if (key := _TEXT_KEY.get(str(raw.get("type")))) and not raw.get(key):
+        said[key] = part.text
+    return raw | {key: value for key, value in said.items() if value}
