@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import replace
 from typing import Any
 
 from translate import wire
@@ -23,6 +24,7 @@ _OTHER = "~sealed.other.1."  # in a Responses item's encrypted_content: signatur
 EXTRA = "~sealed.extra.1."  # in a neutral `encrypted`: what Gemini says beside a call or a message (chat/extras.py)
 SUMMARY = "~sealed.summary.1."  # of our own compaction: a block's whole signature, the beginning of an item's cipher
 _THOUGHTS = "~sealed.thoughts.1."  # in a Gemini client's thoughtSignature: all that was thought before a part
+_PROXYS = "~sealed.proxy.1."  # in a neutral signature or encrypted: a protocol, and what its upstream had sealed
 EMPTY = "~sealed.empty.1."  # in either: nobody has signed this thinking
 MARK = b"~sealed."  # each seal begins so
 _RARE = MARK[:1]
@@ -30,8 +32,8 @@ MAX_HITS = 100  # matches of the first byte that are looked at one by one
 
 
 def of_item(id: str, encrypted_content: str) -> str:
-    """Returns what a Responses provider needs to get back, as a neutral signature (or `encrypted`). One that is our own
-    seal already comes from an upstream that is a proxy like this one, and is no different."""
+    """Returns what a Responses provider needs to get back, as a neutral signature (or `encrypted`). Our own seal is no
+    different: it comes from an upstream that is a proxy like this one, which alone may open it."""
     return _RESPONSES + _pack({"id": id, "encrypted_content": encrypted_content})
 
 
@@ -58,13 +60,24 @@ def extra_in(proof: str) -> dict[str, Any]:
     return _unpack(proof, EXTRA)
 
 
-def is_for_others(part: Thinking) -> bool:
-    """Tells whether a part has a proof that is not Anthropic's."""
-    return (part.signature or part.encrypted).startswith((_RESPONSES, EXTRA))
+def of_upstream(proof: str, protocol: str) -> str:
+    """Returns an upstream's proof as a neutral one. An upstream that is a proxy like this one has sealed it. It alone
+    may open that: here it must not be taken for a seal of our own. protocol: in which the upstream was asked."""
+    return f"{_PROXYS}{protocol}.{proof}" if is_seal(proof) else proof
+
+
+def to_upstream(part: Thinking, protocol: str) -> Thinking | None:
+    """Returns a part with its proof as an upstream of the protocol has given it, None where another has given it."""
+    proof = part.signature or part.encrypted
+    own = f"{_PROXYS}{protocol}."
+    if proof.startswith(own):
+        given = proof[len(own) :]
+        return replace(part, signature=given) if part.signature else replace(part, encrypted=given)
+    return None if proof.startswith((_RESPONSES, EXTRA, _PROXYS)) else part
 
 
 def is_seal(proof: Any) -> bool:
-    return isinstance(proof, str) and proof.startswith((_RESPONSES, _OTHER, EXTRA, _THOUGHTS, SUMMARY, EMPTY))
+    return isinstance(proof, str) and proof.startswith((_RESPONSES, _OTHER, EXTRA, _THOUGHTS, _PROXYS, SUMMARY, EMPTY))
 
 
 def of_summary(text: str) -> str:
@@ -135,7 +148,8 @@ def of_thinking(part: Thinking, signature: str) -> str:
 
 
 def thinking_in(encrypted_content: str, id: str, text: str) -> Thinking:
-    """Returns the part that an item's encrypted_content (may be "") and readable text stand for."""
+    """Returns the part that a client's item stands for by its encrypted_content (may be "") and readable text. A seal
+    in an upstream's item is not for us."""
     encrypted_content = less_empty(encrypted_content)
     if encrypted_content.startswith(_OTHER):
         said = _unpack(encrypted_content, _OTHER)

@@ -2,10 +2,11 @@
 
 `replies(protocol)` draws a Start, parts and a Stop. `said(events)` is their normal form, in which a reply must come
 back: deltas joined, pings and the ids of the reply left out; a call without arguments has {}; a signature counts
-wherever it stands; of usage the counters count; half a character is U+FFFD; leftovers that a protocol notes for its own
-use (ids, where a thought came from) do not. Chat has one run of text at a time, so that neighbours of a kind are one
-there (`joined`).
-Not drawn: thoughts of which some are signed and some are not, since Chat's details then leave the others out.
+wherever it stands, and of an item its cipher; of usage the counters count; half a character is U+FFFD; leftovers that
+a protocol notes for its own use (ids, where a thought came from) do not. Chat has one run of text at a time, so that
+neighbours of a kind are one there (`joined`).
+Not drawn: thoughts of which some are signed and some are not, since
+Chat's details then leave the others out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.support.strategies import IDS, NAMES, OBJECTS, WORDS
-from translate import wire
+from translate import sealed_reasoning, wire
 from translate.chat import citations as chat_citations
 from translate.conversation import (
     Citation,
@@ -91,9 +92,9 @@ def _one(draw: st.DrawFn, protocol: str, signed: bool, ids: list[str]) -> list[E
             part, texts, close = st.builds(Refusal), _PIECES, st.builds(Close)
         case "thinking":
             part, texts = st.builds(Thinking), _PIECES
-            close = st.builds(Close, IDS if signed else st.just(""))
+            close = st.builds(Close, _proofs(protocol) if signed else st.just(""))
         case "encrypted":
-            part, texts, close = st.builds(Thinking, encrypted=IDS), st.just([]), st.builds(Close)
+            part, texts, close = st.builds(Thinking, encrypted=_proofs(protocol)), st.just([]), st.builds(Close)
         case "call":
             part, texts = st.builds(ToolCall, st.just(id), NAMES, namespace=st.just(space)), _cut_up(_OBJECT_TEXTS)
             close = st.builds(Close)
@@ -105,6 +106,15 @@ def _one(draw: st.DrawFn, protocol: str, signed: bool, ids: list[str]) -> list[E
             part, texts, close = st.builds(Unknown, st.just(protocol), raw), st.just([]), st.builds(Close)
     events: list[Event] = draw(_part(part, texts, close))
     return events
+
+
+def _proofs(protocol: str) -> st.SearchStrategy[str]:
+    """What a provider of the protocol has signed; the proof of a Responses provider is an item."""
+    return IDS.map(lambda cipher: sealed_reasoning.of_item("", cipher)) if protocol == "responses" else IDS
+
+
+def _proof(proof: str) -> str:
+    return sealed_reasoning.item_in(proof).get("encrypted_content", "") or proof
 
 
 def _server_tool(protocol: str, given: Any, more: Any, id: str) -> dict[str, Any]:
@@ -175,7 +185,7 @@ def _said_of(part: Any, text: str, close: Close, protocol: str) -> list[Any]:
             notes = [{k: v for k, v in cited.raw.items() if k != "index"} for cited in close.citations]
             return [type(part).__name__, text, notes]
         case Thinking():
-            return ["Thinking", text, close.signature or part.signature, part.encrypted]
+            return ["Thinking", text, _proof(close.signature or part.signature), _proof(part.encrypted)]
         case ToolCall():
             arguments = text if part.custom else text or "{}"
             if protocol == "messages":  # whole bodies hold the object; of what is none, the words

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, wire
+from translate import errors, sealed_reasoning, wire
 from translate.chat import citations, details, extras, media
 from translate.chat.calls import LEGACY_INDEX, Calls
 from translate.chat.content import parts_of
@@ -242,9 +242,10 @@ class Assembly:
         if data := details.data_in(entry):
             self.trace.append(b"")
             provider = details.provider_in(entry)
-            self._sequence.push(Thinking("", "", data, {"chat": {"detail": entry}}, provider))
+            proof = sealed_reasoning.of_upstream(data, "chat")
+            self._sequence.push(Thinking("", "", proof, {"chat": {"detail": entry}}, provider))
             return
-        signature = details.signature_in(entry)
+        signature = sealed_reasoning.of_upstream(details.signature_in(entry), "chat")
         if (text := details.text_in(entry)) and not (signature and self._has_said(text)):
             self._add(Thinking, text, entry)
         if signature:
@@ -285,7 +286,7 @@ class Assembly:
             self._add(Thinking, thought(raw))
             if signature := details.signature_in(raw):
                 if (last := self._sequence.last(Thinking)) is not None:
-                    last.close.signature = signature
+                    last.close.signature = sealed_reasoning.of_upstream(signature, "chat")
         elif raw.get("type") == "reasoning":  # Databricks
             for said in objects_of(raw, "summary"):
                 self._detail(said | {"type": "reasoning.text"})

@@ -215,7 +215,7 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
             draft.drop(draft.words.thoughts)
         return
     # Only the provider that sealed a thought may get its proof back; every provider may read its text.
-    thoughts = [replace(part, signature="", encrypted="", ext={}) if _is_sealed(part) else part for part in parts]
+    thoughts = [_own(part) for part in parts]
     text = ("" if draft.home else "\n\n").join(part.text for part in thoughts if part.text)
     if policy.reasoning == "think_tags":
         if text:
@@ -228,10 +228,8 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
         message["reasoning_details"] = entries
 
 
-def _is_sealed(part: Thinking) -> bool:
-    return any(map(sealed_reasoning.is_of_item, (part.signature, part.encrypted))) or sealed_reasoning.is_of_extra(
-        part.encrypted
-    )
+def _own(part: Thinking) -> Thinking:
+    return sealed_reasoning.to_upstream(part, "chat") or replace(part, signature="", encrypted="", ext={})
 
 
 def _call(call: ToolCall, draft: Draft) -> Body:

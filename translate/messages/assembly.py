@@ -128,7 +128,7 @@ class ThinkingBlock(Block):
     def begin(self, out: list[Event]) -> None:
         self._signature = text_of(self.raw, "signature")
         ext = rest(self.raw, "type", "thinking", "signature", "data")
-        self._open(Thinking(encrypted=text_of(self.raw, "data"), ext=ext), out)
+        self._open(Thinking(encrypted=_proof(text_of(self.raw, "data")), ext=ext), out)
         self._push(self.raw.get("thinking"), out)
 
     def delta(self, delta: Raw, out: list[Event]) -> None:
@@ -137,7 +137,11 @@ class ThinkingBlock(Block):
 
     def close(self, out: list[Event]) -> None:
         self._end_text(out)
-        out.append(Close(sealed_reasoning.less_empty(self._signature)))
+        out.append(Close(_proof(sealed_reasoning.less_empty(self._signature))))
+
+
+def _proof(given: str) -> str:
+    return sealed_reasoning.of_upstream(given, "messages")
 
 
 class CallBlock(Block):

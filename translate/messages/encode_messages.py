@@ -214,15 +214,16 @@ def _thinking(part: Thinking, draft: Draft) -> Block | None:
     """Writes thinking with its provider's proof only: without one, or with another provider's, Anthropic answers
     400."""
     is_foreign = part.provider != "" and "anthropic" not in part.provider and not draft.home
-    if is_foreign or sealed_reasoning.is_for_others(part):
+    own = None if is_foreign else sealed_reasoning.to_upstream(part, "messages")
+    if own is None:
         draft.drop(draft.words.thoughts)
         return None
-    if part.encrypted:
-        return {"type": "redacted_thinking", "data": part.encrypted} | _leftovers(part)
-    if not part.signature and not draft.home:
+    if own.encrypted:
+        return {"type": "redacted_thinking", "data": own.encrypted} | _leftovers(part)
+    if not own.signature and not draft.home:
         draft.drop(draft.words.thoughts)
         return None
-    return {"type": "thinking", "thinking": part.text, "signature": part.signature} | _leftovers(part)
+    return {"type": "thinking", "thinking": part.text, "signature": own.signature} | _leftovers(part)
 
 
 def _tool_call(part: ToolCall, draft: Draft) -> Block | None:

@@ -234,15 +234,12 @@ class ReasoningReader(ItemReader):
         if text and self._item is None:
             self._item = self._sequence.push(Thinking(), done=False)
             self._fill(self._item, text)
-        id = text_of(raw, "id")
-        part = sealed_reasoning.thinking_in(encrypted, id, text)
+        proof = sealed_reasoning.of_item(text_of(raw, "id"), encrypted) if encrypted else ""
         if self._item is not None:
-            self._item.close.signature = part.signature or (
-                sealed_reasoning.of_item(id, encrypted) if encrypted else ""
-            )
+            self._item.close.signature = proof
             self._item.done = True
-        elif part.encrypted or part.signature:
-            self._item = self._sequence.push(part, done=True)
+        elif proof:
+            self._item = self._sequence.push(Thinking(encrypted=proof), done=True)
 
 
 class CallReader(ItemReader):
