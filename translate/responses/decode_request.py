@@ -103,6 +103,8 @@ def _reasoning(given: dict[str, Any], left: dict[str, Any]) -> Reasoning:
     summary = text_of(said, "summary") or text_of(said, "generate_summary")
     if summary in _SUMMARIES:
         wanted.display = "summarized"
+        if wanted.enabled is None:  # such a model thinks as it likes, and is to show it
+            wanted.enabled = wanted.adaptive = True
     known = ("effort", "summary", "generate_summary")
     left |= {f"reasoning.{key}": value for key, value in said.items() if key not in known and value is not None}
     return wanted

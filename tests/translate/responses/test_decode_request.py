@@ -306,6 +306,10 @@ def test_the_other_fields() -> None:
 def test_values_that_say_little() -> None:
     assert ask(reasoning={"effort": "none"}).reasoning == Reasoning(False, "none")
     assert ask(reasoning={"effort": "default"}).reasoning == Reasoning()  # left to the model
+    shown = Reasoning(True, adaptive=True, display="summarized")  # Codex, for models that it does not know
+    assert ask(reasoning={"summary": "auto"}).reasoning == shown
+    assert ask(reasoning={"summary": "auto", "effort": "none"}).reasoning.enabled is False
+    assert ask(reasoning={"summary": None}).reasoning == ask(reasoning={}).reasoning == Reasoning()
     assert ask(reasoning={"summary": None}, text={"format": {"type": "text"}}).output is None
     assert ask(text={"format": {"type": "json_object"}}).output == OutputFormat("json_object")
     odd = ask(text={"format": {"type": "grammar"}})
