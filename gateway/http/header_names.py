@@ -65,7 +65,8 @@ _TO_OPENAI = re.compile(
     r"|x-dashscope-(?:sse|session|useragent|cachecontrol)$|x-subagent|x-parent-"
 )  # fmt: skip
 
-_BACK_TO_ANY = re.compile(r"retry-after(?:-ms)?$|x-should-retry$|cf-ray$|.*ratelimit")
+# x-proxy-dropped: of an upstream that is a proxy like this one; it stands beside what is left out here.
+_BACK_TO_ANY = re.compile(r"retry-after(?:-ms)?$|x-should-retry$|cf-ray$|.*ratelimit|x-proxy-dropped$")
 _BACK = re.compile(
     rf"{_BACK_TO_ANY.pattern}|anthropic-|openai-|x-codex-|x-oai-|x-openai-|x-models-etag$|x-reasoning-included$|x-stainless-"
     r"|apim-request-id$|x-ms-(?:region|client-request-id|deployment-name|rai-invoked|served-model|request-id)$"
@@ -115,5 +116,5 @@ def comes_back(name: str, same: bool, let_through: tuple[str, ...] = ()) -> bool
 _OURS = frozenset(
     ("content-length", "content-type", "content-encoding", "content-security-policy", "x-content-type-options",
      "cache-control", "vary", "set-cookie", "request-id", "x-request-id", "server-timing",
-     "x-accel-buffering", "x-proxy-dropped", "x-proxy-upstream", "x-proxy-attempts", "x-proxy-overhead-ms")
+     "x-accel-buffering", "x-proxy-upstream", "x-proxy-attempts", "x-proxy-overhead-ms")
 )  # fmt: skip

@@ -22,7 +22,7 @@ from translate.responses.dialect import RESPONSES
 
 _TEXT, _COMPRESSED = 0x81, 0xC1  # a whole text message; RSV1 means that it is compressed (RFC 7692)
 _HEADERS = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "x-proxy-upstream", "x-proxy-dropped")
-_TO_TELL = b"X-Proxy-Dropped: "
+_TO_TELL = b"x-proxy-dropped: "
 
 
 class Socket(Protocol):
@@ -144,9 +144,13 @@ def _error(status: int, head: bytes, body: bytes) -> dict[str, Any]:
 
 def _headers_in(head: bytes) -> bytes:
     """The end of an event with the headers of a reply; b"" if nothing was dropped."""
-    return b',"headers":%b}' % wire.dumps(_known(head)) if _TO_TELL in head else b""
+    return b',"headers":%b}' % wire.dumps(_known(head)) if _TO_TELL in head.lower() else b""
 
 
 def _known(head: bytes) -> dict[str, str]:
-    lines = (line.partition(": ") for line in head.decode("latin-1").split("\r\n"))
-    return {name.lower(): value for name, _, value in lines if name.lower() in _HEADERS}
+    """Returns the headers that are told, several of one name as one."""
+    known: dict[str, str] = {}
+    for name, _, value in (line.partition(": ") for line in head.decode("latin-1").split("\r\n")):
+        if (name := name.lower()) in _HEADERS:
+            known[name] = f"{known[name]}, {value}" if name in known else value
+    return known
