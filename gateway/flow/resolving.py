@@ -122,7 +122,8 @@ def _within_bounds(request: ClientRequest, ports: Ports, writer: Writer) -> Gene
     if not isinstance(wait, int | float):
         wait = yield wait
     if wait > 0:
-        writer.last()  # a client over its limits need not keep a connection as well
+        if request.front is None:  # a websocket holds the responses on which the client's next turns build
+            writer.last()  # a client over its limits need not keep a connection as well
         raise charges.used_up(request.client, wait)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.gateway.stored.test_responses_state import chat_text
 from tests.gateway.websocket.sockets import Socket, text_of, with_socket
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
@@ -90,3 +91,17 @@ def test_a_whole_response_becomes_events():
     with Upstream([Answer.json(response)]) as up, House(one_upstream(up.url, "responses")) as house:
         with_socket(house, session)
         assert len(up.requests[1].json["input"]) == 3
+
+
+def test_a_client_over_its_limits_keeps_its_websocket_and_what_it_has_said_there():
+    async def session(socket: Socket) -> None:
+        first = await socket.turn(input="one", store=False)
+        refused = await socket.turn(input="two", previous_response_id=first["response"]["id"], store=False)
+        assert refused["type"] == "error" and refused["status"] == 429 and "retry-after" in refused["headers"]
+        house.on_loop(house.proxy.service.quotas.clear)  # a minute has passed
+        assert text_of(await socket.turn(input="two", previous_response_id=first["response"]["id"])) == "I saw 3"
+
+    key = "a-client-key-00001"
+    bound = f"[client ann]\nkey = {key}\nrequests_per_minute = 1\n"
+    with Upstream(chat_text) as up, House(one_upstream(up.url, "chat") + bound) as house:
+        with_socket(house, session, {"Authorization": f"Bearer {key}"})
