@@ -50,15 +50,17 @@ def look(flow: Watched, ports: Ports, seconds: float, patience_s: float) -> None
     if flow.writer.left:
         flow.writer.hang_up()
     lead = flow.lead
-    begun = lead is not None and (lead.incoming.mode == "streaming" or (lead.continues and flow.request.streams))
+    if lead is None:  # another request's stream gets that one's pings
+        return
+    begun = lead.incoming.mode == "streaming" or (lead.continues and flow.request.streams)
     if flow.state is State.STREAMING or (flow.state is State.ASKING and begun):
         more = flow.writer.written - flow.heard
-        is_silent = not more or (more <= SIGN_BYTES and lead is not None and lead.has_said_all)
+        is_silent = not more or (more <= SIGN_BYTES and lead.has_said_all)
         flow.silent_s = flow.silent_s + seconds if is_silent else 0.0
         flow.heard = flow.writer.written
         if flow.silent_s >= patience_s:
             flow.silent_s = 0.0
-            _ping(flow)
+            _ping(flow, lead)
 
 
 def _look_at_body(flow: Watched, ports: Ports) -> None:
@@ -72,15 +74,14 @@ def _look_at_body(flow: Watched, ports: Ports) -> None:
         flow.end(Event.REFUSED, refusal, flow.completion.refuse, refusal, None)
 
 
-def _ping(flow: Watched) -> None:
+def _ping(flow: Watched, lead: Attempt) -> None:
     """Sends a sign of life, so that the client does not give up.
 
     A model that thinks behind an empty first event is alive, too: then the headers go out now, and a later failure can
     only be an error event. A stream that has had its last event needs no ping: it is ended.
     """
-    lead = flow.lead
-    assert lead is not None and lead.reply is not None
     try:
+        assert lead.reply is not None
         if lead.has_said_all:
             lead.hang_up()
             return

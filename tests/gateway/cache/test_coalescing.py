@@ -247,6 +247,27 @@ def test_a_hundred_with_three_slow_readers_and_two_that_leave(entry_kb: int) -> 
         house.wait(lambda p: not p.service.flows and not p.service.cache.asking)
 
 
+def test_who_shares_a_stream_and_does_not_read_costs_nobody_a_ping(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    settings = SHARES + "entry_kb = 8192\n[server]\nping_seconds = 0.1\n"
+    with Upstream([slow_stream(gate)]) as up, House(house_text("* = a", settings, a=up.url)) as house:
+        with clients(house, 3) as (first, stopped, other):
+            first.send("POST", PATH, STREAM)
+            assert first.head()[0] == 200
+            pieces = first.pieces()
+            stopped.send("POST", PATH, STREAM)  # and reads nothing
+            house.wait(coalesced(1))
+            other.send("POST", PATH, STREAM | {"user": "other"})
+            assert other.head()[0] == 200
+            for of in (pieces, other.pieces()):
+                pings = 0
+                while pings < 10:
+                    pings += next(of).startswith(b": ")
+            gate.open()
+            assert b"[DONE]" in b"".join(pieces)
+    assert "Exception in callback" not in caplog.text
+
+
 def test_a_stream_too_large_to_be_kept_is_joined_by_nobody_any_more() -> None:
     gate = Gate()
     settings = SHARES + "entry_kb = 64\n"
