@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from gateway.flow.client_request import ClientRequest
+from gateway.flow.info import Cancelled
 from gateway.hooks.asking import Asking, about
 from gateway.hooks.callers import Caller, Said
 from gateway.http import header_rules
@@ -74,7 +75,13 @@ class HeldReply:
         self._writer.last()
 
     def abort(self) -> None:
-        self._writer.abort()
+        """Cuts the connection. While a hook is still asked, the client has nothing yet and is told why: an operator has
+        cancelled the request, as nothing else ends one that waits only for its client."""
+        if self._judging is None or self._judging.done():
+            self._writer.abort()
+            return
+        self._judging.cancel()
+        self._refuse(Cancelled())
 
     def over(self) -> None:
         self._writer.over()

@@ -160,6 +160,35 @@ def test_nothing_of_a_stream_goes_out_before_the_hook_has_spoken() -> None:
             assert client.reply()[0] == 400
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_operator_may_cancel_what_a_hook_holds_and_the_client_is_told(stream: bool) -> None:
+    answer = Answer.sse(CHUNKS) if stream else says("hello")
+    with Upstream([Answer.silence()]) as hook, Upstream([answer]) as up:
+        with House(settings(up, by_url(hook, "on = reply"))) as house, house.connect() as client:
+            client.send("POST", PATHS["messages"], body("messages", stream=stream))
+            hook.wait(lambda h: len(h.requests) == 1)
+            (key,) = house.on_loop(lambda: [flow.request.key for flow in house.proxy.service.flows])
+            assert house.post(f"/dashboard/cancel/{key}", {})[0] == 200
+            status, _, raw = client.reply()
+            assert status == 403 and b"an operator of the proxy has cancelled this request" in raw
+            house.wait(lambda p: not p.service.flows and not p.service.in_flight.askings)
+
+
+def test_a_hook_that_fails_when_the_client_has_left_is_no_error_of_the_proxy(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    with Upstream([Answer(500, delay=gate)]) as hook, Upstream([says("hello")]) as up:
+        with House(settings(up, by_url(hook, "on = request"))) as house:
+            with house.connect() as client:
+                client.send("POST", PATHS["chat"], body("chat"))
+                hook.wait(lambda h: len(h.requests) == 1)
+            house.wait(lambda p: not p.service.flows)
+            gate.open()
+            house.wait(lambda p: not p.service.in_flight.askings)
+            gc.collect()
+    assert "gave no answer" in caplog.text and "never retrieved" not in caplog.text
+    assert not up.requests
+
+
 def test_a_hook_may_see_a_stream_afterwards(caplog: pytest.LogCaptureFixture) -> None:
     with Upstream(action({"action": "refuse", "message": "too late"})) as hook, Upstream([Answer.sse(CHUNKS)]) as up:
         with House(settings(up, by_url(hook, "on = reply\nstreams = after"))) as house:
