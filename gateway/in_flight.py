@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Interface
@@ -18,6 +19,8 @@ from gateway.flow.ports import Running
 from gateway.http.forwarded import Clients
 from gateway.limits.per_address import PerAddress
 from translate.errors import ApiError
+
+log = logging.getLogger("gateway")
 
 TICKED_AT_ONCE = 100  # requests; each takes a few microseconds, or a millisecond if it ends
 BETWEEN_S = 0.01
@@ -81,7 +84,14 @@ class RequestsInFlight:
 
     def asks(self, asking: asyncio.Future[Any]) -> None:
         self.askings.add(asking)
-        asking.add_done_callback(self.askings.discard)
+        asking.add_done_callback(self._is_asked)
+
+    def _is_asked(self, asking: asyncio.Future[Any]) -> None:
+        self.askings.discard(asking)
+        # Who asked gets the error. If its client has left meanwhile, nobody does, and a refusal is no fault of ours.
+        why = None if asking.cancelled() else asking.exception()
+        if why is not None and not isinstance(why, ApiError):
+            log.error("a request's question has failed inside the proxy", exc_info=why)
 
     def ends(self, flow: Running) -> None:
         """Removes a request that is over."""
