@@ -195,8 +195,11 @@ class ResponseWriter:
         self.on_full = self.on_drained = self.on_left = nothing
 
     def last(self) -> None:
-        """Ends the connection after this reply, and says so to the client if its head is not sent yet."""
-        self._conn._disconnect_on_finish = True
+        """Ends the connection after this reply, and says so to the client. If the head of the reply is sent, it can no
+        longer be said, and the client may send its next request as soon as it has the end: then the connection stays,
+        and the next reply says it."""
+        if self.state == "open":
+            self._conn._disconnect_on_finish = True
 
     def when_sent(self, then: Callable[[bool], None]) -> None:
         """Calls `then` when no bytes wait any more: with True, or with False if the client left before it had all."""

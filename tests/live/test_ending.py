@@ -124,6 +124,25 @@ def test_a_kept_connection_is_told_even_if_nothing_else_is_on() -> None:
         assert status == 200 and headers["connection"] == "close"
 
 
+def test_who_reads_a_stream_meanwhile_may_send_the_next_request() -> None:
+    """The head of the stream has not said that the connection ends."""
+    gates = [Gate(), Gate()]
+    answers = [Answer.sse([BEGUN, gate, DONE]) for gate in gates] + [OK]
+    with Upstream(answers) as up, House(one_upstream(up.url, "chat", server="drain_seconds = 20")) as house:
+        first, second = opened(house, 1) + opened(house, 1)
+        house._loop.call_soon_threadsafe(house._stop.set)
+        house.wait(lambda p: p.service.in_flight.stage == "draining")
+        gates[0].open()
+        assert first.body() == BEGUN + DONE
+        first.send("POST", PATH, ASKED)
+        status, headers, _ = first.reply()
+        assert status == 200 and headers["connection"] == "close"
+        gates[1].open()
+        assert second.body() == BEGUN + DONE
+        for client in (first, second):
+            client.socket.close()
+
+
 def test_who_waits_to_be_accepted_is_served() -> None:
     """They are connected as far as they know."""
     with Upstream([OK]) as up, House(one_upstream(up.url, "chat")) as house:
