@@ -17,7 +17,7 @@ class Most:
     event_bytes = 16 * 1024 * 1024  # some servers send a whole image in one event
 
 
-_BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _MARGIN = 3  # bytes of a blank line ("\r\n\r\n") that may have come before its last one
 _LINE = re.compile(rb"\r\n|\n|\r")
 
@@ -65,7 +65,7 @@ class Splitter:
         self._seen_cr = True
         # A "\r" at the very end may be half of a "\r\n": leave it for the next chunk.
         cut = len(data) - 1 if data.endswith(b"\r") else len(data)
-        events = _BLANK.split(data[:cut])
+        events = BLANK.split(data[:cut])
         if rest := events.pop() + data[cut:]:
             self._keep_back(rest)
         return events
@@ -78,7 +78,7 @@ class Splitter:
         self._seen_cr = self._seen_cr or b"\r" in chunk
         if not self._seen_cr:
             return b"\n\n" in window
-        return _BLANK.search(window, 0, len(window) - window.endswith(b"\r")) is not None
+        return BLANK.search(window, 0, len(window) - window.endswith(b"\r")) is not None
 
     def _keep_back(self, rest: bytes) -> None:
         self._last = rest[-_MARGIN:] if len(rest) >= _MARGIN else (self._last + rest)[-_MARGIN:]

@@ -331,6 +331,11 @@ class Attempt:
         """Whether a passthrough stream has come to its end, though the upstream leaves the connection open."""
         return self.leads and self.more is None and isinstance(self.reply, Passthrough) and self.reply.says_no_more
 
+    def opened(self, error: ApiError) -> bytes:
+        """Returns a passthrough stream that failed after its opening, as the client gets it if nobody else is asked."""
+        reply = self.reply
+        return reply.fail(error) if isinstance(reply, Passthrough) and reply.opened and not self.leads else b""
+
     def hang_up(self) -> None:
         """Ends a stream that has said all. Its connection cannot be used again."""
         self.incoming.cancel()

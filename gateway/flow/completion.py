@@ -136,6 +136,11 @@ class Completion:
         """Tries nothing more: the client gets the answer of this attempt, whatever it is. A model's refusal is an
         answer, too. Returns the error that the request ends with."""
         hold = failed.hold
+        if said := failed.opened(outcome.error):
+            self.begin_stream(failed, said)
+            self.writer.write_last(self._ports.masked(said))
+            self.writer.end()
+            return outcome.error
         if outcome.cause != "refusal" or hold is None:
             self._fail(failed, outcome)
             return outcome.error

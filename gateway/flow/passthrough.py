@@ -9,23 +9,19 @@ only where the client asked for another name than the upstream knows.
 
 from __future__ import annotations
 
-import codecs
 import re
-from collections.abc import Callable
-from typing import Any
 
+from gateway.flow.opening import Opening, complaint, error_of, is_error, never
 from gateway.flow.usage_chunk import UsageChunk
-from translate import dialects, errors, sse, usage, wire
+from translate import dialects, errors, usage, wire
 from translate.conversation import Usage
 from translate.lenient import body_of
 from translate.target import Protocol
 
 _ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins
-_REPLY = re.compile(rb'"(?:id|choices|candidates|content|output|type)"\s*:')  # every reply has one of these
-_NO_CHOICES = re.compile(rb'"choices"\s*:\s*(?:null|\[\s*\])')  # beside base_resp: MiniMax tells an error
 _DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # every stream has one of these
+_TELLS = re.compile(rb'"error"\s*:\s*[{"\[]|(?:^|[\r\n])(?:event: ?)?error|\.failed')  # what speaks of an error
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
-MAX_ERROR_BYTES = 4096  # a larger object is not taken for an error in the server's own words
 MAX_LINE_BYTES = 1 << 20  # a longer line does not wait for its end
 TAIL_BYTES = 12 * 1024  # the last events, with the longest lists of search results seen in a final chunk
 SPARE_BYTES = 2048  # so many more may come before the tail is cut again
@@ -36,14 +32,17 @@ _LONGEST_TERMINAL = 64  # bytes of the pattern for a terminal event
 class Passthrough:
     """A reply that passes as it is; see translate.dialect.Reply."""
 
-    __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_room", "_spelling", "_tail",
-                 "_tail_size", "_told", "_unasked", "_usage", "_whole", "ended", "fault", "started")  # fmt: skip
+    __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_opening", "_opens", "_room",
+                 "_spelling", "_tail", "_tail_size", "_told", "_unasked", "_usage", "_whole", "ended", "fault",
+                 "started")  # fmt: skip
 
     goes_on = False
 
-    def __init__(self, protocol: Protocol, echo: str = "", unasked: UsageChunk | None = None) -> None:
+    def __init__(
+        self, protocol: Protocol, echo: str = "", unasked: UsageChunk | None = None, *, waits: bool = True
+    ) -> None:
         """echo: the model's name to put back, "" for none. unasked: takes out the usage that only the proxy has asked
-        for. Without both, every byte stays as it is."""
+        for. Without both, every byte stays as it is. waits: the opening waits for the first word (opening.py)."""
         self._dialect = dialects.of(protocol)
         self._marks = self._dialect.marks
         self._echo = echo
@@ -51,6 +50,8 @@ class Passthrough:
         self._edits = bool(echo or unasked)
         self._spelling = (b"", b"")  # of the line's model, as the upstream writes it and as the client gets it
         self._head = b""  # its first bytes, if the protocol needs them to write an error at the end
+        self._opens = self._dialect.opens if waits else never
+        self._opening: Opening | None = None  # what has come of it, until the client gets the first bytes
         self._held = bytearray()  # is appended to, as a line may come byte by byte
         self._tail: list[bytes] = []
         self._tail_size = 0
@@ -73,12 +74,12 @@ class Passthrough:
         if not good and not (streamed and _DATA.search(raw)):
             what = "an empty body" if not text else "an HTML page" if text[:1] == b"<" else "a cut-off or non-JSON body"
             raise errors.BadReply(f"the upstream answered 200 with {what}: {text[:120].decode('utf-8', 'replace')}")
-        if _ERROR.match(text) and _is_error(text):  # some servers answer 200 with an error
-            self.fault = _error_of(text)
+        if _ERROR.match(text) and is_error(text):  # some servers answer 200 with an error
+            self.fault = error_of(text)
             raise self.fault
-        if (complaint := _complaint(text, errors.remark)) is not None:
-            self.fault = complaint
-            raise complaint
+        if (complains := complaint(text, errors.remark)) is not None:
+            self.fault = complains
+            raise complains
         self._tail = [raw]
         self._whole = not streamed or text[:1] == b"{"
         return self._renamed_once(raw) if self._echo and not streamed else raw
@@ -92,12 +93,25 @@ class Passthrough:
         return out
 
     def begin(self) -> bytes:
-        """Returns nothing: the first real event has already been passed on."""
-        return b""
+        """Returns what has opened the stream, if it is open: the client waits for a sign of life."""
+        out, rest = self._opening.whole_events() if self._opening is not None else (b"", b"")
+        if out:
+            self._starts(out)
+            out = self.feed(out)
+            self._held += rest
+        return out
 
     def feed(self, chunk: bytes) -> bytes:
-        if not self.started and not (chunk := self._first(bytes(self._held) + chunk if self._held else chunk)):
-            return b""
+        if not self.started:
+            if self._opening is not None or b"delta" not in chunk or _TELLS.search(chunk) or (
+                self._marks.content.search(chunk) is None
+            ):  # fmt: skip
+                opening = self._opening = self._opening or Opening(self._opens)
+                if not opening.begins(chunk):
+                    self.fault = opening.fault
+                    return b""
+                chunk = bytes(opening.held)
+            self._starts(chunk)
         size = self._tail_size = self._tail_size + len(chunk)
         self._tail.append(chunk)
         if size > self._room:
@@ -130,29 +144,6 @@ class Passthrough:
             self._told = is_cut or (self._told and blank < 0)
         return most if blank < 0 else blank + size
 
-    def _first(self, come: bytes) -> bytes:
-        """Returns all that has come, once it shows a real event that is no error, or is too much to hold."""
-        held = come.removeprefix(codecs.BOM_UTF8)
-        if b"\r" in held:
-            held = held.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        start, begins = 0, len(held) > TAIL_BYTES
-        while (end := held.find(b"\n\n", start)) >= 0 or len(held) - start > TAIL_BYTES:
-            name, data = sse.fields(held[start : end if end >= 0 else len(held)])
-            if data and name != b"ping" and data.strip() != b"null":  # as little an event as a ping
-                self.fault = _no_reply(name, data)
-                begins = self.fault is None
-                break
-            if end < 0:
-                break
-            start = end + 2
-        if not begins:
-            self._held[:] = come
-            return b""
-        self.started = True
-        self._held.clear()
-        self._head = come[: self._marks.head_bytes]
-        return come
-
     def _lines(self, chunk: bytes) -> bytes:
         """Returns whole lines. The start of a line waits for its rest, unless it is huge."""
         cut = (chunk.rfind(b"\n") if b"\n" in chunk else chunk.rfind(b"\r")) + 1
@@ -171,33 +162,40 @@ class Passthrough:
     def end(self) -> bytes:
         """Returns what to add when the upstream has closed: nothing if the stream had its terminal event, else an error
         event."""
-        if not self.started:
-            if self._held.strip():
-                held = self._let_go()
-                whole = self._first_and_last(held)
-                if whole or self.fault:
-                    return whole
-            return self.fail(errors.BadReply("the upstream answered 200 with an empty stream"))
-        return self._close(errors.BadReply("the upstream closed the stream before its end"))
-
-    def _first_and_last(self, held: bytes) -> bytes:
-        """Returns a stream of one event that no blank line follows."""
-        name, data = sse.fields(held.strip(b"\r\n"))
-        if not data:
-            return b""
-        if (fault := _no_reply(name, data)) is not None:
+        opening = self._opening
+        if opening is not None and opening.ends() and self._marks.terminal.search(opening.held):
+            out = bytes(opening.held)  # no blank line follows the one event
+            self._starts(out)
+            return out
+        if opening is not None and (fault := opening.later or opening.fault) is not None:
             self.fault = fault
             return b""
-        if not self._marks.terminal.search(held):
-            return b""
-        self.started = True
-        return held
+        if self.started or self.opened:
+            return self.fail(errors.BadReply("the upstream closed the stream before its end"))
+        return self.fail(errors.BadReply("the upstream answered 200 with an empty stream"))
+
+    @property
+    def opened(self) -> bool:
+        """Whether its opening has come, and waits."""
+        return self._opening is not None and self._opening.opened
 
     def fail(self, error: errors.ApiError) -> bytes:
+        """Returns an error event, if the stream has begun and not ended. An opening that waits goes before it, as it
+        came; an error that it tells by itself is an end."""
+        out, opening = b"", self._opening
+        if not self.started and opening is not None and opening.opened:
+            out = bytes(opening.held)
+            self._starts(out)
+            out = self.feed(out)
         if not self.started:
             self.fault = error
             return b""
-        return self._close(error)
+        return out + self._close(error)
+
+    def _starts(self, come: bytes) -> None:
+        """The client gets the first bytes now."""
+        self.started, self._opening = True, None
+        self._head = come[: self._marks.head_bytes]
 
     def _close(self, error: errors.ApiError) -> bytes:
         """Returns what still waits, and an error event if the stream has not ended. Half a line is dropped then."""
@@ -288,28 +286,6 @@ class Passthrough:
         return data[: found.start()] + ours + data[found.end() :]
 
 
-def _no_reply(name: bytes, data: bytes) -> errors.ApiError | None:
-    """Returns why a stream that begins with this event is no reply; None if it is one."""
-    if name == b"error" or (b'"error"' in data and _is_error(data)):
-        return _error_of(data)
-    if data.lstrip()[:1] == b"{":
-        return _complaint(data, errors.of_object)
-    shown = data[:120].decode("utf-8", "replace")
-    return errors.BadReply(f"the upstream's stream begins with an event that is no JSON object: {shown}")
-
-
-def _complaint(data: bytes, read: Callable[[Any], errors.ApiError | None]) -> errors.ApiError | None:
-    """Returns the error in an object that is no part of a reply."""
-    if len(data) > MAX_ERROR_BYTES:
-        return None
-    if _REPLY.search(data) and not (b'"base_resp"' in data and _NO_CHOICES.search(data)):
-        return None
-    try:
-        return read(wire.loads(data))
-    except ValueError:
-        return None
-
-
 def _is_whole(line: bytes) -> bool:
     """Returns whether the last line of a stream, which has no line end, is whole all the same."""
     key, _, value = line.partition(b":")
@@ -330,20 +306,3 @@ def _closing(sent: bytes) -> bytes:
         return b"\n\n"
     begun = sent.replace(b"\r\n", b"\n").rpartition(b"\n\n")[2]
     return b"\n" if _DATA.search(begun) else b""  # if it has no data yet, the event that follows may go on from here
-
-
-def _is_error(data: bytes) -> bool:
-    try:
-        body = wire.loads(data)
-    except ValueError:
-        return False
-    return isinstance(body, dict) and bool(body.get("error")) and not body.get("choices") and not body.get("id")
-
-
-def _error_of(data: bytes) -> errors.ApiError:
-    """The status is not known any more: 200 went before. The error's own words decide."""
-    try:
-        error = errors.of_object(wire.loads(data))
-    except ValueError:
-        error = None
-    return error or errors.BadReply(f"the upstream began its stream with an error: {data[:200]!r}")

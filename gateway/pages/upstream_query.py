@@ -135,7 +135,7 @@ class Asking:
         return self._service.masked(theirs) + header_rules.line("X-Proxy-Upstream", self._upstream.name)
 
     async def _follow(self, sink: Sink) -> Reply:
-        events, lines = Passthrough(RESPONSES.name), CleanLines(self._upstream.secrets)
+        events, lines = Passthrough(RESPONSES.name, waits=False), CleanLines(self._upstream.secrets)
         reply = Reply(200, header_rules.EVENT_STREAM + self._head(), b"", streamed=True)
         begun = False
         patience = self._service.settings.server.ping_seconds

@@ -38,8 +38,7 @@ Script = Callable[[Asked], Answer]
 class Fault:
     """answer: the upstream's script; None where it is never reached, and then `place` says why (see place.py).
 
-    tries: how often the upstream is asked, with one target; passed_once: a stream is asked for only
-    once where the protocol is the same, since it has passed through.
+    tries: how often the upstream is asked, with one target.
     elsewhere: whether another target may be asked; None: where it is tried again at all.
     waits: seconds that pass at least, with one target. retry_after: what the client reads there.
     warm: each request is sent on a connection that has already served one, one request after another.
@@ -55,7 +54,6 @@ class Fault:
     home_stream: str = ""
     home_whole: str = ""
     tries: int = 1
-    passed_once: bool = False
     elsewhere: bool | None = None
     waits: float = 0.0
     retry_after: str = ""
@@ -69,11 +67,8 @@ class Fault:
         own = self.home_stream if stream else self.home_whole
         return set(((own if home else "") or same).split("|"))
 
-    def times(self, home: bool, stream: bool) -> int:
-        return 1 if home and stream and self.passed_once else self.tries
-
     def may_go_elsewhere(self, home: bool, stream: bool) -> bool:
-        return self.times(home, stream) > 1 if self.elsewhere is None else self.elsewhere
+        return self.tries > 1 if self.elsewhere is None else self.elsewhere
 
 
 def good(asked: Asked) -> Answer:

@@ -19,7 +19,7 @@ def wrong(fault: Fault, result: Result) -> list[str]:
         right |= {"503"}  # 529 is Anthropic's own
     if result.outcome not in right:
         out.append(f"{result.outcome}, not {'|'.join(sorted(right))}")
-    times = fault.times(lane.home, lane.stream)
+    times = fault.tries
     if fault.place == "server" and result.asked != times:
         out.append(f"asked {result.asked} times, not {times}")
     if fault.retry_after and result.headers.get("retry-after") != fault.retry_after:

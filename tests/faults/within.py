@@ -162,9 +162,9 @@ BROKEN = [
 
 NONSENSE = [
     Fault(name="overloaded error first", answer=error_first(529), stream="529", tries=3),
-    # Nothing that a client could use has come: as good as first, unless it passed through already.
+    # Nothing that a client could use has come: as good as first.
     Fault(name="error after an empty start", answer=lambda a: Answer.sse(empty_start(a)), stream="529",
-          home_stream="raw", tries=3, passed_once=True),
+          home_stream="raw", tries=3),
     Fault(name="invalid request error first", answer=error_first(400), stream="400"),
     Fault(name="error event later", answer=either(error_later, half), stream="cut", home_stream="raw",
           whole="502"),

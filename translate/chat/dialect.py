@@ -10,6 +10,7 @@ from translate.chat.decode_request import decode
 from translate.chat.decode_stream import Decoder
 from translate.chat.encode_request import encode
 from translate.chat.encode_stream import Encoder
+from translate.chat.opening import opens
 from translate.chat.reply import collect, explode
 from translate.chat.text_turns import said
 from translate.chat.usage import of_chunk, read_usage
@@ -74,4 +75,5 @@ CHAT = Dialect(
     aside=frozenset(("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "metadata")),
     text_turns=said,
     told_apart=clients.told_apart,
+    opens=opens,
 )

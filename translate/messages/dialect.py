@@ -28,6 +28,11 @@ VERSION = "2023-06-01"  # said for clients that have no word for it; every field
 _WITHOUT_FORMATS = re.compile(
     r"claude-(?:instant|v?[1-3](?![0-9])|4-(?:opus|sonnet)|(?:opus|sonnet)-4(?:$|-0(?![0-9])|[-@][0-9]{8}))", re.I
 )
+_OPENS = re.compile(
+    rb'\{\s*"type"\s*:\s*"(?:message_start"'
+    rb'|content_block_start"\s*,\s*"index"\s*:\s*0\s*,\s*"content_block"\s*:\s*\{'
+    rb'\s*"type"\s*:\s*"text"\s*,\s*"text"\s*:\s*""\s*[,}])'
+)
 _ONLY_HERE = ("system", "stop_sequences", "top_k", "output_config", "context_management")
 
 
@@ -98,4 +103,5 @@ MESSAGES = Dialect(
     thread_mark=b'"thread"',
     aside=frozenset(("metadata",)),
     single_turns=said,
+    opens=lambda name, data: name == b"message_start" or _OPENS.match(data) is not None,
 )

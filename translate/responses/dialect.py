@@ -21,11 +21,20 @@ from translate.responses.text_turns import said
 from translate.responses.usage import of_event, read_usage
 from translate.responses.words import WORDS
 
+_OPENS = re.compile(
+    rb'(?:\{\s*"type"\s*:\s*")?response\.(?:created|queued|in_progress|content_part\.added|(output_item\.added))\b'
+)
+_MESSAGE = re.compile(rb'"type"\s*:\s*"message"')
 _ENDED = rb"response\.(?:completed|failed|incomplete|cancelled)"
 
 
 def _looks_like(body: Body, headers: Mapping[str, str]) -> bool:
     return "input" in body
+
+
+def _opens(name: bytes, data: bytes) -> bool:
+    opens = _OPENS.match(name or data)
+    return opens is not None and (opens[1] is None or _MESSAGE.search(data) is not None)
 
 
 def _check(body: Body) -> None:
@@ -86,4 +95,5 @@ RESPONSES = Dialect(
     as_stream=replay.stream,
     as_whole=replay.whole_in,
     text_turns=said,
+    opens=_opens,
 )

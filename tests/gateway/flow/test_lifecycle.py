@@ -186,7 +186,7 @@ def test_a_hundred_at_once_open_no_more_than_allowed() -> None:
 
 
 def test_stopping_lets_streams_finish_or_ends_them_legally() -> None:
-    begun = b'event: message_start\ndata: {"type":"message_start"}\n\n'
+    begun = b'event: content_block_start\ndata: {"type":"content_block_start"}\n\n'
     settings = one_upstream("{}", "messages", "", "drain_seconds = 0.3")
     clients: list[Any] = []
     with Upstream([Answer.sse([begun], end="hang")]) as up:

@@ -23,6 +23,7 @@ CHAT_DONE = (
 MESSAGES_BEGUN = (
     b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"up-model","content":[]}}\n\n'
 )
+MESSAGES_WORD = b'event: content_block_start\ndata: {"type":"content_block_start","content_block":{}}\n\n'
 MESSAGES_END = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 OK = Answer.json({"id": "x", "model": "up-model", "choices": []})
 
@@ -130,14 +131,14 @@ def test_an_alias_in_a_stream(pieces: int) -> None:
 def test_the_first_bytes_do_not_wait_for_the_rest() -> None:
     gate = Gate()
     with (
-        Upstream([Answer.sse([MESSAGES_BEGUN, gate, MESSAGES_END])]) as up,
+        Upstream([Answer.sse([MESSAGES_BEGUN + MESSAGES_WORD, gate, MESSAGES_END])]) as up,
         House(one_upstream(up.url, "messages")) as house,
         house.connect() as client,
     ):
         client.send("POST", "/v1/messages", {"model": "m", "stream": True})
         assert client.head()[0] == 200
         pieces = client.pieces()
-        assert next(pieces) == MESSAGES_BEGUN
+        assert next(pieces) == MESSAGES_BEGUN + MESSAGES_WORD
         gate.open()
         assert b"".join(pieces) == MESSAGES_END
 

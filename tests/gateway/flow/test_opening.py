@@ -1,0 +1,173 @@
+"""The opening of a stream that passes as it is (message_start, response.created, a chunk with the role alone) waits for
+the first word: an overload or an empty account is told right after it, and then another attempt may be made."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.flow.passthrough import Passthrough
+from tests.support.house import House, one_upstream
+from tests.support.script import Answer, Gate, Upstream
+from tests.support.two_upstreams import house_text, section
+from translate import dialects
+from translate.target import Protocol
+
+PATHS: dict[Protocol, str] = {
+    "messages": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses",
+}  # fmt: skip
+ASK = {"model": "m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "x"}]}
+ASKS: dict[Protocol, Any] = {
+    "messages": ASK, "chat": ASK, "responses": {"model": "m", "stream": True, "input": "x"},
+}  # fmt: skip
+
+
+def event(kind: str, **more: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind} | more)}\n\n".encode()
+
+
+def chunk(delta: Any, finish: str | None = None) -> bytes:
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+    return b"data: %b\n\n" % json.dumps({"id": "c", "object": "chat.completion.chunk", "choices": choices}).encode()
+
+
+STARTED = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 1}}
+RESPONSE = {"id": "r", "status": "in_progress", "error": None, "output": [], "instructions": "i" * 20_000}
+OPENINGS: dict[Protocol, list[bytes]] = {
+    "messages": [
+        event("message_start", message=STARTED),
+        event("ping"),
+        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+    ],
+    "chat": [
+        b': OPENROUTER PROCESSING\n\ndata: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}\n\n',
+        chunk({"role": "assistant", "content": "", "refusal": None}),
+    ],
+    "responses": [
+        event("response.created", response=RESPONSE),
+        event("response.in_progress", response=RESPONSE),
+        event("response.output_item.added", item={"id": "i", "type": "message", "content": []}),
+        event("response.content_part.added", part={"type": "output_text", "text": ""}),
+    ],
+}
+WORDS: dict[Protocol, bytes] = {
+    "messages": event("content_block_delta", index=0, delta={"type": "text_delta", "text": "fine"})
+    + event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 1})
+    + event("message_stop"),
+    "chat": chunk({"content": "fine"}) + chunk({}, "stop") + b"data: [DONE]\n\n",
+    "responses": event("response.output_text.delta", delta="fine")
+    + event("response.completed", response=RESPONSE | {"status": "completed"}),
+}
+OVERLOADED = {"type": "overloaded_error", "message": "Overloaded"}
+QUOTA = {"code": "insufficient_quota", "message": "You exceeded your current quota"}
+BUSY = {"code": "server_is_overloaded", "message": "busy"}
+BAD = {"type": "invalid_request_error", "message": "no such tool"}
+ERRORS: dict[Protocol, list[list[bytes]]] = {
+    "messages": [[event("error", error=OVERLOADED)]],
+    "chat": [
+        [b"data: %b\n\n" % json.dumps({"error": QUOTA}).encode(), b"data: [DONE]\n\n"],
+        [b"data: %b" % json.dumps({"error": OVERLOADED}).encode()],
+    ],
+    "responses": [
+        [event("error", **QUOTA), event("response.failed", response=RESPONSE | {"status": "failed", "error": QUOTA})],
+        [event("response.failed", response=RESPONSE | {"status": "failed", "error": BUSY})],
+    ],
+}
+CASES = [(protocol, said) for protocol, many in ERRORS.items() for said in many]
+
+
+def two(first: Upstream, second: Upstream, protocol: Protocol) -> House:
+    sections = {"a": section(first.url, "", protocol), "b": section(second.url, "", protocol)}
+    return House(house_text("* = a, b", "[retry]\nmax_attempts = 1\n", **sections))
+
+
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize(("protocol", "said"), CASES)
+def test_an_error_after_the_opening_leads_to_the_next_target(
+    protocol: Protocol, said: list[bytes], apart: bool
+) -> None:
+    events = [*OPENINGS[protocol], *said]
+    broken = Answer.sse([item for each in events for item in (each, 0.01)] if apart else b"".join(events))
+    good = Answer.sse([*OPENINGS[protocol], WORDS[protocol]])
+    with Upstream([broken]) as first, Upstream([good]) as second, two(first, second, protocol) as house:
+        status, headers, body = house.post(PATHS[protocol], ASKS[protocol])
+        assert (len(first.requests), len(second.requests)) == (1, 1)
+    assert status == 200 and headers["x-proxy-upstream"] == "b"
+    assert body == b"".join(OPENINGS[protocol]) + WORDS[protocol]
+
+
+@pytest.mark.parametrize(("protocol", "said"), CASES)
+def test_where_nobody_else_is_asked_the_client_gets_it_as_it_came(protocol: Protocol, said: list[bytes]) -> None:
+    """Codex acts on response.failed, which follows the error, and on its code."""
+    events = [*OPENINGS[protocol], *said]
+    with Upstream([Answer.sse([item for each in events for item in (each, 0.01)])]) as up:
+        with House(one_upstream(up.url, protocol) + "[retry]\nmax_attempts = 1\n") as house:
+            status, headers, body = house.post(PATHS[protocol], ASKS[protocol])
+    assert status == 200 and headers["content-type"].startswith("text/event-stream")
+    assert body == b"".join(events)
+
+
+def test_it_is_tried_again_at_the_same_target() -> None:
+    answers = [Answer.sse([*OPENINGS["messages"], event("error", error=OVERLOADED)]),
+               Answer.sse([*OPENINGS["messages"], WORDS["messages"]])]  # fmt: skip
+    with Upstream(answers) as up, House(one_upstream(up.url, "messages") + "[retry]\nbackoff = 0.01\n") as house:
+        _, headers, body = house.post(PATHS["messages"], ASK)
+    assert headers["x-proxy-attempts"] == "2" and b"fine" in body and b"Overloaded" not in body
+
+
+def test_an_error_that_would_come_again_is_not_tried_again() -> None:
+    said = [*OPENINGS["messages"], event("error", error=BAD)]
+    with Upstream([Answer.sse(said)]) as first, Upstream([Answer.sse(WORDS["messages"])]) as second:
+        with two(first, second, "messages") as house:
+            status, _, body = house.post(PATHS["messages"], ASK)
+        assert not second.requests
+    assert status == 200 and body == b"".join(said)
+
+
+@pytest.mark.parametrize("protocol", PATHS)
+def test_a_model_that_thinks_long_after_its_opening_is_alive(protocol: Protocol) -> None:
+    """After ping_seconds the opening goes out, and whatever comes then is the client's, an error too."""
+    gate, opening = Gate(), b"".join(OPENINGS[protocol])
+    for last in (WORDS[protocol], b"".join(ERRORS[protocol][0])):
+        with (
+            Upstream([Answer.sse([opening, gate, last])]) as up,
+            House(one_upstream(up.url, protocol, server="ping_seconds = 0.1\n")) as house,
+            house.connect() as client,
+        ):
+            client.send("POST", PATHS[protocol], ASKS[protocol])
+            assert client.head()[0] == 200
+            come = b""
+            for piece in client.pieces():
+                come += piece
+                if opening in come and dialects.of(protocol).marks.ping in come.replace(opening, b""):
+                    gate.open()
+            assert come.startswith(opening) and come.endswith(last)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize(("protocol", "said"), CASES)
+def test_however_the_bytes_come(protocol: Protocol, said: list[bytes], end: bytes) -> None:
+    raw = b"".join([*OPENINGS[protocol], *said]).replace(b"\n", end)
+    for size in (1, 7, 4096, len(raw)):
+        reply = Passthrough(protocol)
+        assert not any(reply.feed(raw[at : at + size]) for at in range(0, len(raw), size))
+        assert reply.end() == b"" and reply.fault is not None and not reply.started and reply.opened
+        assert reply.fail(reply.fault) == raw
+
+
+@pytest.mark.parametrize("protocol", PATHS)
+def test_what_has_opened_is_bounded(protocol: Protocol) -> None:
+    reply, opening = Passthrough(protocol), b"".join(OPENINGS[protocol])
+    come = b""
+    for _ in range(600_000 // len(opening) + 1):
+        come += reply.feed(opening)
+    assert len(come) > 256 * 1024
+
+
+def test_a_stream_that_stops_after_its_opening_ends_with_an_error() -> None:
+    opening = b"".join(OPENINGS["messages"])
+    with Upstream([Answer.sse(opening)]) as up, House(one_upstream(up.url, "messages")) as house:
+        status, _, body = house.post(PATHS["messages"], ASK)
+    assert status == 200 and body.startswith(opening + b"event: error\n")
