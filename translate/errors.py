@@ -93,10 +93,25 @@ _NO_CREDIT = re.compile(
     r"|exceeded your (?:current quota, please check your plan|monthly .{0,20}credits)"
     r"|(?:spending|spend|billing(?: hard)?) limit|api usage limits|arrearage|account .{0,30}(?:not active|in arrears"
     r"|in good standing)|exceeded_current_quota|please (?:recharge|top up)|payment required"
-    r"|organization has been (?:disabled|restricted)|enable billing on your project|user location is not supported",
+    r"|organization has been (?:disabled|restricted)|enable billing on your project|user location is not supported"
+    r"|account (?:\S{1,80} )?(?:is|was|has been) (?:suspended|deactivated|terminated)|access was terminated due to"
+    r"|country, region,? or territory not supported",
     re.I,
 )
 _SOON = re.compile(r"retry in|try again in|per (?:second|minute|day)", re.I)  # a limit that passes has the same words
+
+# How services say under 400 that they do not have a model, or no longer: DeepSeek, OpenRouter, Mistral, Bedrock, z.ai,
+# xAI, Groq, Vertex, Copilot, LiteLLM. The others say 404.
+_NO_MODEL_CODES = frozenset({
+    "invalid_model", "model_not_found", "model_not_supported", "model_not_available", "model_decommissioned",
+})  # fmt: skip
+_NO_MODEL = re.compile(
+    r"\bmodel not (?:exist|found)|\bunknown model\b|\binvalid model(?: name passed|:)|\bnot a valid model\b"
+    r"|model identifier is invalid|model names are .{1,500} but you passed|on-demand throughput isn.t supported"
+    r"|\bmodel:? [`'\"]?[\w./:@-]{1,200}[`'\"]? (?:does not exist|(?:was |is )?not found"
+    r"|has been (?:decommissioned|retired|deprecated|removed))",
+    re.I,
+)
 
 
 class ApiError(Exception):
@@ -259,6 +274,8 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
         {str(code).lower(), str(kind).lower()} & _NO_CREDIT_CODES or no_credit(message)
     ):
         found = "billing"
+    elif status in (400, 422) and (found == "not_found" or says_no_model(message, str(code), str(kind))):
+        found, status = "not_found", 404
     usual = KINDS[found][0]
     error = ApiError(
         found,
@@ -302,6 +319,12 @@ def no_credit(message: str) -> str:
     """Returns the words by which an error says that the account has no credit, or is closed; "" if it does not."""
     found = _NO_CREDIT.search(message[:4000])
     return found.group() if found and not _SOON.search(message[:4000]) else ""
+
+
+def says_no_model(message: str, *codes: str) -> str:
+    """Returns the words by which an error says that there is no such model; "" if it does not."""
+    found = _NO_MODEL.search(message[:1000])
+    return found.group() if found else next((code for code in codes if code.lower() in _NO_MODEL_CODES), "")
 
 
 def kind_of(status: int) -> str:

@@ -66,7 +66,7 @@ def verdict(outcome: Outcome, status: int) -> Verdict:
 
 def of_status(status: int, body: bytes, headers: list[tuple[str, str]], asked: bytes, unix: float) -> Outcome:
     """Returns the outcome that a status of 400 or more means. asked: the client's body."""
-    error = _honest(errors.parse(status, body, header_rules.find(headers, "content-type")), asked)
+    error = _honest(errors.parse(status, body, header_rules.find(headers, "content-type")), status, asked)
     wait = rate_limit.asked_wait(headers, unix)
     error.retry_after = wait = error.retry_after if wait is None else wait  # Google tells the wait in the body
     again = header_rules.find(headers, "x-should-retry")
@@ -95,12 +95,16 @@ def says_no_endpoint(status: int, body: bytes, route: Route) -> bool:
     return status in (405, 501)
 
 
-def _honest(error: ApiError, asked: bytes) -> ApiError:
-    """Returns the error. If it repeats the words of its request, it is not about the account's credit: otherwise a
-    client could have a key laid to rest."""
-    words = errors.no_credit(error.message)
-    if error.kind == "billing" and error.status in (400, 404, 422) and OwnWords(asked).holds(words):
-        error.kind = errors.kind_of(error.status)
+def _honest(error: ApiError, status: int, asked: bytes) -> ApiError:
+    """Returns the error. If it repeats the words of its request, it is neither about the account's credit nor about the
+    model: otherwise a client could have a key or a model laid to rest."""
+    words = ""
+    if error.kind == "billing" and status in (400, 404, 422):
+        words = errors.no_credit(error.message)
+    elif error.kind == "not_found" and status in (400, 422):
+        words = errors.says_no_model(error.message)
+    if words and OwnWords(asked).holds(words):
+        error.kind, error.status = errors.kind_of(status), status
     return error
 
 

@@ -81,6 +81,9 @@ def test_a_client_cannot_lay_a_key_to_rest_by_its_own_words() -> None:
         (400, "Organization has been restricted. Please reach out to support.", "billing"),
         (400, "The free tier is not available in your country. Please enable billing on your project.", "billing"),
         (400, "User location is not supported for the API use.", "billing"),
+        (403, "Country, region, or territory not supported", "billing"),
+        (429, "Your access was terminated due to violation of our policies, please check your email.", "billing"),
+        (400, "Your account org-1 is suspended, please check your plan.", "billing"),
         (429, "You exceeded your current quota, please check your plan and billing details. Please retry in 23.5s.",
          "rate_limit"),
         (429, "Rate limit reached for requests per minute", "rate_limit"),
@@ -92,6 +95,54 @@ def test_the_words_for_no_credit(status: int, message: str, kind: str) -> None:
     raw = json.dumps({"error": {"message": message, "type": "x"}}).encode()
     assert errors.parse(status, raw).kind == kind
     assert bool(errors.no_credit(message)) == (kind == "billing" or status == 500)
+
+
+NO_MODEL: list[dict[str, Any]] = [
+    {"error": {"message": "Model Not Exist", "type": "invalid_request_error", "code": "invalid_request_error"}},
+    {"error": {"message": "The supported API model names are deepseek-v4-flash or deepseek-v4-pro, but you passed x."}},
+    {"error": {"message": "foo/bar is not a valid model ID", "code": 400}},
+    {"object": "error", "message": "Invalid model: x", "type": "invalid_model", "code": "1500"},
+    {"error": {"code": "1211", "message": "Unknown Model, please check the model code."}},
+    {"message": "The provided model identifier is invalid."},
+    {"message": "Invocation of model ID a.x with on-demand throughput isn't supported. Retry with a profile."},
+    {"error": {"message": "The requested model 'x' does not exist.", "param": "model", "code": "model_not_found"}},
+    {"code": "Client specified an invalid argument", "error": "Model not found: grok-9"},
+    {"error": {"message": "/chat/completions: Invalid model name passed in model=x. Call `/v1/models`", "code": "400"}},
+    {"error": {"code": 400, "message": "Publisher Model `projects/p/models/x` was not found or has no access to it."}},
+    {"error": {"message": "The model `mixtral-8x7b` has been decommissioned", "code": "model_decommissioned"}},
+    {"error": {"message": "The requested model is not supported.", "code": "model_not_supported", "param": "model"}},
+]
+
+
+@pytest.mark.parametrize("said_there", NO_MODEL, ids=lambda body: json.dumps(body)[:60])
+def test_a_model_that_a_service_does_not_have_is_asked_for_elsewhere(said_there: dict[str, Any]) -> None:
+    """Under 400, as about half of the services say it, and not only under 404."""
+    with Upstream(lambda r: Answer.json(said_there, 400)) as a, Upstream(lambda r: says("b")) as b:
+        with House(house_text("m = a, b\nonly = a", QUICK, a=a.url, b=b.url)) as house:
+            assert said(house.post(PATH, ASK)) == "b"
+            status, _, body = house.post(PATH, ASK | {"model": "only"})
+            assert status == 400 and json.loads(body) == said_there and len(a.requests) == 2
+            assert house.post("/v1/messages", ASK | {"model": "only", "max_tokens": 9})[0] == 404
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "messages: model output must not be empty", "Invalid model parameters: top_k", "tool 'unknown' was not found",
+        "This model does not support image input", "Unsupported parameter: 'x' is not supported with this model.",
+        "previous response not found", "The model's maximum context length is 8",
+    ],
+)  # fmt: skip
+def test_other_words_about_models_are_about_the_request(message: str) -> None:
+    assert errors.parse(400, json.dumps({"error": {"message": message}}).encode()).status == 400
+
+
+def test_a_client_cannot_lay_a_model_to_rest_by_its_own_words() -> None:
+    with Upstream(lambda r: error(400, r.json["messages"][0]["content"])) as up, Upstream([says("b")]) as second:
+        with House(house_text("* = a, b", QUICK, a=up.url, b=second.url)) as house:
+            quoted = {"messages": [{"role": "user", "content": "model x does not exist"}]}
+            assert house.post(PATH, ASK | quoted)[0] == 400
+        assert not second.requests
 
 
 def test_when_all_rest_all_are_asked_in_order() -> None:
