@@ -312,11 +312,11 @@ class Completion:
         if lead is not None and self.status == 200:
             ports.counting.learn(lead.route, lead.estimated, told)
         if request.charged or (lead is not None and lead.lease.charged):
-            charges.settle(ports.quota_of(request.client), self._bill(told), lead)
+            charges.settle(ports.quota_of(request.client), self._bill(told, lead), lead)
         used = told
         is_cut = self.left or self.aborted or error is not None
         if is_cut or (not (told and told.output) and charges.has_budget(request.client, ports)):
-            used = charges.reckoned(self._bill(told), reply)
+            used = charges.reckoned(self._bill(told, lead), reply)
             if used is None and self.share is not None and request.task == "embeddings" and error is None:
                 used = charges.of_untold(request, self.writer.written)
         route = None if isinstance(error, Full) else self._route(lead)  # else the upstream would seem to have failed
@@ -343,9 +343,11 @@ class Completion:
             request.tags, request.trace, used is not told,
         ), self.writer)  # fmt: skip
 
-    def _bill(self, told: Usage | None) -> charges.Bill:
-        attempts = self._failover.attempts
-        return charges.Bill(self._request, attempts, self.status, self.streamed, self.writer.written, told)
+    def _bill(self, told: Usage | None, lead: Attempt | None) -> charges.Bill:
+        attempts, status, streamed = self._failover.attempts, self.status, self.streamed
+        if self.left and not status and lead is not None and lead.incoming.mode == "streaming":
+            status, streamed = 200, True  # the model was at work, though it had not said a word
+        return charges.Bill(self._request, attempts, status, streamed, self.writer.written, told)
 
     def _route(self, lead: Attempt | None) -> Route | None:
         if lead is not None:

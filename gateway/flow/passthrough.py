@@ -217,7 +217,7 @@ class Passthrough:
     @property
     def usage(self) -> Usage | None:
         """The usage that the reply has told so far. It is read only when somebody asks."""
-        told = b"".join(self._tail)
+        told = b"".join(self._tail) if self._opening is None else bytes(self._opening.held)
         if self._whole:
             return usage.in_body(self._dialect.usage, told)
         return usage.in_stream(self._dialect.usage, told, self._usage)

@@ -148,6 +148,33 @@ def test_a_stream_that_was_left_has_taken_what_it_said() -> None:
             gate.open()
 
 
+def at_work(flow: Any) -> bool:
+    """Whether its upstream has sent something."""
+    return bool(flow.lead and flow.lead.incoming.mode)
+
+
+@pytest.mark.parametrize("path", [PATH, MESSAGES])
+@pytest.mark.parametrize(("protocol", "opening", "tokens"), [
+    ("messages", BEGUN, 3_500), ("chat", event({"role": "assistant", "content": ""}), 900),
+])  # fmt: skip
+def test_who_leaves_while_the_model_thinks_has_taken_the_input(
+    path: str, protocol: str, opening: bytes, tokens: int
+) -> None:
+    """The stream is open, and nothing is said yet: the upstream charges for what it has read."""
+    gate, ask = Gate(), STREAM | {"max_tokens": 9, "messages": [{"role": "user", "content": "a b " * 900}]}
+    with Upstream([Answer.sse([opening, gate, ENDED])]) as up:
+        with House(house_text("* = a", BUDGETS.format("tokens_per_minute = 100000"),
+                              a=section(up.url, "", protocol))) as house:  # fmt: skip
+            told = Seen(house)
+            with house.connect() as client:
+                client.send("POST", path, ask, KEY)
+                house.wait(lambda p: any(at_work(flow) for flow in p.service.flows))
+            record = told.last()
+            assert 100_000 - left(house) == pytest.approx(tokens, rel=0.3)
+            gate.open()
+    assert record["gen_ai.usage.input_tokens"] == pytest.approx(tokens, rel=0.3) and record["ended"] == "left"
+
+
 def test_a_stream_that_broke_off_has_taken_what_it_said() -> None:
     with Upstream([Answer.sse([event({"content": "a word or two"}) * 50])]) as up:
         with House(house_text("* = a", alice(10_000), a=up.url)) as house:
