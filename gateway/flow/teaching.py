@@ -6,6 +6,7 @@ After a refusal that taught something, the request is made once more. learned_qu
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any, NamedTuple
 
 from gateway.credentials.minted import Minted
@@ -20,6 +21,8 @@ from translate.envelopes import bridge
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
+
+_OF_A_KEY = re.compile(r"\b(?:token|credential|jwt|api[ _-]?key)s?\b", re.I)
 
 
 class Taught(NamedTuple):
@@ -61,8 +64,9 @@ def refuses_usage(request: ClientRequest, route: Route, ports: Ports, error: Api
 
 def refuses_key(route: Route, error: ApiError, minted: Minted) -> bool:
     """Returns whether the upstream refused a key that was good before, and another one can be made. AWS says so with a
-    403."""
-    refused = error.status == 401 or (error.status == 403 and minted.aws is not None)
+    403, and so do others (Databricks: "Invalid Token"), who have further reasons for it."""
+    forbids = error.status == 403 and (minted.aws is not None or _OF_A_KEY.search(error.message) is not None)
+    refused = error.status == 401 or forbids
     return refused and route.mint is not None and route.mint.refused(minted)
 
 

@@ -1,4 +1,4 @@
-"""Requests to an upstream whose key is made: they wait for it, carry it, have it anew at a 401, and fail in words."""
+"""Requests to an upstream whose key is made: they wait for it, carry it, have it anew at a refusal, and fail in words."""
 
 from __future__ import annotations
 
@@ -71,6 +71,25 @@ def test_at_a_401_the_key_is_had_anew_and_the_request_goes_again(helper: Path, m
         assert house.post("/v1/messages", ASK)[0] == 200
     assert [request.headers["x-api-key"] for request in up.requests] == [FIRST, SECOND, SECOND]
     assert runs(helper) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "again"),
+    [("Invalid Token", True), ("The access token has expired", True), ("model m is not permitted", False)],
+)
+def test_a_403_about_the_key_counts_like_a_401(
+    helper: Path, monkeypatch: pytest.MonkeyPatch, message: str, *, again: bool
+) -> None:
+    """Databricks says so of a token that has expired. A 403 has other reasons, too."""
+    monkeypatch.setattr(minted, "RETRY_S", 0.0)
+
+    def answer(request: Request) -> Answer:
+        good = SECOND in request.headers["x-api-key"]
+        return Answer.json(REPLY) if good else Answer.json({"error_code": "403", "message": message}, 403)
+
+    with Upstream(answer) as up, House(settings(up, helper, "", "messages") + ONCE) as house:
+        assert house.post("/v1/messages", ASK)[0] == (200 if again else 403)
+    assert runs(helper) == 1 + again
 
 
 def test_a_key_that_was_just_made_is_not_made_again(helper: Path) -> None:
