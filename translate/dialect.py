@@ -252,7 +252,8 @@ class Dialect:
     as_whole returns None for a stream that has not ended well. seal_mark: how a seal of the proxy begins in a body.
     unserved: addresses of the API that are not served here, and what a client can do instead. told_apart(headers): what
     a reply that is written for this client differs by from one for others, "" = by nothing. opens(name, data): whether
-    an event of a stream comes before the model has said anything, and may be followed by an error.
+    an event of a stream comes before the model has said anything, and may be followed by an error. fails(name, data):
+    the error of an event by which a reply that has said nothing ends in failure, in the protocol's own form.
 
     aside: fields of a request that are not for the model, and that its reply does not repeat. text_turns: the messages
     of a request that is nothing but text; None if nobody knows how servers count them. single_turns: the same, if every
@@ -304,6 +305,7 @@ class Dialect:
     unserved: tuple[tuple[re.Pattern[str], str], ...] = ()
     told_apart: Callable[[Mapping[str, str]], str] = lambda headers: ""
     opens: Callable[[bytes, bytes], bool] = lambda name, data: False
+    fails: Callable[[bytes, bytes], ApiError | None] = lambda name, data: None
 
     def __repr__(self) -> str:
         return f"<Dialect {self.name}>"

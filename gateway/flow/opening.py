@@ -21,26 +21,22 @@ MOST = 256 * 1024  # bytes that may wait: an opening may repeat the request's in
 
 _REPLY = re.compile(rb'"(?:id|choices|candidates|content|output|type)"\s*:')  # every reply has one of these
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*(?:null|\[\s*\])')  # beside base_resp: MiniMax tells an error
-_FAILED = re.compile(rb'\{\s*"type"\s*:\s*"[a-z_.]+\.failed"')
 _MARGIN = 3  # bytes of a blank line that may have come before its last one
 
 Opens = Callable[[bytes, bytes], bool]
-
-
-def never(name: bytes, data: bytes) -> bool:
-    """Whether an event opens a stream, where nothing is to wait: no other attempt can be made."""
-    return False
+Fails = Callable[[bytes, bytes], errors.ApiError | None]
 
 
 class Opening:
     """The beginning of one stream. held: all that has come. fault: the stream begins with this error. later: the error
     that follows what opens it."""
 
-    __slots__ = ("_large", "_next", "_opens", "_searched", "fault", "held", "later", "opened")
+    __slots__ = ("_fails", "_large", "_next", "_opens", "_searched", "fault", "held", "later", "opened")
 
-    def __init__(self, opens: Opens) -> None:
-        """opens: tells by an event's name and data whether it opens a stream and says nothing yet."""
+    def __init__(self, opens: Opens, fails: Fails) -> None:
+        """opens, fails: see translate.dialect.Dialect."""
         self._opens = opens
+        self._fails = fails
         self.held = bytearray()
         self._next = 0  # where the event begins that was not looked at
         self._searched = 0  # up to here, no blank line ends it
@@ -70,7 +66,7 @@ class Opening:
             return False
         event = bytes(held[self._next :])
         name, data = sse.fields(event)
-        self._large = self._opens(name, data) or self._has_failed(name, data)
+        self._large = self._opens(name, data) or name.endswith(b".failed")
         return not self._large and self._is_word(event)
 
     def ends(self) -> bool:
@@ -105,17 +101,13 @@ class Opening:
         if self._opens(name, data):
             self.opened = True
             return False
-        has_failed = self._has_failed(name, data)
-        if self.opened or has_failed:
-            self.opened = True
-            self.later = _of_failed(data) if has_failed else _error_after(name, data)
-            return self.later is None
-        self.fault = _no_reply(name, data)
-        return self.fault is None
-
-    def _has_failed(self, name: bytes, data: bytes) -> bool:
-        """Whether the event is Responses' own end of a reply that has failed."""
-        return self._opens is not never and (name.endswith(b".failed") or _FAILED.match(data) is not None)
+        if (failed := self._fails(name, data)) is not None:
+            self.opened, self.later = True, failed
+        elif self.opened:
+            self.later = _error_after(name, data)
+        else:
+            self.fault = _no_reply(name, data)
+        return self.later is None and self.fault is None
 
 
 def _no_reply(name: bytes, data: bytes) -> errors.ApiError | None:
@@ -131,14 +123,6 @@ def _no_reply(name: bytes, data: bytes) -> errors.ApiError | None:
 def _error_after(name: bytes, data: bytes) -> errors.ApiError | None:
     """Returns the error that this event tells in a stream that is open, None if it tells none."""
     return _no_reply(name, data) if name == b"error" or data.lstrip()[:1] == b"{" else None
-
-
-def _of_failed(data: bytes) -> errors.ApiError | None:
-    try:
-        failed = wire.loads(data)
-    except ValueError:
-        return None
-    return errors.of_object(failed.get("response")) if isinstance(failed, dict) else None
 
 
 def complaint(data: bytes, read: Callable[[Any], errors.ApiError | None]) -> errors.ApiError | None:

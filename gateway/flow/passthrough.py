@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from gateway.flow.opening import Opening, complaint, error_of, is_error, never
+from gateway.flow.opening import Opening, complaint, error_of, is_error
 from gateway.flow.usage_chunk import UsageChunk
 from translate import dialects, errors, usage, wire
 from translate.conversation import Usage
@@ -32,8 +32,8 @@ _LONGEST_TERMINAL = 64  # bytes of the pattern for a terminal event
 class Passthrough:
     """A reply that passes as it is; see translate.dialect.Reply."""
 
-    __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_opening", "_opens", "_room",
-                 "_spelling", "_tail", "_tail_size", "_told", "_unasked", "_usage", "_whole", "ended", "fault",
+    __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_opening", "_room", "_spelling", "_tail",
+                 "_tail_size", "_told", "_unasked", "_usage", "_waits", "_whole", "ended", "fault",
                  "started")  # fmt: skip
 
     goes_on = False
@@ -50,7 +50,7 @@ class Passthrough:
         self._edits = bool(echo or unasked)
         self._spelling = (b"", b"")  # of the line's model, as the upstream writes it and as the client gets it
         self._head = b""  # its first bytes, if the protocol needs them to write an error at the end
-        self._opens = self._dialect.opens if waits else never
+        self._waits = waits
         self._opening: Opening | None = None  # what has come of it, until the client gets the first bytes
         self._held = bytearray()  # is appended to, as a line may come byte by byte
         self._tail: list[bytes] = []
@@ -106,7 +106,7 @@ class Passthrough:
             if self._opening is not None or b"delta" not in chunk or _TELLS.search(chunk) or (
                 self._marks.content.search(chunk) is None
             ):  # fmt: skip
-                opening = self._opening = self._opening or Opening(self._opens)
+                opening = self._opening = self._opening or self._begun()
                 if not opening.begins(chunk):
                     self.fault = opening.fault
                     return b""
@@ -191,6 +191,10 @@ class Passthrough:
             self.fault = error
             return b""
         return out + self._close(error)
+
+    def _begun(self) -> Opening:
+        dialect = self._dialect
+        return Opening(dialect.opens, dialect.fails) if self._waits else Opening(_never, _none)
 
     def _starts(self, come: bytes) -> None:
         """The client gets the first bytes now."""
@@ -284,6 +288,14 @@ class Passthrough:
         if found.start() == at:
             self._spelling = found[0], ours
         return data[: found.start()] + ours + data[found.end() :]
+
+
+def _never(name: bytes, data: bytes) -> bool:
+    return False
+
+
+def _none(name: bytes, data: bytes) -> errors.ApiError | None:
+    return None
 
 
 def _is_whole(line: bytes) -> bool:

@@ -1,28 +1,45 @@
-"""The chunk that opens a Chat stream: it names the role, and says nothing yet."""
+"""The chunk that opens a Chat stream: it names the role, and says nothing yet. And the one that ends it in failure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
+from translate import errors, wire
+from translate.chat.stop import breakdown
+from translate.json_fields import objects_of, text_of
 
 LARGEST = 4096  # bytes; Azure's has what its filter thinks of the prompt
 
 
 def opens(name: bytes, data: bytes) -> bool:
     """Tells whether a chunk says nothing yet."""
-    if len(data) > LARGEST or data.lstrip()[:1] != b"{":
+    chunk = _chunk(data)
+    choices = chunk.get("choices")
+    if not isinstance(choices, list) or chunk.get("error"):
         return False
+    return all(_is_empty(choice) and not choice.get("finish_reason") for choice in choices)
+
+
+def fails(name: bytes, data: bytes) -> errors.ApiError | None:
+    """Returns the error of a chunk that ends a reply in failure before it has said anything (OpenRouter)."""
+    chunk = _chunk(data) if b'"finish_reason"' in data else {}
+    for choice in objects_of(chunk, "choices"):
+        if _is_empty(choice) and (error := breakdown(text_of(choice, "finish_reason"))) is not None:
+            return errors.of_object(chunk) or errors.of_object(choice) or error
+    return None
+
+
+def _chunk(data: bytes) -> dict[str, Any]:
+    """Returns the chunk, {} if it is large or is none."""
+    if len(data) > LARGEST or data.lstrip()[:1] != b"{":
+        return {}
     try:
         chunk = wire.loads(data)
     except ValueError:
-        return False
-    choices = chunk.get("choices")
-    return isinstance(choices, list) and not chunk.get("error") and all(map(_is_empty, choices))
+        return {}
+    return chunk if isinstance(chunk, dict) else {}
 
 
 def _is_empty(choice: Any) -> bool:
     delta = choice.get("delta") if isinstance(choice, dict) else None
-    if not isinstance(delta, dict) or choice.get("finish_reason"):
-        return False
-    return not any(value for name, value in delta.items() if name != "role")
+    return isinstance(delta, dict) and not any(value for name, value in delta.items() if name != "role")

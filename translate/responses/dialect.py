@@ -96,4 +96,5 @@ RESPONSES = Dialect(
     as_whole=replay.whole_in,
     text_turns=said,
     opens=_opens,
+    fails=fault.of_failed,
 )

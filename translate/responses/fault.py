@@ -10,11 +10,12 @@ import re
 from typing import Any
 
 from translate import sse, wire
-from translate.errors import KINDS, ApiError
+from translate.errors import KINDS, ApiError, of_object
 from translate.responses import items
 
 HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it is
 
+_FAILED = re.compile(rb'(?:\{\s*"type"\s*:\s*")?response\.failed\b')
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
 _NAMES = {name: re.compile(rb'"%b"\s*:\s*"([^"\\]{1,200})"' % name.encode()) for name in ("id", "model")}
 
@@ -49,6 +50,17 @@ def failed(error: ApiError, response: dict[str, Any], number: int) -> bytes:
     known |= response | {"status": "failed", "error": response_error(error)}
     event = {"type": "response.failed", "sequence_number": number, "response": known}
     return b"event: response.failed\ndata: " + wire.dumps(event) + b"\n\n"
+
+
+def of_failed(name: bytes, data: bytes) -> ApiError | None:
+    """Returns the error of the response in this event, if the event says that it has failed."""
+    if _FAILED.match(name or data) is None:
+        return None
+    try:
+        said = wire.loads(data)
+    except ValueError:
+        return None
+    return of_object(said.get("response")) if isinstance(said, dict) else None
 
 
 def response_error(error: ApiError) -> dict[str, Any]:

@@ -33,6 +33,12 @@ def chunk(delta: Any, finish: str | None = None) -> bytes:
     return b"data: %b\n\n" % json.dumps({"id": "c", "object": "chat.completion.chunk", "choices": choices}).encode()
 
 
+def ended_in_failure(choice: Any = None, **more: Any) -> bytes:
+    """As OpenRouter tells it: within a chunk like any other."""
+    choices = [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "error"} | (choice or {})]
+    return b"data: %b\n\n" % json.dumps({"id": "c", "choices": choices} | more).encode()
+
+
 STARTED = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 1}}
 RESPONSE = {"id": "r", "status": "in_progress", "error": None, "output": [], "instructions": "i" * 20_000}
 OPENINGS: dict[Protocol, list[bytes]] = {
@@ -69,6 +75,9 @@ ERRORS: dict[Protocol, list[list[bytes]]] = {
     "chat": [
         [b"data: %b\n\n" % json.dumps({"error": QUOTA}).encode(), b"data: [DONE]\n\n"],
         [b"data: %b" % json.dumps({"error": OVERLOADED}).encode()],
+        [ended_in_failure(error={"code": 502, "message": "Provider returned error"}), b"data: [DONE]\n\n"],
+        [ended_in_failure({"error": {"code": 429, "message": "Rate limited upstream"}})],
+        [ended_in_failure()],
     ],
     "responses": [
         [event("error", **QUOTA), event("response.failed", response=RESPONSE | {"status": "failed", "error": QUOTA})],
