@@ -1,4 +1,4 @@
-"""Requests to an upstream whose key is made: they wait for it, carry it, have it anew at a refusal, and fail in words."""
+"""Requests to an upstream whose key is made: they wait for it, carry it, have it anew if it is refused, or fail."""
 
 from __future__ import annotations
 
