@@ -321,9 +321,12 @@ class Attempt:
             self.incoming.exchange.resume()
 
     def begin(self) -> None:
-        """Tells the client that the upstream is alive, when a model thinks behind an empty first event."""
+        """Tells the client that the upstream is alive, when a model thinks behind an empty first event. An upstream that
+        has told an error there, and leaves the stream open, is not waited for."""
         assert self.reply is not None
-        if self.hold is None:
+        if isinstance(self.reply, Passthrough) and self.reply.has_failed:
+            self.hang_up()
+        elif self.hold is None:
             self._pass(self.reply.begin())
 
     @property
@@ -337,7 +340,7 @@ class Attempt:
         return reply.fail(error) if isinstance(reply, Passthrough) and reply.opened and not self.leads else b""
 
     def hang_up(self) -> None:
-        """Ends a stream that has said all. Its connection cannot be used again."""
+        """Ends a stream that has said all, or has failed. Its connection cannot be used again."""
         self.incoming.cancel()
         self.on_over(None)
 

@@ -179,6 +179,11 @@ class Passthrough:
         """Whether its opening has come, and waits."""
         return self._opening is not None and self._opening.opened
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether an error has come right after its opening, and both wait."""
+        return self._opening is not None and self._opening.later is not None
+
     def fail(self, error: errors.ApiError) -> bytes:
         """Returns an error event, if the stream has begun and not ended. An opening that waits goes before it, as it
         came; an error that it tells by itself is an end."""

@@ -118,6 +118,16 @@ def test_where_nobody_else_is_asked_the_client_gets_it_as_it_came(protocol: Prot
     assert body == b"".join(events)
 
 
+def test_an_upstream_that_leaves_the_stream_open_after_its_error_is_not_waited_for() -> None:
+    broken = Answer.sse([*OPENINGS["messages"], event("error", error=OVERLOADED)], end="hang")
+    good = Answer.sse([*OPENINGS["messages"], WORDS["messages"]])
+    with Upstream([broken]) as first, Upstream([good]) as second:
+        sections = {"a": section(first.url, "", "messages"), "b": section(second.url, "", "messages")}
+        with House(house_text("* = a, b", "[server]\nping_seconds = 0.1\n", **sections)) as house:
+            _, headers, body = house.post(PATHS["messages"], ASK)
+    assert headers["x-proxy-upstream"] == "b" and b"fine" in body and b"Overloaded" not in body
+
+
 def test_it_is_tried_again_at_the_same_target() -> None:
     answers = [Answer.sse([*OPENINGS["messages"], event("error", error=OVERLOADED)]),
                Answer.sse([*OPENINGS["messages"], WORDS["messages"]])]  # fmt: skip
