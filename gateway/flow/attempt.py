@@ -321,8 +321,8 @@ class Attempt:
             self.incoming.exchange.resume()
 
     def begin(self) -> None:
-        """Tells the client that the upstream is alive, when a model thinks behind an empty first event. An upstream that
-        has told an error there, and leaves the stream open, is not waited for."""
+        """Tells the client that the upstream is alive, when a model thinks behind an empty first event. If it has told
+        an error there, and leaves the stream open, nobody waits for it."""
         assert self.reply is not None
         if isinstance(self.reply, Passthrough) and self.reply.has_failed:
             self.hang_up()

@@ -74,13 +74,6 @@ class Opening:
         rest = bytes(self.held[self._next :]).strip(b"\r\n")
         return self.later is None and self._is_word(rest)
 
-    def whole_events(self) -> tuple[bytes, bytes]:
-        """Returns the events that have come, if the stream is open, and the beginning of the next one."""
-        if not self.opened:
-            return b"", bytes(self.held)
-        cut = len(self.held) if self.later is not None else self._next
-        return bytes(self.held[:cut]), bytes(self.held[cut:])
-
     def _blank(self) -> tuple[int, int] | None:
         """Returns where the next blank line begins and ends."""
         held, start = self.held, max(self._next, self._searched - _MARGIN)

@@ -94,12 +94,7 @@ class Passthrough:
 
     def begin(self) -> bytes:
         """Returns what has opened the stream, if it is open: the client waits for a sign of life."""
-        out, rest = self._opening.whole_events() if self._opening is not None else (b"", b"")
-        if out:
-            self._starts(out)
-            out = self.feed(out)
-            self._held += rest
-        return out
+        return self._opened() if self.opened else b""
 
     def feed(self, chunk: bytes) -> bytes:
         if not self.started:
@@ -187,15 +182,18 @@ class Passthrough:
     def fail(self, error: errors.ApiError) -> bytes:
         """Returns an error event, if the stream has begun and not ended. An opening that waits goes before it, as it
         came; an error that it tells by itself is an end."""
-        out, opening = b"", self._opening
-        if not self.started and opening is not None and opening.opened:
-            out = bytes(opening.held)
-            self._starts(out)
-            out = self.feed(out)
+        out = self._opened() if self.opened else b""
         if not self.started:
             self.fault = error
             return b""
         return out + self._close(error)
+
+    def _opened(self) -> bytes:
+        """Lets the opening go, and what has come behind it."""
+        assert self._opening is not None
+        come = bytes(self._opening.held)
+        self._starts(come)
+        return self.feed(come)
 
     def _begun(self) -> Opening:
         dialect = self._dialect
