@@ -11,12 +11,33 @@ from typing import Any
 
 BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 24_576, "xhigh": 32_768, "max": 65_536}
 _LEFT_OPEN = ("default", "auto")
+_BY_NAME = ("auto", "true", "known")  # the policy leaves it to the model's name which efforts it takes
 MIN_BUDGET = 1_024  # Anthropic's floor
 
 # Models that answer 400 to reasoning_effort because they do not reason.
 _NO_EFFORT = re.compile(r"gpt-(3|4)|chatgpt-4|gpt-5-chat|mistral|codestral|devstral|ministral|pixtral", re.I)
 _VERBOSITY = re.compile(r"gpt-([5-9]|\d\d)", re.I)
-_XHIGH = re.compile(r"gpt-(5\.[1-9]|[6-9])", re.I)
+
+# The efforts that OpenAI's models take, each generation others; they answer 400 to any other word. The first row counts
+# that is met. Clouds write a dash for the dot.
+_OPENAI = (
+    (re.compile(r"gpt-5-chat", re.I), ""),
+    (re.compile(r"gpt-5[.-]\d-chat", re.I), "medium"),
+    (re.compile(r"gpt-5-pro", re.I), "high"),
+    (re.compile(r"gpt-5[.-][2-5]-pro", re.I), "medium high xhigh"),
+    (re.compile(r"gpt-5[.-](?:1-codex-max|[2-5]-codex)", re.I), "low medium high xhigh"),
+    (re.compile(r"gpt-5(?:[.-]1)?-codex", re.I), "low medium high"),
+    (re.compile(r"gpt-5[.-][6-9](?!\d)", re.I), "none low medium high xhigh max"),
+    (re.compile(r"gpt-5[.-][2-5](?!\d)", re.I), "none low medium high xhigh"),
+    (re.compile(r"gpt-5[.-]1(?!\d)", re.I), "none low medium high"),
+    (re.compile(r"gpt-5", re.I), "minimal low medium high"),
+    (re.compile(r"gpt-(?:[6-9]|\d\d)", re.I), "low medium high xhigh max"),
+    (re.compile(r"(?:^|[/.])o(?:1(?!-mini|-preview)|3|4)(?:-|$)", re.I), "low medium high"),
+)
+
+# Those of Anthropic's models: all that take an effort know these, and all but some of them one more.
+_CLAUDE, _CLAUDE_SINCE = ["low", "medium", "high", "max"], "xhigh"
+_CLAUDE_BEFORE = re.compile(r"claude-(?:(?:opus|sonnet)-4[-.]6|mythos-preview)", re.I)
 
 # The efforts that vendors list for some of their models; their other models refuse the field, or ignore it.
 _KNOWN = (
@@ -40,10 +61,14 @@ def may_reason(model: str, may: str = "auto") -> bool:
 
 
 def listed(model: str, may: str) -> list[str]:
-    """Returns the efforts that are listed for the model: by the policy, or by its vendor if the policy says so."""
-    if may == "known":
-        return next((words.split() for family, words in _KNOWN if family.search(model)), [])
-    return [] if may in ("auto", "true", "false") else may.split(", ")
+    """Returns the efforts that are listed for the model: by the policy, by OpenAI, or by its vendor if the policy says
+    so."""
+    if may == "false":
+        return []
+    if may not in _BY_NAME:
+        return may.split(", ")
+    rows = _OPENAI + _KNOWN if may == "known" else _OPENAI
+    return next((words.split() for family, words in rows if family.search(model)), [])
 
 
 def has_verbosity(model: str) -> bool:
@@ -52,9 +77,14 @@ def has_verbosity(model: str) -> bool:
     return _VERBOSITY.search(model) is not None
 
 
+def degree(word: str) -> str:
+    """Returns the word that has a budget: "max" for Codex's word for more than that, "medium" for an unknown one."""
+    return word if word in BUDGETS else "max" if word == "ultra" else "medium"
+
+
 def budget_of(effort: str) -> int:
-    """Returns tokens for an effort word. An unknown word counts as medium, "none" as 0."""
-    return 0 if effort == "none" else BUDGETS.get(effort, BUDGETS["medium"])
+    """Returns tokens for an effort word; 0 for "none"."""
+    return 0 if effort == "none" else BUDGETS[degree(effort)]
 
 
 def effort_of(budget: int) -> str:
@@ -66,29 +96,45 @@ def effort_of(budget: int) -> str:
 
 
 def is_lowered(asked: str, sent: str) -> bool:
-    """Tells whether the model is asked to think less than the client wanted."""
-    return BUDGETS.get(sent, 0) < BUDGETS.get(asked, 0)
+    """Tells whether the model is asked to think less than the client wanted, or as another word than one that nobody
+    knows."""
+    if asked in ("", "none"):
+        return False
+    return BUDGETS.get(sent, 0) < budget_of(asked) or (asked not in BUDGETS and asked not in ("ultra", sent))
 
 
 def chat_effort(effort: str, model: str, may: str = "auto") -> str:
-    """Returns the reasoning_effort to send a Chat upstream for `model`; "" means none should be sent.
+    """Returns the effort to send to a Chat or Responses upstream for `model`; "" means none should be sent.
 
-    Compatible servers know low, medium and high; minimal and xhigh belong to some of OpenAI's own models. may: "true"
-    or "false" where the upstream's policy knows better than the model's name, "known" for what vendors list, else
-    the words themselves.
+    Compatible servers know low, medium and high. may: "true" or "false" where the upstream's policy knows better than
+    the model's name, "known" for what vendors list, else the words themselves.
     """
     if not effort or not may_reason(model, may):
         return ""
     if words := listed(model, may):
         return _nearest(effort, words)
-    gpt = "gpt-" in model
-    if effort in ("xhigh", "max"):
-        return "xhigh" if _XHIGH.search(model) else "high"
+    if effort in ("xhigh", "max", "ultra"):
+        return "high"
     if effort == "minimal":
-        return "minimal" if gpt else "low"
-    if effort == "none":
-        return "none" if _XHIGH.search(model) else ""
-    return effort
+        return "low"
+    return "" if effort == "none" else effort
+
+
+def always_thinks(model: str, may: str) -> bool:
+    """Tells whether no effort of those that are listed for the model switches its thinking off."""
+    words = listed(model, may)
+    return bool(words) and "none" not in words
+
+
+def claude_effort(effort: str, model: str, may: str = "auto") -> str:
+    """Returns the effort to send to a Messages upstream: the most it takes that is not more than was asked for, as
+    Anthropic's own client does it."""
+    asked = budget_of(effort)
+    words = _CLAUDE if _CLAUDE_BEFORE.search(model) else [*_CLAUDE, _CLAUDE_SINCE]
+    if may != "false" and may not in _BY_NAME:
+        words = [word for word in may.split(", ") if word in BUDGETS] or words
+    by_degree = sorted(words, key=budget_of)
+    return next((word for word in reversed(by_degree) if budget_of(word) <= asked), by_degree[0])
 
 
 def _nearest(effort: str, words: list[str]) -> str:

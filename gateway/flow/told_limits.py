@@ -19,6 +19,7 @@ from translate.target import Policy
 MAX_READ = 8 * 1024  # characters of an error
 LEAST = 256  # tokens that every model may write: a smaller number in the same error is about another field
 
+_EFFORT_FIELDS = ("reasoning_effort", "reasoning.effort", "output_config.effort")
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "generationConfig.maxOutputTokens")
 
 
@@ -46,10 +47,13 @@ _WINDOW = re.compile(r"maximum context length (?:is|of) (\d{1,9})", re.I)
 _BESIDE = re.compile(r"exceed context limit: (\d{1,9}) \+ \d{1,9} > (\d{1,9})")  # Anthropic
 _INPUT = re.compile(r"\b(\d{1,9}) (?:input tokens|tokens from the input|in the messages|of text input)", re.I)
 _EFFORTS = re.compile(
-    r"reasoning[._]effort\b.{0,160}?(?:supported values are|must be one of|input should be):?"
-    r"((?:[\s,]|or\b|and\b|[`'\"][a-z]{1,10}[`'\"]){1,200})",
+    r"(?:reasoning[._]|output_config\.)effort\b.{0,160}?(?:supported values are|must be one of|input should be"
+    r"|supported values):? ?\[?"
+    r"|effort level '[a-z]{1,10}'\. supported levels:"  # Anthropic
+    r"|level \"[a-z]{1,10}\" not supported, valid levels:",  # CLIProxyAPI
     re.I | re.S,
 )
+_WORDS = re.compile(r"(?:[\s,]|or\b|and\b|[`'\"]?(?:none|default|minimal|low|medium|x?high|max)\b[`'\"]?){1,60}", re.I)
 
 
 # A tool that is forced, at models that think unless they are told otherwise.
@@ -73,10 +77,10 @@ def read(error: ApiError) -> Iterator[Told]:
             yield Told(found.group(), "max_tokens", found[1])
     if (found := _BELOW.search(message)) is not None:
         yield Told(found.group(), "max_tokens", str(int(found[1]) - 1))
-    if (found := _EFFORTS.search(message)) is not None:
-        words = [word for word in re.findall(r"[a-z]+", found[1].lower()) if word == "none" or word in effort.BUDGETS]
+    if (found := _EFFORTS.search(message)) is not None and (said := _WORDS.match(message, found.end())) is not None:
+        words = [word for word in re.findall(r"[a-z]+", said[0].lower()) if word == "none" or word in effort.BUDGETS]
         if words:
-            yield Told(found.group(), "reasoning_effort", ", ".join(words))
+            yield Told(message[found.start() : said.end()], "reasoning_effort", ", ".join(words))
     for pattern, field in _NO_CHOICE:
         if (found := pattern.search(message)) is not None:
             yield Told(found.group(), "thinking_switch", field)
@@ -94,7 +98,7 @@ def beyond(error: ApiError, sent: dict[str, Any], data: dict[str, Any], own: Own
     """Returns the settings that the sent body is beyond, as far as the client has not said those words itself. data:
     the client's request."""
     most = max((n for path in _LIMITS if isinstance(n := _at(sent, path), int)), default=0)
-    word = _at(sent, "reasoning_effort") or _at(sent, "reasoning.effort") or ""
+    word = next(filter(None, (_at(sent, path) for path in _EFFORT_FIELDS)), "")
     found = []
     for words, setting, value in read(error):
         if own.holds(words):

@@ -129,7 +129,13 @@ def test_a_mark_on_a_block_that_is_said_in_words_is_reported(upstream: Protocol)
 @pytest.mark.parametrize("upstream", ["chat", "responses"])
 @pytest.mark.parametrize(
     ("asked", "model", "lowered"),
-    [("max", "gpt-5.6", True), ("xhigh", "gpt-5.6", False), ("xhigh", "other", True), ("high", "other", False)],
+    [
+        ("max", "gpt-5.5", True),
+        ("max", "gpt-5.6", False),
+        ("xhigh", "gpt-5.5", False),
+        ("xhigh", "other", True),
+        ("high", "other", False),
+    ],
 )
 def test_an_effort_that_is_lowered_is_reported(upstream: Protocol, asked: str, model: str, lowered: bool) -> None:
     body = base("messages") | {"thinking": {"type": "adaptive"}, "output_config": {"effort": asked}}
@@ -139,9 +145,9 @@ def test_an_effort_that_is_lowered_is_reported(upstream: Protocol, asked: str, m
 
 def test_lowered_in_the_words_of_each_client() -> None:
     body = base("chat") | {"reasoning_effort": "max"}
-    assert pair.request("chat", "responses", body, Target("gpt-5.6")).dropped == ["reasoning_effort"]
+    assert pair.request("chat", "responses", body, Target("gpt-5.5")).dropped == ["reasoning_effort"]
     body = base("responses") | {"reasoning": {"effort": "max"}}
-    assert pair.request("responses", "chat", body, Target("gpt-5.6")).dropped == ["reasoning.effort"]
+    assert pair.request("responses", "chat", body, Target("gpt-5.5")).dropped == ["reasoning.effort"]
 
 
 def test_probabilities_are_not_asked_for_where_they_cannot_be_told() -> None:

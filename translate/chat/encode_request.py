@@ -186,7 +186,7 @@ def _switched_off(body: Body, wanted: Reasoning, target: Target, draft: Draft) -
     """Says that the model is not to think, where the upstream has a word for it. False: it has none."""
     field, may = target.policy.thinking_switch, target.policy.reasoning_effort
     off = effort.switch(field, target.model, on=False)
-    if field == "none":
+    if field == "none" and not effort.always_thinks(target.model, may):
         if "none" not in effort.listed(target.model, may):
             return False
         off = {"reasoning_effort": "none"}

@@ -79,5 +79,5 @@ def _by_level(wanted: Reasoning, model: str, off: bool) -> Raw:
     word = wanted.effort or (effort.effort_of(wanted.budget) if wanted.budget else "")
     if not word:
         return {}
-    level = _LEVELS.get(word, "medium")
+    level = _LEVELS[effort.degree(word)]
     return {"thinkingLevel": "low" if level == "minimal" and _PRO.search(model) else level}

@@ -181,8 +181,8 @@ def _as_it_was(body: Body, conversation: Conversation) -> None:
 
 
 def _made_to_fit(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
-    if not thinking.write(body, conversation, target.policy.max_tokens):
-        draft.drop(conversation.words.thinking)
+    if left := thinking.write(body, conversation, target.policy):
+        draft.drop(left)
     _output(body, conversation, draft)
     sampling.write(body, conversation.sampling, draft)
     _stops(body, conversation, draft)

@@ -14,6 +14,7 @@ from typing import Literal
 from translate import effort
 from translate.conversation import Conversation, Reasoning
 from translate.json_fields import Body
+from translate.target import Policy
 
 _FAMILY_4 = r"claude-(?:opus|sonnet|haiku)-4(?:[-.][0-5](?!\d)|[-.@]\d{8}|(?![-.]?\d))"
 _MANUAL = re.compile(r"claude-3[-.]7|claude-4-(?:opus|sonnet)|" + _FAMILY_4)
@@ -24,7 +25,6 @@ _MIDDLE = re.compile(r"claude-3")
 _OPUS_4 = re.compile(r"claude-(?:opus-4(?![-.]5)|4-opus)")
 
 DEFAULT_MAX_TOKENS = 32_000
-_WORDS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 
 
 def mode_of(model: str) -> Literal["budget", "effort", "never"]:
@@ -54,37 +54,39 @@ def asked_for(reasoning: Reasoning) -> bool | None:
     return True if reasoning.enabled or reasoning.effort or reasoning.budget or reasoning.adaptive else None
 
 
-def write(body: Body, conversation: Conversation, limit: int) -> bool:
+def write(body: Body, conversation: Conversation, policy: Policy) -> str:
     """Puts thinking (and output_config.effort) into `body`, whose model, max_tokens, messages and tool_choice
-    are there already. `limit`: the clamp of max_tokens, 0 = none. False where thinking was asked for and is
-    left out."""
-    reasoning = conversation.reasoning
+    are there already. Returns the client's word for what is left out of its wish, "" for nothing."""
+    reasoning, words = conversation.reasoning, conversation.words
     wanted = asked_for(reasoning)
     mode = mode_of(body["model"])
     if wanted is None:
-        return True
+        return ""
     if not wanted:
         if _ALWAYS.search(body["model"]):
             body["output_config"] = {"effort": "low"}
-            return False
+            return words.thinking
         if mode == "effort":  # the other models do not think unless they are told to
             body["thinking"] = {"type": "disabled"}
-        return True
+        return ""
     forced = body.get("tool_choice", {}).get("type") in ("any", "tool")
     if mode == "never" or forced or body["messages"][-1]["role"] == "assistant":
-        return False
+        return words.thinking
     if mode == "budget":
-        return _by_budget(body, conversation, limit)
+        return "" if _by_budget(body, conversation, policy.max_tokens) else words.thinking
     body["thinking"] = {"type": "adaptive"} | _display(reasoning)
     word = reasoning.effort or (effort.effort_of(reasoning.budget) if reasoning.budget else "")
-    if word:
-        body["output_config"] = {"effort": _WORDS.get(word, "medium")}
-    return True
+    if not word:
+        return ""
+    sent = effort.claude_effort(word, body["model"], policy.reasoning_effort)
+    body["output_config"] = {"effort": sent}
+    return words.effort if effort.is_lowered(reasoning.effort, sent) else ""
 
 
 def _by_budget(body: Body, conversation: Conversation, limit: int) -> bool:
     """max_tokens includes the budget. A max_tokens that the client chose stands, and the budget is cut to
-    leave a quarter for the answer; one that we chose is raised, as far as the model goes."""
+    leave a quarter for the answer; one that we chose is raised, as far as the model goes. `limit`: the clamp of
+    max_tokens, 0 = none. False: no thinking fits."""
     reasoning = conversation.reasoning
     budget = max(effort.MIN_BUDGET, reasoning.budget or effort.budget_of(reasoning.effort or "medium"))
     if budget >= body["max_tokens"] and conversation.max_tokens is None:

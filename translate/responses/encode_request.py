@@ -200,10 +200,14 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
         if said := {key: value for key, value in raw.items() if key in known}:
             body["reasoning"] = said
         return
+    may = target.policy.reasoning_effort
+    if wanted.enabled is False:
+        _switched_off(body, wanted, target, draft)
+        return
     word = wanted.effort or (effort.effort_of(wanted.budget) if wanted.budget else "")
     said = {}
-    if word and (wanted.enabled is not False or word == "none"):
-        if sent := effort.chat_effort(word, target.model, target.policy.reasoning_effort):
+    if word:
+        if sent := effort.chat_effort(word, target.model, may):
             said["effort"] = sent
             if effort.is_lowered(wanted.effort, sent):
                 draft.drop(_effort_word(draft, wanted))
@@ -214,6 +218,17 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
         said["summary"] = "auto"
     if said:
         body["reasoning"] = said
+
+
+def _switched_off(body: Body, wanted: Reasoning, target: Target, draft: Draft) -> None:
+    """Says that the model is not to think, where it has a word for that."""
+    may = target.policy.reasoning_effort
+    if "none" in effort.listed(target.model, may):
+        body["reasoning"] = {"effort": "none"}
+    elif wanted.effort == "none" or effort.always_thinks(target.model, may):
+        draft.drop(draft.words.effort if wanted.effort == "none" else draft.words.thinking)
+    if wanted.effort not in ("", "none"):
+        draft.drop(draft.words.effort)
 
 
 def _effort_word(draft: Draft, wanted: Reasoning) -> str:

@@ -51,6 +51,13 @@ READ: list[tuple[str, list[tuple[str, str]]]] = [
     ("reasoning_effort must be one of `none` or `default`", [("reasoning_effort", "none")]),
     ("[{'type': 'literal_error', 'loc': ('body', 'reasoning_effort'), 'msg': \"Input should be 'low', 'medium' or "
      "'high'\", 'input': 'max'}]", [("reasoning_effort", "low, medium, high")]),
+    ("This model does not support effort level 'xhigh'. Supported levels: high, low, max, medium.",
+     [("reasoning_effort", "high, low, max, medium")]),
+    ('output_config.effort "xhigh" is not supported by model claude-opus-4.7; supported values: [medium]',
+     [("reasoning_effort", "medium")]),
+    ('level "max" not supported, valid levels: low, medium, high, xhigh',
+     [("reasoning_effort", "low, medium, high, xhigh")]),
+    ("reasoning_effort must be one of the words that the documents list: low is the default", []),
     ("Thinking mode does not support this tool_choice", [("thinking_switch", "thinking")]),
     ("tool_choice 'specified' is incompatible with thinking enabled", [("thinking_switch", "thinking")]),
     ("<400> InternalError.Algo.InvalidParameter: The tool_choice parameter does not support being set to required or "
@@ -115,6 +122,11 @@ def few_efforts(body: dict[str, Any]) -> str:
     return "'reasoning_effort' does not support that. Supported values are: 'low' and 'high'." if refused else ""
 
 
+def few_levels(body: dict[str, Any]) -> str:
+    refused = body.get("output_config", {}).get("effort") == "xhigh"
+    return "This model does not support effort level 'xhigh'. Supported levels: high, low, medium." if refused else ""
+
+
 def no_choice(body: dict[str, Any]) -> str:
     thinks = body.get("thinking") != {"type": "disabled"}
     return "Thinking mode does not support this tool_choice" if thinks and body.get("tool_choice") == "required" else ""
@@ -128,6 +140,14 @@ HEEDED: list[tuple[Callable[[dict[str, Any]], str], dict[str, Any], dict[str, An
     (no_choice, {"tools": TOOLS, "tool_choice": {"type": "any"}}, {"thinking": {"type": "disabled"}},
      "its thinking_switch is thinking"),
 ]  # fmt: skip
+
+
+def test_efforts_of_a_messages_upstream_are_heeded() -> None:
+    ask = {"model": "claude-opus-9", "input": "hi", "reasoning": {"effort": "xhigh"}}
+    with Upstream(picky(few_levels)) as up, House(one_upstream(up.url, "messages")) as house:
+        for _ in range(2):
+            house.post("/v1/responses", ask)
+        assert [request.json["output_config"]["effort"] for request in up.requests] == ["xhigh", "high", "high"]
 
 
 @pytest.mark.parametrize(("refuses", "said", "sent", "known"), HEEDED)

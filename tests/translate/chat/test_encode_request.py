@@ -311,8 +311,11 @@ def test_fields_are_written_or_dropped() -> None:
 REASONING: list[tuple[Reasoning, str, Any, list[str]]] = [
     (Reasoning(), "gpt-5", None, []),
     (Reasoning(True, adaptive=True), "gpt-5", None, []),
-    (Reasoning(False), "gpt-5", None, []),
-    (Reasoning(False, budget=5000), "gpt-5", None, []),
+    (Reasoning(False), "gpt-5", None, ["thinking"]),
+    (Reasoning(False, budget=5000), "gpt-5", None, ["thinking"]),
+    (Reasoning(False), "gpt-5.6", "none", []),
+    (Reasoning(False, "low"), "gpt-5.6", "none", ["output_config.effort"]),
+    (Reasoning(False), "qwen3", None, []),
     (Reasoning(True, "high"), "gpt-5", "high", []),
     (Reasoning(True, "max"), "gpt-5", "high", ["output_config.effort"]),
     (Reasoning(True, budget=8000), "gpt-5", "medium", []),

@@ -45,7 +45,7 @@ TOLD: list[tuple[str, str, dict[str, Any], dict[str, Any], list[str]]] = [
     ("openrouter", "anthropic/claude-sonnet-5", ON, {"reasoning": {"enabled": True}}, []),
     ("openrouter", "anthropic/claude-sonnet-5", low("xhigh"), {"reasoning_effort": "xhigh"}, []),
     ("xai", "grok-4.5", low("low"), {"reasoning_effort": "low"}, []),
-    ("xai", "grok-4.5", OFF, {}, []),
+    ("xai", "grok-4.5", OFF, {}, ["thinking"]),
     ("xai", "grok-4.3", OFF, {"reasoning_effort": "none"}, []),
     ("xai", "grok-4.6", low("max"), {"reasoning_effort": "xhigh"}, ["output_config.effort"]),
     ("xai", "grok-code-fast-1", low("low"), {}, ["output_config.effort"]),

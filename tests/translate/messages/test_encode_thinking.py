@@ -58,7 +58,7 @@ def test_how_a_model_is_told_to_think(model: str) -> None:
         (Reasoning(effort="minimal"), {"type": "adaptive"}, "low"),
         (Reasoning(effort="xhigh"), {"type": "adaptive"}, "xhigh"),
         (Reasoning(effort="max"), {"type": "adaptive"}, "max"),
-        (Reasoning(effort="extreme"), {"type": "adaptive"}, "medium"),
+        (Reasoning(effort="ultra"), {"type": "adaptive"}, "max"),
         (Reasoning(budget=2048), {"type": "adaptive"}, "low"),
         (Reasoning(effort="high", display="omitted"), {"type": "adaptive", "display": "omitted"}, "high"),
     ],
@@ -68,6 +68,28 @@ def test_reasoning_is_written_as_thinking_and_effort(reasoning: Reasoning, think
     assert out.body.get("thinking") == thinking
     assert out.body.get("output_config") == ({"effort": effort} if effort else None)
     assert out.dropped == []
+
+
+@pytest.mark.parametrize(
+    ("model", "may", "asked", "sent", "dropped"),
+    [
+        ("claude-opus-4-6", "auto", "xhigh", "high", True),
+        ("claude-sonnet-4.6", "auto", "xhigh", "high", True),
+        ("claude-opus-4-6", "auto", "max", "max", False),
+        ("claude-mythos-preview", "auto", "xhigh", "high", True),
+        ("claude-opus-4-7", "auto", "xhigh", "xhigh", False),
+        ("claude-opus-4-7", "medium", "xhigh", "medium", True),  # as a refusal has told
+        ("claude-opus-4-7", "low, medium, high", "max", "high", True),
+        ("claude-opus-4-7", "medium", "low", "medium", False),
+        ("claude-opus-4-7", "false", "max", "max", False),
+        ("claude-opus-5", "auto", "extreme", "medium", True),
+    ],
+)
+def test_an_effort_that_the_model_does_not_take(model: str, may: str, asked: str, sent: str, dropped: bool) -> None:
+    """Anthropic answers 400 to it. The next lower one stands for it, as in its own client."""
+    out = write(model=model, reasoning=Reasoning(effort=asked), policy=Policy(reasoning_effort=may))
+    assert out.body["output_config"] == {"effort": sent}
+    assert bool(out.dropped) == dropped
 
 
 def test_a_model_that_always_thinks() -> None:

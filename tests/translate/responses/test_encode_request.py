@@ -223,7 +223,12 @@ MESSAGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
         [],
     ),
     ({"thinking": {"type": "adaptive", "display": "omitted"}}, {}, []),
-    ({"thinking": {"type": "disabled"}}, {}, []),
+    ({"thinking": {"type": "disabled"}}, {"reasoning": {"effort": "none"}}, []),
+    (
+        {"thinking": {"type": "disabled"}, "output_config": {"effort": "low"}},
+        {"reasoning": {"effort": "none"}},
+        ["output_config.effort"],
+    ),
     ({"output_config": {"effort": "low"}}, {"reasoning": {"effort": "low"}}, []),
     ({"metadata": {"user_id": "u"}}, {"user": "u"}, []),
     ({"metadata": {"user_id": "u" * 65}}, {"user": "0f0a2a72d3d8a9ac3ff5a4f0f6bd1d56"}, []),
@@ -292,6 +297,18 @@ def test_an_effort_that_a_model_cannot_hear(client: str, word: str) -> None:
     conversation = of_client("m", [USER], ext={client: {}})
     conversation.reasoning.effort = "high"
     assert sent(conversation, model="gpt-4o").dropped == [word]
+
+
+@pytest.mark.parametrize(
+    ("model", "told", "dropped"),
+    [("gpt-6-astra", None, ["thinking"]), ("gpt-5.6", {"effort": "none"}, []), ("qwen3", None, []),
+     ("gpt-4o", None, [])],
+)  # fmt: skip
+def test_a_model_is_told_not_to_think(model: str, told: dict[str, Any] | None, dropped: list[str]) -> None:
+    """Else it thinks, and its thoughts are paid for: unsaid, OpenAI's models do so since GPT-5.6."""
+    asked = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "x"}]}
+    encoded = pair.request("messages", "responses", asked | {"thinking": {"type": "disabled"}}, Target(model))
+    assert (encoded.body.get("reasoning"), encoded.dropped) == (told, dropped)
 
 
 @pytest.mark.parametrize("model", ["gpt-4.1-mini", "gpt-4o", "gpt-5-chat-latest"])
