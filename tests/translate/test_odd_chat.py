@@ -192,6 +192,33 @@ def test_a_whole_reply_with_the_value_of_a_json_schema(finish: str | None) -> No
     assert every_way.problems("chat", raw, streamed=False) == []
 
 
+SAID: Json = {"role": "assistant", "content": "I look."}
+CALLED = [
+    {"role": "assistant", "content": None, "tool_calls": [entry(id=id, type="function", name=name, arguments=given)]}
+    for id, name, given in (("x", "look", ONE), ("y", "see", TWO))
+]
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+@pytest.mark.parametrize("messages", [[SAID, *CALLED], [*CALLED, SAID], [CALLED[0], SAID, CALLED[1]]])
+def test_a_reply_in_several_choices(messages: list[Json], numbered: bool) -> None:
+    """As GitHub Copilot has Claude's: the text in one choice, each call in another, and all of them end with a call."""
+    choices = [
+        {"index": i if numbered else 0, "message": message, "finish_reason": "tool_calls"}
+        for i, message in enumerate(messages)
+    ]
+    raw = json.dumps({"id": "c", "object": "chat.completion", "choices": choices, "usage": SPENT}).encode()
+    calls = [("look", {"a": 1}), ("see", {"a": 2})]
+    agreed(every_way.told("chat", raw, streamed=False), text="I look.", calls=calls, stop="tool")
+    assert every_way.problems("chat", raw, streamed=False) == []
+
+
+def test_further_answers_are_no_part_of_the_first() -> None:
+    choices = [{"index": i, "message": CALLED[i], "finish_reason": "tool_calls"} for i in (0, 1)]
+    raw = json.dumps({"id": "c", "object": "chat.completion", "choices": choices}).encode()
+    agreed(every_way.told("chat", raw, streamed=False), text="", calls=[("look", {"a": 1})], stop="tool")
+
+
 @pytest.mark.parametrize("choices", [[], [{"index": 0, "delta": {}, "finish_reason": None}]])
 def test_groqs_reason_why_a_stream_stopped_early_is_an_error(choices: list[Json]) -> None:
     stopped = chunk() | {"choices": choices, "x_groq": {"id": "r", "error": "over capacity"}}

@@ -46,6 +46,42 @@ def test_texts_of_a_responses_server(name: str) -> None:
     assert every_way.problems("responses", raw) == []
 
 
+CALL: Json = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "look"}
+BEGUN: Json = {"type": "response.output_item.added", "output_index": 0, "item": CALL | {"arguments": ""}}
+WHOLE: Json = CALL | {"arguments": '{"a": 1}'}
+
+
+def arguments(last: str, said: str) -> Json:
+    key = "delta" if last == "delta" else "arguments"
+    kind = f"response.function_call_arguments.{last}"
+    return {"type": kind, "output_index": 0, "item_id": "fc_1", key: said, "obfuscation": "x"}
+
+
+CIPHER = (arguments("delta", "Zm9v"), arguments("delta", "YmFy"))
+RESPONSES_CALLS: dict[str, tuple[Json, ...]] = {
+    "in cipher, told by the last word of its arguments": (BEGUN, *CIPHER, arguments("done", '{"a": 1}'), COMPLETED),
+    "in cipher, told by its last word": (BEGUN, *CIPHER, arguments("done", ""), added(WHOLE), COMPLETED),
+    "in cipher, under another id with each event": (
+        BEGUN, *CIPHER, arguments("done", '{"a": 1}') | {"item_id": "fc_2"}, added(WHOLE | {"id": "fc_3"}),
+        {"type": "response.completed", "response": response(WHOLE | {"id": "fc_4"})},
+    ),
+    "in cipher, told by the response": (
+        BEGUN, *CIPHER, {"type": "response.completed", "response": response(WHOLE)},
+    ),
+    "after blanks": (BEGUN, arguments("delta", " "), arguments("delta", '{"a": 1}'), COMPLETED),
+    "as a text within a text": (BEGUN, arguments("delta", '"{\\"a\\": 1}"'), COMPLETED),
+    "at the end alone": (BEGUN, arguments("done", '{"a": 1}'), COMPLETED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESPONSES_CALLS)
+def test_arguments_of_a_responses_server(name: str) -> None:
+    """GitHub Copilot's pieces of arguments are a cipher, and its ids differ with each event."""
+    raw = events(*RESPONSES_CALLS[name])
+    agreed(every_way.told("responses", raw), calls=[("look", {"a": 1})], stop="tool")
+    assert every_way.problems("responses", raw) == []
+
+
 @pytest.mark.parametrize("said", [None, response(), response(status="failed"), response(status=None)])
 @pytest.mark.parametrize("kind", ["failed", "cancelled"])
 def test_a_response_that_failed_has_failed_whatever_it_says_itself(kind: str, said: Json | None) -> None:

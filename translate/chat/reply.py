@@ -30,7 +30,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import BadReply
-from translate.json_fields import index_of, objects_of, text_of
+from translate.json_fields import index_of, object_of, objects_of, text_of
 from translate.leftovers import OPENAI_TIERS
 from translate.target import Asked, Policy
 from translate.usage import with_estimate
@@ -76,6 +76,7 @@ _MESSAGE = frozenset({"role", "content"})
 
 
 def _assembled(body: dict[str, Any], policy: Policy) -> list[Event]:
+    body = _in_one_choice(body)
     parts = Assembly(policy)
     if error := parts.chunk(body):
         parts.fail(error)
@@ -87,6 +88,25 @@ def _assembled(body: dict[str, Any], policy: Policy) -> list[Event]:
     else:
         parts.stop()
     return parts.take()
+
+
+def _in_one_choice(body: dict[str, Any]) -> dict[str, Any]:
+    """Returns a reply that comes in several choices as one. GitHub Copilot gives what Claude says in one choice and
+    each of its calls in another, and all of them end with a call. Where all have one, they are further answers."""
+    choices = objects_of(body, "choices")
+    calling = [choice for choice in choices if choice.get("finish_reason") in ("tool_calls", "function_call")]
+    messages = [object_of(choice, "message") for choice in calling]
+    if len(choices) < 2 or all(message.get("tool_calls") or message.get("function_call") for message in messages):
+        return body
+    whole: dict[str, Any] = {}
+    for message in messages:
+        for key, value in message.items():
+            known = whole.get(key)
+            if key in ("content", "tool_calls") and known and isinstance(value, type(known)):
+                whole[key] = known + value
+            elif value and not known:
+                whole[key] = value
+    return body | {"choices": [calling[0] | {"index": 0, "message": whole}]}
 
 
 def _says_something(body: dict[str, Any]) -> bool:

@@ -243,12 +243,16 @@ class ReasoningReader(ItemReader):
 
 
 class CallReader(ItemReader):
-    __slots__ = ("_item", "_key")
+    """What comes piece by piece and does not begin as arguments do is kept back, since the call's last word may tell
+    them: GitHub Copilot's pieces are a cipher."""
+
+    __slots__ = ("_held", "_item", "_key")
 
     def __init__(self, raw: Raw, sequence: Sequence) -> None:
         super().__init__(raw, sequence)
         is_custom = raw.get("type") == "custom_tool_call"
         self._key = "input" if is_custom else "arguments"
+        self._held = ""
         left = {"id": raw["id"]} if isinstance(raw.get("id"), str) else {}
         call = ToolCall(
             text_of(raw, "call_id") or text_of(raw, "id"),
@@ -273,13 +277,20 @@ class CallReader(ItemReader):
         return self.may_be(raw) and self._as_told(_given(raw, self._key)).startswith(self._item.text())
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
+        if self._key == "arguments" and self._item.is_bare():
+            text, self._held = self._held + text, ""
+            if not text.lstrip().startswith("{"):
+                self._held = text
+                return b""
         return self._grow(self._item, text)
 
     def whole(self, kind: str, index: Any, text: str) -> None:
-        if not self.is_over:
+        if text and not self.is_over:
+            self._held = ""
             self._fill(self._item, self._as_told(text))
 
     def fall_back(self) -> None:
+        self._grow(self._item, self._held)
         if not self._item.repeats.said and _given(self.raw, self._key):
             self.over(self.raw)
 
@@ -289,7 +300,9 @@ class CallReader(ItemReader):
         if not call.name:  # the client has not seen it yet
             call.id, call.name = call.id or text_of(raw, "call_id"), text_of(raw, "name")
         call.namespace = call.namespace or text_of(raw, "namespace")
-        self._fill(self._item, self._as_told(_given(raw, self._key)))
+        given = _given(raw, self._key)
+        self._fill(self._item, self._as_told(given) if given else self._held)
+        self._held = ""
         if raw.get("status") != "incomplete" or not self._item.is_bare():  # else only its name had come
             self._item.done = True
 
