@@ -80,6 +80,7 @@ CUT: list[tuple[dict[str, Any], list[str]]] = [
     ({"properties": {"a": {"const": 1}}}, ["const"]),
     ({"$schema": "x", "$defs": {"d": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/d"}}}, []),
     ({"properties": {"a": {"oneOf": [{"type": "string"}, {"type": "null"}], "default": None, "examples": ["x"]}}}, []),
+    ({"properties": {"a": {"type": "string", "encrypted": True}}}, []),
     ({"properties": {"a": {"type": "string", "format": "date-time", "minLength": 1, "pattern": "x"}}}, []),
 ]  # fmt: skip
 

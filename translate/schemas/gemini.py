@@ -28,7 +28,7 @@ _FORMATS = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
 # These say nothing about a value, or are written in another way.
 _UNTOLD = frozenset({
     "$schema", "$id", "$anchor", "$comment", "$defs", "definitions", "$ref", "allOf", "oneOf", "const", "default",
-    "examples", "example", "deprecated", "readOnly", "writeOnly",
+    "examples", "example", "deprecated", "readOnly", "writeOnly", "encrypted",
 })  # fmt: skip
 
 _OF_THE_CHOICE = frozenset({"anyOf", "oneOf", "allOf", "$defs", "definitions", "description"})

@@ -17,7 +17,7 @@ NESTED = MAPS | LISTS | ONES
 
 # These say nothing about a value that helps a model, and are left out without a report.
 SILENT = frozenset({"$schema", "$id", "$anchor", "$comment", "$defs", "definitions", "deprecated", "readOnly",
-                    "writeOnly", "nullable", "propertyOrdering", "title"})  # fmt: skip
+                    "writeOnly", "nullable", "propertyOrdering", "title", "encrypted"})  # fmt: skip
 # These help a model but constrain nothing: the description keeps them, and nothing is reported.
 HINTS = frozenset({"default", "examples", "example"})
 

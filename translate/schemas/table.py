@@ -14,6 +14,8 @@ from translate.schemas import patterns
 from translate.target import Target
 
 _ANNOTATIONS = frozenset({"title", "description"})
+# Codex has OpenAI's models write what one agent tells another in cipher. Other models leave such an argument empty.
+_CIPHER = frozenset({"encrypted"})
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 _SHAPES = frozenset({"type", "enum", "const", "anyOf", "properties", "additionalProperties", "required", "items",
                      "$defs", "$ref"})  # fmt: skip
@@ -32,7 +34,7 @@ class SchemaDialect:
 
     name: str
     keywords: frozenset[str] | None = None
-    refused: frozenset[str] = frozenset()
+    refused: frozenset[str] = _CIPHER
     formats: frozenset[str] | None = None
     patterns: frozenset[str] | None = None
     object_root: tuple[bool, bool] = (True, True)
@@ -91,7 +93,7 @@ GEMINI = SchemaDialect("gemini", object_root=(True, False))
 """A small part of OpenAPI's: see gemini.py."""
 GRAMMAR = SchemaDialect(
     "grammar",
-    refused=frozenset({"multipleOf", "uniqueItems", "contains", "minContains", "maxContains", "minProperties",
+    refused=_CIPHER | frozenset({"multipleOf", "uniqueItems", "contains", "minContains", "maxContains", "minProperties",
                        "maxProperties", "propertyNames", "patternProperties", "dependentRequired", "dependentSchemas",
                        "unevaluatedProperties", "unevaluatedItems", "not", "if", "then", "else"}),
     object_root=(False, False),

@@ -91,6 +91,11 @@ WHOLE: list[tuple[str, SchemaDialect, Json, Json, set[str]]] = [
         set(),
     ),
     ("an empty schema", OPENAI, {}, args(), set()),
+    *(
+        ("what Codex has OpenAI's models write in cipher", dialect, args(a=S | {"encrypted": True}, encrypted=S),
+         args(a=S, encrypted=S), set())
+        for dialect in (OPENAI, ANTHROPIC, CLAUDE, GRAMMAR)
+    ),
     ("no properties", OPENAI, {"type": "object"}, args(), set()),
     ("properties of null", OPENAI, {"type": "object", "properties": None}, args(), set()),
     ("no type", OPENAI, {"properties": {"a": S}}, args(a=S), set()),
