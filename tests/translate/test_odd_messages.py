@@ -50,6 +50,25 @@ MIXED: dict[str, tuple[list[Json], Json]] = {
         ],
         {"text": "hi", "thinking": "so"},
     ),
+    "a text within a call that is whole": (
+        [
+            opened(0, type="tool_use", id="x", name="look", input={}),
+            delta(0, type="input_json_delta", partial_json='{"a":'),
+            delta(0, type="input_json_delta", partial_json=" 1}"),
+            delta(0, type="text_delta", text="h"),
+            delta(0, type="text_delta", text="i"),
+            closed(0),
+        ],
+        {"text": "hi", "calls": [("look", {"a": 1})], "stop": "tool"},
+    ),
+    "a text within a call that began whole": (
+        [
+            opened(0, type="tool_use", id="x", name="look", input={"a": 1}),
+            delta(0, type="text_delta", text="hi"),
+            closed(0),
+        ],
+        {"text": "hi", "calls": [("look", {"a": 1})], "stop": "tool"},
+    ),
     "a text within thoughts": (
         [
             opened(0, type="thinking", thinking="", signature=""),
@@ -71,5 +90,5 @@ MIXED: dict[str, tuple[list[Json], Json]] = {
 def test_a_delta_of_another_kind_than_its_block_is_not_lost(name: str) -> None:
     said, want = MIXED[name]
     raw = blocks(*said, stop="end_turn")
-    agreed(every_way.told("messages", raw), **want, stop="end")
+    agreed(every_way.told("messages", raw), **{"stop": "end"} | want)
     assert every_way.problems("messages", raw) == []

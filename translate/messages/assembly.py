@@ -162,6 +162,10 @@ class CallBlock(Block):
         ext: Ext = rest(self.raw, "type", "id", "name", "input")
         self._call = ToolCall(text_of(self.raw, "id"), text_of(self.raw, "name"), ext=ext)
 
+    def is_other_than(self, kind: str) -> bool:
+        """SGLang has put words that follow a call into the call."""
+        return self._repeats.ended or (not self._repeats.said and bool(self._input))
+
     def delta(self, delta: Raw, out: list[Event]) -> None:
         given = delta.get("partial_json")
         self._say(wire.dumps_text(given) if isinstance(given, dict) else given, out)
