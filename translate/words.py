@@ -18,8 +18,8 @@ class Words:
     that open. output: the form of the answer; tool_schema: of a tool's arguments. image: a picture. cache_key: the name
     under which a prompt is kept, "" where there is no word for it. citations: what a text of the history cites, "" for
     a protocol whose servers read none of it. verbosity: how much the model is to write. user: who asks. parallel: may
-    there be several calls at once. ledger: what becomes of each field. own: other fields, by the name that most clients
-    have for them."""
+    there be several calls at once. sees_thoughts: servers show what was thought, for which no field can ask. ledger:
+    what becomes of each field. own: other fields, by the name that most clients have for them."""
 
     history: str = "messages"
     stop: str = "stop"
@@ -35,6 +35,7 @@ class Words:
     verbosity: str = "verbosity"
     user: str = "user"
     parallel: str = "parallel_tool_calls"
+    sees_thoughts: bool = False
     ledger: Table = EMPTY
     own: Mapping[str, str] = field(default_factory=dict)
 

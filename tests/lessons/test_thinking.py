@@ -191,10 +191,11 @@ def test_32_each_model_is_told_in_its_own_way(street: Street) -> None:
     for model in (BUDGETED, EFFORTED, THOUGHTLESS):
         sent = gpt(street, {"model": model, "reasoning_effort": "none"}).sent
         assert sent.get("thinking", {"type": "disabled"}) == {"type": "disabled"}
+        assert (sent.get("output_config") == {"effort": "low"}) == (model == EFFORTED)  # this one always thinks
         assert "thinking" not in gpt(street, {"model": model}).sent
 
 
-@pytest.mark.parametrize("model", [BUDGETED, EFFORTED])
+@pytest.mark.parametrize("model", [BUDGETED, "claude-opus-5"])
 def test_32_thinking_gives_way_to_what_forbids_it(street: Street, model: str) -> None:
     """A forced tool, a prefilled answer, a tool loop that began without: each a 400 at Anthropic."""
     forced = {"tools": TOOLS, "tool_choice": "required"}

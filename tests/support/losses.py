@@ -27,7 +27,7 @@ API: dict[str, str] = {protocol: api for api, protocol in PROTOCOL.items()}
 CROSSINGS: list[tuple[Protocol, Protocol]] = [
     (client, upstream) for client in PROTOCOL.values() for upstream in PROTOCOL.values() if client != upstream
 ]
-MODEL: dict[Protocol, str] = {"messages": "claude-opus-5-5", "chat": "gpt-5.5", "responses": "gpt-5.5"}
+MODEL: dict[Protocol, str] = {"messages": "claude-opus-5", "chat": "gpt-5.5", "responses": "gpt-5.5"}
 NOTE_OF_IMAGES = "[image: see the next user message]\n"  # in the result that it came in
 LEAST_MAX_TOKENS = 16  # Responses takes no less
 READ_REQUEST: dict[Protocol, Callable[[dict[str, Any]], asking.Asking]] = {

@@ -40,7 +40,7 @@ NOTE: Json = {"type": "url_citation", "url": "http://a", "title": "A", "start_in
 
 def request(client: Protocol, upstream: Protocol, fields: Json, model: str = "", **policy: Any) -> Encoded:
     ask: Json = {"model": "m", "input" if client == "responses" else "messages": [{"role": "user", "content": "hi"}]}
-    own = {"messages": "claude-opus-5-5", "chat": "gpt-5.5", "responses": "gpt-5.5"}
+    own = {"messages": "claude-opus-5", "chat": "gpt-5.5", "responses": "gpt-5.5"}
     body = ask | ({"max_tokens": 99} if client == "messages" else {}) | fields
     return pair.request(client, upstream, body, Target(model or own[upstream], Policy(**policy)))
 

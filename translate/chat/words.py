@@ -8,5 +8,6 @@ from translate.words import Words
 WORDS = Words(
     thoughts="messages.reasoning_content",
     image="image_url",
+    sees_thoughts=True,
     ledger=LEDGER,
 )

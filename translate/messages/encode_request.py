@@ -16,7 +16,7 @@ from translate.bridge import Bridged
 from translate.conversation import Conversation, Tool
 from translate.encode_context import Draft
 from translate.json_fields import Body
-from translate.messages import cache_marks, sampling, thinking
+from translate.messages import cache_marks, forced_tools, sampling, thinking
 from translate.messages.encode_messages import blocks, messages
 from translate.target import Encoded, Target
 
@@ -131,6 +131,10 @@ def _tool_choice(body: Body, conversation: Conversation, draft: Draft) -> None:
             if not any(tool.get("name") == out["name"] for tool in body["tools"]):
                 draft.drop("tool_choice")  # the tool that it named did not cross
                 out = {}
+    if out.get("type") in ("any", "tool") and not draft.home and forced_tools.are_refused(body["model"]):
+        forced_tools.asked_for(body, out)
+        draft.drop("tool_choice")
+        out = {}
     if parallel is False and not out:
         out["type"] = "auto"
     if parallel is not None and out and out["type"] != "none":

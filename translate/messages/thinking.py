@@ -14,12 +14,16 @@ from typing import Literal
 from translate import effort
 from translate.conversation import Conversation, Reasoning
 from translate.json_fields import Body
+from translate.messages import sampling
 from translate.target import Policy
+from translate.words import Words
 
 _FAMILY_4 = r"claude-(?:opus|sonnet|haiku)-4(?:[-.][0-5](?!\d)|[-.@]\d{8}|(?![-.]?\d))"
 _MANUAL = re.compile(r"claude-3[-.]7|claude-4-(?:opus|sonnet)|" + _FAMILY_4)
 _NEVER = re.compile(r"claude-(?:3(?![-.]7)|2|instant)")
-_ALWAYS = re.compile(r"claude-(?:mythos|fable)")  # answer 400 to "disabled"
+# These answer 400 to "disabled": some always think, and others have a word of their own for it.
+_ALWAYS = re.compile(r"claude-(?:mythos|fable|opus-(?:5[-.][5-9]|[6-9]|[1-9]\d)(?!\d))")
+_BETWEEN = re.compile(r"claude-sonnet-(?:5[-.][5-9]|[6-9]|[1-9]\d)(?!\d)")
 _SMALL = re.compile(r"claude-(?:3-(?:opus|sonnet|haiku)|2|instant)")
 _MIDDLE = re.compile(r"claude-3")
 _OPUS_4 = re.compile(r"claude-(?:opus-4(?![-.]5)|4-opus)")
@@ -67,14 +71,14 @@ def write(body: Body, conversation: Conversation, policy: Policy) -> str:
             body["output_config"] = {"effort": "low"}
             return words.thinking
         if mode == "effort":  # the other models do not think unless they are told to
-            body["thinking"] = {"type": "disabled"}
+            body["thinking"] = {"type": "between_tools" if _BETWEEN.search(body["model"]) else "disabled"}
         return ""
     forced = body.get("tool_choice", {}).get("type") in ("any", "tool")
     if mode == "never" or forced or body["messages"][-1]["role"] == "assistant":
         return words.thinking
     if mode == "budget":
         return "" if _by_budget(body, conversation, policy.max_tokens) else words.thinking
-    body["thinking"] = {"type": "adaptive"} | _display(reasoning)
+    body["thinking"] = {"type": "adaptive"} | (_display(reasoning) or _shown(body["model"], words))
     word = reasoning.effort or (effort.effort_of(reasoning.budget) if reasoning.budget else "")
     if not word:
         return ""
@@ -103,6 +107,12 @@ def _by_budget(body: Body, conversation: Conversation, limit: int) -> bool:
 
 def _display(reasoning: Reasoning) -> Body:
     return {"display": reasoning.display} if reasoning.display else {}
+
+
+def _shown(model: str, words: Words) -> Body:
+    """Returns the wish for thoughts in words, for a client whose protocol has none for it and whose servers show them.
+    Since Opus 4.7 models leave them out unless they are asked, and what they say between two calls with them."""
+    return {"display": "summarized"} if words.sees_thoughts and sampling.is_fixed(model) else {}
 
 
 def _began_without(messages: list[Body]) -> bool:

@@ -179,6 +179,7 @@ def test_names_are_cleaned_everywhere() -> None:
         *[USER, assistant(ToolCall("t1", name)), user(GOT)],
         tools=[Tool(name, schema={"type": "object"})],
         tool_choice=ToolChoice("tool", name),
+        model="claude-opus-5",
     )
     (sent,) = out.tool_names
     assert len(sent) == 64 and out.tool_names == {sent: name}

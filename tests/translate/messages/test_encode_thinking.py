@@ -27,10 +27,11 @@ MODES = {
     "claude-sonnet-4": "budget",
     "anthropic/claude-4-sonnet": "budget",
     "claude-opus-4-6": "effort",
-    "claude-opus-4-8": "effort",
-    "anthropic/claude-opus-4.7": "effort",
-    "claude-sonnet-5": "effort",
-    "claude-opus-5-5": "effort",
+    "claude-opus-4-8": "asked to show it",
+    "anthropic/claude-opus-4.7": "asked to show it",
+    "claude-sonnet-5": "asked to show it",
+    "claude-opus-5-5": "asked to show it",
+    "claude-haiku-5-5": "asked to show it",
     "my-model": "effort",
 }
 
@@ -42,9 +43,10 @@ def test_how_a_model_is_told_to_think(model: str) -> None:
         "never": None,
         "budget": {"type": "enabled", "budget_tokens": 8192},
         "effort": {"type": "adaptive"},
+        "asked to show it": {"type": "adaptive", "display": "summarized"},  # Chat has no field for this wish
     }
     assert out.body.get("thinking") == expected[MODES[model]]
-    assert ("output_config" in out.body) is (MODES[model] == "effort")
+    assert ("output_config" in out.body) is (MODES[model] not in ("never", "budget"))
     assert out.dropped == (["reasoning_effort"] if MODES[model] == "never" else [])
 
 
@@ -64,7 +66,7 @@ def test_how_a_model_is_told_to_think(model: str) -> None:
     ],
 )
 def test_reasoning_is_written_as_thinking_and_effort(reasoning: Reasoning, thinking: Any, effort: str | None) -> None:
-    out = write(reasoning=reasoning)
+    out = write(model="claude-opus-4-6" if reasoning.effort != "xhigh" else "my-model", reasoning=reasoning)
     assert out.body.get("thinking") == thinking
     assert out.body.get("output_config") == ({"effort": effort} if effort else None)
     assert out.dropped == []
@@ -90,6 +92,25 @@ def test_an_effort_that_the_model_does_not_take(model: str, may: str, asked: str
     out = write(model=model, reasoning=Reasoning(effort=asked), policy=Policy(reasoning_effort=may))
     assert out.body["output_config"] == {"effort": sent}
     assert bool(out.dropped) == dropped
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "dropped"),
+    [
+        ("claude-opus-5-20260724", {"type": "disabled"}, []),
+        ("claude-haiku-5-5", {"type": "disabled"}, []),
+        ("claude-sonnet-5", {"type": "disabled"}, []),
+        ("claude-sonnet-5-5", {"type": "between_tools"}, []),
+        ("anthropic/claude-sonnet-5.5", {"type": "between_tools"}, []),
+        ("us.anthropic.claude-opus-5-5-20260930-v1:0", None, ["reasoning_effort"]),
+        ("claude-opus-5.5", None, ["reasoning_effort"]),
+        ("claude-fable-5-1", None, ["reasoning_effort"]),
+    ],
+)
+def test_how_a_model_is_told_not_to_think(model: str, thinking: Any, dropped: list[str]) -> None:
+    out = write(model=model, reasoning=Reasoning(effort="none"))
+    assert (out.body.get("thinking"), out.dropped) == (thinking, dropped)
+    assert out.body.get("output_config") == ({"effort": "low"} if dropped else None)
 
 
 def test_a_model_that_always_thinks() -> None:
@@ -140,7 +161,7 @@ SIGNED = [USER, assistant(Thinking("Hm", "sig"), GET), user(GOT)]
         (SIGNED, None, OLD, True),
         ([*LOOP, ANSWER, USER], None, OLD, True),
         ([USER], ToolChoice("any"), OLD, False),
-        ([USER], ToolChoice("tool", "get"), NEW, False),
+        ([USER], ToolChoice("tool", "get"), "claude-opus-5", False),
         ([USER], ToolChoice("auto"), NEW, True),
         ([USER, assistant(Text("{"))], None, OLD, False),  # a prefilled answer
         ([USER, assistant(Text("{"))], None, NEW, True),  # which is asked to go on
