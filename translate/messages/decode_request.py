@@ -19,7 +19,6 @@ from translate.conversation import (
     OutputFormat,
     Part,
     Purpose,
-    Reasoning,
     Role,
     Sampling,
     Text,
@@ -36,6 +35,7 @@ from translate.messages.words import WORDS
 
 __all__ = ["decode", "encode"]
 
+BETWEEN_TOOLS = "between_tools"  # how a model that always notes something between two calls is told not to think
 MIN_THINKING_BUDGET = 1_024
 BILLING = "x-anthropic-billing-header:"  # Claude Code's attribution block: changes with every prompt
 
@@ -66,7 +66,7 @@ def decode(body: dict[str, Any]) -> Conversation:
         stream=body.get("stream") is True,
     )  # fmt: skip
     _tool_choice(body.get("tool_choice"), conversation)
-    _thinking(body.get("thinking"), conversation.reasoning, left)
+    _thinking(body.get("thinking"), conversation, left)
     _output(body, conversation, left)
     _metadata(body.get("metadata"), conversation, left)
     _maybe_string(body, "service_tier")
@@ -242,8 +242,9 @@ def _section(body: dict[str, Any], key: str) -> dict[str, Any]:
     return value or {}
 
 
-def _thinking(thinking: Any, reasoning: Reasoning, left: dict[str, Any]) -> None:
-    """Reads thinking. A mode that has no word here (between_tools) and a key beside the known ones stay in ext."""
+def _thinking(thinking: Any, conversation: Conversation, left: dict[str, Any]) -> None:
+    """Reads thinking. A mode that is not known and a key beside the known ones stay in ext."""
+    reasoning = conversation.reasoning
     if thinking is None:
         return
     mode = thinking.get("type") if isinstance(thinking, dict) else None
@@ -255,8 +256,10 @@ def _thinking(thinking: Any, reasoning: Reasoning, left: dict[str, Any]) -> None
         reasoning.budget = _budget(thinking.get("budget_tokens"))
     elif mode == "adaptive":
         reasoning.enabled = reasoning.adaptive = True
-    elif mode == "disabled":
+    elif mode in ("disabled", BETWEEN_TOOLS):
         reasoning.enabled = False
+        if mode == BETWEEN_TOOLS:
+            conversation.ext["messages.form"] = {"thinking": mode}
     else:
         extra["type"] = mode
     reasoning.display = _maybe_string(thinking, "display", "thinking.")

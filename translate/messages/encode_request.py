@@ -154,6 +154,7 @@ def _chosen(given: str, conversation: Conversation, draft: Draft) -> str:
 
 def _as_it_was(body: Body, conversation: Conversation) -> None:
     drawn, reasoning = conversation.sampling, conversation.reasoning
+    form = conversation.ext.get("messages.form", {})
     given: Body = {
         "temperature": drawn.temperature,
         "top_p": drawn.top_p,
@@ -165,10 +166,10 @@ def _as_it_was(body: Body, conversation: Conversation) -> None:
     if reasoning.budget:
         said = {"type": "enabled", "budget_tokens": reasoning.budget}
     elif reasoning.enabled is not None:
-        said = {"type": "adaptive" if reasoning.enabled else "disabled"}
+        said = {"type": "adaptive" if reasoning.enabled else form.get("thinking", "disabled")}
     if reasoning.display:
         said["display"] = reasoning.display
-    effort = conversation.ext.get("messages.form", {}).get("effort", reasoning.effort)
+    effort = form.get("effort", reasoning.effort)
     config: Body = {"effort": effort} if effort else {}
     if conversation.output is not None:
         config["format"] = {"type": "json_schema", "schema": conversation.output.schema}

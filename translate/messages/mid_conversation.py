@@ -29,7 +29,7 @@ def apply(conversation: Conversation, messages: list[Any], read_tool: ReadTool) 
         form["effort"] = conversation.reasoning.effort
         conversation.reasoning.effort = effort
     if form:
-        conversation.ext["messages.form"] = form
+        conversation.ext["messages.form"] = conversation.ext.get("messages.form", {}) | form
 
 
 def _changes(messages: list[Any]) -> Iterator[tuple[bool, Any, str]]:

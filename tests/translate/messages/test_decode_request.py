@@ -233,7 +233,8 @@ def test_tool_choice(choice: Any, expected: Any, parallel: bool | None) -> None:
             {},
         ),
         ({"thinking": {"type": "disabled"}, "output_config": {"effort": "high"}}, Reasoning(False, "high"), {}),
-        ({"thinking": {"type": "between_tools"}}, Reasoning(), {"thinking": {"type": "between_tools"}}),
+        ({"thinking": {"type": "between_tools"}}, Reasoning(False), {}),
+        ({"thinking": {"type": "unheard_of"}}, Reasoning(), {"thinking": {"type": "unheard_of"}}),
         (
             {"thinking": {"type": "adaptive", "block_binding": {}}},
             Reasoning(True, adaptive=True),
@@ -249,7 +250,9 @@ def test_tool_choice(choice: Any, expected: Any, parallel: bool | None) -> None:
 def test_thinking_is_read(fields: dict[str, Any], reasoning: Reasoning, left: dict[str, Any]) -> None:
     conversation = read(**fields)
     assert conversation.reasoning == reasoning
-    assert conversation.ext == {"messages": left}
+    said = fields.get("thinking", {}).get("type")
+    form = {"messages.form": {"thinking": said}} if said == "between_tools" else {}
+    assert conversation.ext == {"messages": left} | form
 
 
 @pytest.mark.parametrize("field", ["output_format", "output_config"])
