@@ -67,8 +67,8 @@ _PHRASED = (  # words that do not name the field, and what it may be
      ("generationConfig.frequencyPenalty", "generationConfig.presencePenalty", "frequency_penalty",
       "presence_penalty")),
     (re.compile(r"verified to generate reasoning summaries"), ("reasoning.summary",)),  # OpenAI, of an organization
-    (re.compile(r"Thinking (?:level |budget )?is not (?:enabled|supported)|Budget \d{1,9} is invalid|"
-                r"does not support thinking"),  # Gemini, Ollama
+    (re.compile(r"(?i)Thinking (?:level |budget )?(?:[A-Z_]{1,40} )?is not (?:enabled|supported)|"  # Gemini, Ollama
+                r"Budget \d{1,9} is invalid|is not a supported thinking level|does not support thinking"),
      ("generationConfig.thinkingConfig", "reasoning_effort")),
     (re.compile(r"(?i)adaptive thinking is not supported|thinking\.type\.\w{1,20}\W{0,3}is not supported"),  # Anthropic
      ("thinking",)),

@@ -18,6 +18,7 @@ WHERE = "generationConfig.thinkingConfig."
 _BUDGET = re.compile(r"gemini-2\.5|robotics-er-1\.5")
 _NEVER = re.compile(r"gemini-(?:1|2\.0)|gemma|learnlm|imagen|embedding")
 _PRO = re.compile(r"pro")
+_MINIMAL = re.compile(r"flash-lite|gemini-3(?:[.-][0-6])?-flash")  # the others answer 400 to the least level
 MOST_BUDGET, MOST_BUDGET_PRO, LEAST_BUDGET_PRO = 24_576, 32_768, 128
 AS_IT_LIKES = -1
 
@@ -75,9 +76,9 @@ def _by_budget(wanted: Reasoning, model: str, off: bool) -> Raw:
 
 def _by_level(wanted: Reasoning, model: str, off: bool) -> Raw:
     if off:
-        return {"thinkingLevel": "low" if _PRO.search(model) else "minimal"}
+        return {"thinkingLevel": "minimal" if _MINIMAL.search(model) else "low"}
     word = wanted.effort or (effort.effort_of(wanted.budget) if wanted.budget else "")
     if not word:
         return {}
     level = _LEVELS[effort.degree(word)]
-    return {"thinkingLevel": "low" if level == "minimal" and _PRO.search(model) else level}
+    return {"thinkingLevel": "low" if level == "minimal" and not _MINIMAL.search(model) else level}

@@ -58,3 +58,27 @@ def test_files_of_an_output_say_whose_they_are_as_the_model_knows_it(call_ids: b
     results = [part["functionResponse"] for part in parts if "functionResponse" in part]
     labels = [f"[output of the tool call {result[known_by]}]" for result in results]
     assert [part["text"] for part in parts if "text" in part] == labels
+
+
+@pytest.mark.parametrize(
+    ("model", "level"),
+    [
+        ("gemini-3-flash-preview", "minimal"),
+        ("gemini-3.5-flash", "minimal"),
+        ("gemini-3.5-flash-lite", "minimal"),
+        ("gemini-3.7-flash", "low"),
+        ("gemini-3.8-flash-preview", "low"),
+        ("gemini-3.1-pro-preview", "low"),
+        ("gemini-4-argon", "low"),
+    ],
+)
+def test_the_least_that_a_model_thinks(model: str, level: str) -> None:
+    """The later models answer 400: "Thinking level MINIMAL is not supported for this model."."""
+    for word in ("none", "minimal"):
+        chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": word}
+        body: Any = pair.request("chat", "gemini", chat, Target(model)).body
+        assert body["generationConfig"]["thinkingConfig"]["thinkingLevel"] == level
+    messages = {"messages": chat["messages"], "model": "m", "max_tokens": 9, "thinking": {"type": "disabled"}}
+    off = pair.request("messages", "gemini", messages, Target(model))
+    assert off.body["generationConfig"]["thinkingConfig"] == {"thinkingLevel": level}  # type: ignore[index,call-overload]
+    assert off.dropped == ["thinking"]
