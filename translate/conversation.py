@@ -219,11 +219,14 @@ class ToolChoice:
 
 @dataclass(slots=True)
 class OutputFormat:
+    """bare: the schema is of a string, which the client reads as it is, not as JSON in quotes."""
+
     kind: Literal["json_object", "json_schema"]
     schema: dict[str, Any] | None = None
     name: str = ""
     description: str = ""
     strict: bool | None = None
+    bare: bool = False
 
 
 @dataclass(slots=True)

@@ -48,7 +48,7 @@ from translate.lenient import EMPTY, body_of
 from translate.reading import Look, as_it_is
 from translate.schemas import offer, restored
 from translate.summary_reply import SummaryReply
-from translate.target import Asked, Encoded, Protocol, Target
+from translate.target import Asked, Encoded, Protocol, Reshaped, Target
 
 FEW_TURNS = 3  # nobody sends more that say nothing
 
@@ -99,6 +99,7 @@ def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, con
     left: list[str] = []
     answers = ""
     functions = conversation.one_call
+    bare = client is not upstream and conversation.output is not None and conversation.output.bare
     if client is not upstream:
         conversation = readable_parts.without_media(conversation, model_shows=upstream.model_shows)
         if upstream.wants_turns and conversation.system and len(conversation.turns) < FEW_TURNS:
@@ -127,6 +128,9 @@ def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, con
     encoded = upstream.encode_request(offered.conversation, target)
     encoded.answer_tool = answers
     encoded.reshaped = offered.reshaped
+    if bare and (answers or offered.conversation.output is not None):
+        key = ("", answers) if answers else restored.ANSWER
+        encoded.reshaped[key] = replace(encoded.reshaped.get(key, Reshaped()), bare=True)
     encoded.functions, encoded.free_text = functions, conversation.free_text
     encoded.dropped += [field for field in left if field not in encoded.dropped]
     if not policy.fits:

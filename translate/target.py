@@ -80,10 +80,12 @@ class ToolSearch:
 @dataclass(frozen=True, slots=True)
 class Reshaped:
     """What the reply must know about a schema that had to be changed for the upstream (see schemas/). names: of
-    properties, as sent -> as given. wrapped: everything is within an object of one property."""
+    properties, as sent -> as given. wrapped: everything is within an object of one property. bare: the client reads the
+    string that is written as it is, not as JSON."""
 
     names: dict[str, str] = field(default_factory=dict)
     wrapped: bool = False
+    bare: bool = False
 
 
 @dataclass(slots=True)  # not frozen, though nobody changes it: to freeze so many fields costs each request 4 us

@@ -38,7 +38,7 @@ _REFUSED = {
 _IN = "generationConfig."
 _MODES = ("MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED")
 _TEXT = 1  # the number of TEXT
-_PLAIN, _JSON = ("", "text/plain"), "application/json"
+_PLAIN, _JSON, _ENUM = ("", "text/plain"), "application/json", "text/x.enum"
 
 
 def decode(body: Raw) -> Conversation:
@@ -101,20 +101,22 @@ def _most(config: Raw) -> int | None:
 
 
 def _output(config: Raw, conversation: Conversation, left: Raw) -> None:
-    """Reads the form of the answer. An enum as bare text has no like elsewhere; its schema goes as JSON's."""
+    """Reads the form of the answer. One of several words, as bare text, is a schema like others; its reply differs."""
     kind = text(config, "responseMimeType", _IN).lower()
     schema: Any = config.get("responseJsonSchema")
     if schema is None and "responseSchema" in config:
         schema = as_json_schema(config["responseSchema"])
     if schema is not None and not isinstance(schema, dict):
         raise wrong(f"{_IN}responseSchema", "an object is expected")
-    if kind == _JSON or (schema and kind not in _PLAIN):
+    if kind == _JSON:
         conversation.output = OutputFormat("json_schema", schema) if schema else OutputFormat("json_object")
-    if kind not in (*_PLAIN, _JSON):
-        left[f"{_IN}responseMimeType"] = kind
-        conversation.output = None
-    elif schema and kind in _PLAIN:
-        left[f"{_IN}responseSchema"] = schema
+    elif kind == _ENUM and schema and "enum" in schema:
+        conversation.output = OutputFormat("json_schema", schema, bare=True)
+    else:
+        if kind not in _PLAIN:
+            left[f"{_IN}responseMimeType"] = kind
+        if schema:
+            left[f"{_IN}responseSchema"] = schema
 
 
 def _choice(given: Raw, tools: list[Tool]) -> tuple[ToolChoice | None, list[Tool]]:

@@ -30,7 +30,8 @@ generationConfig.stopSequences | = stop_sequences | = stop, the first four | - t
 generationConfig.seed generationConfig.presencePenalty generationConfig.frequencyPenalty | - there is no such knob: \
 the model draws its words without it | = seed, presence_penalty, frequency_penalty | - there is no such knob: the \
 model draws its words without it
-generationConfig.responseMimeType | = output_config.format for JSON; an enum as bare text is dropped | = \
+generationConfig.responseMimeType | = output_config.format for JSON, and for one of several words, \
+which the client gets without quotes | = \
 response_format | = text.format
 generationConfig.responseSchema generationConfig.responseJsonSchema | = output_config.format | = response_format | = \
 text.format

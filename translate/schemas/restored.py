@@ -2,7 +2,7 @@
 
 Names of properties are mapped back, and what was wrapped into an object of one property is unwrapped. `RestoredSchemas`
 reads the JSON text once, keeps back no more than a name that is being written, and passes a text that is no JSON
-unchanged.
+unchanged. A string that the client reads as bare text is one of a few words, and is kept back until it is whole.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RestoredSchemas:
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        self._now: _Rewriting | None = None  # of the open part
+        self._now: _Rewriting | _BareText | None = None  # of the open part
         self._rest = b""
 
     def __repr__(self) -> str:
@@ -40,7 +40,7 @@ class RestoredSchemas:
         for event in events:
             if isinstance(event, Open):
                 known = self._shape_of(event)
-                self._now = _Rewriting(known) if known is not None else None
+                self._now = _rewriting(known) if known is not None else None
                 self._rest = b""
             elif self._now is not None and isinstance(event, Delta):
                 if text := self._now.fed(self._text(event.pieces)):
@@ -68,6 +68,43 @@ class RestoredSchemas:
         assert found is not None
         self._rest = raw[found.end() :]
         return wire.text_of([raw[: found.end()]])
+
+
+def _rewriting(shape: Reshaped) -> _Rewriting | _BareText:
+    return _BareText() if shape.bare else _Rewriting(shape)
+
+
+class _BareText:
+    """One JSON string, within an object of one property or not, that becomes the text that it stands for."""
+
+    __slots__ = ("_held", "_is_json")
+
+    def __init__(self) -> None:
+        self._held: list[str] = []
+        self._is_json: bool | None = None  # False: the model has written the bare word by itself; None: not known yet
+
+    def __repr__(self) -> str:
+        return f"<_BareText is_json={self._is_json} {self._held}>"
+
+    def fed(self, text: str) -> str:
+        if self._is_json is None and (begun := text.lstrip()):
+            self._is_json = begun[0] in '{"'
+            if not self._is_json:
+                self._held = []
+                return begun
+        if self._is_json is False:
+            return text
+        self._held.append(text)
+        return ""
+
+    def ended(self) -> str:
+        text = "".join(self._held)
+        try:
+            value = wire.loads(text) if self._is_json else text
+        except ValueError:  # cut off
+            return text
+        inner = value.get(WRAPPED) if isinstance(value, dict) and len(value) == 1 else value
+        return inner if isinstance(inner, str) else text
 
 
 class _Rewriting:

@@ -91,6 +91,25 @@ def test_what_was_wrapped_comes_out(text: str, wanted: str) -> None:
     assert everywhere(text, Reshaped(wrapped=True)) == wanted
 
 
+BARE: list[tuple[str, str]] = [
+    ('{"value": "a \\"b\\" \\u00e9"}', 'a "b" é'),
+    (' "word"', "word"),
+    ("word", "word"),
+    ("  I am sorry", "I am sorry"),
+    ('{"value":"cut of', '{"value":"cut of'),
+    ('{"value":5}', '{"value":5}'),
+    ('{"other":"a"}', '{"other":"a"}'),
+    ('{"value":"a","more":1}', '{"value":"a","more":1}'),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), BARE)
+def test_a_string_that_the_client_reads_bare(text: str, wanted: str) -> None:
+    assert everywhere(text, Reshaped(wrapped=True, bare=True)) == wanted
+    assert everywhere(text, Reshaped(bare=True)) == wanted
+
+
 def test_both_at_once() -> None:
     assert everywhere('{"value":[{"filter_1":{"value":1}}]}', Reshaped(NAMES, True)) == '[{"$filter":{"value":1}}]'
 
