@@ -31,6 +31,10 @@ SERVED: dict[str, Served] = {}
 _PATTERNS: list[tuple[re.Pattern[str], Served]] = []
 """The addresses with a model's name in them."""
 
+_PLACEHOLDERS = {"{model}": "(.+)", "{upstream/model}": "((?!(?:.*/)?models/)[^/]+/.+)", "{}": "[^/]+"}
+"""What may stand in an address, as patterns. Behind a further models/ the name begins, and what is before it belongs to
+a base URL that is wrong."""
+
 _ROWS: dict[str, Dialect] = {}
 
 MAX_PATH = 2048  # characters of an address with a model's name
@@ -57,7 +61,9 @@ def remove(name: str) -> None:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    found = re.escape(path).replace(re.escape("{model}"), "(.+)").replace(re.escape("{}"), "[^/]+")
+    found = re.escape(path)
+    for placeholder, stands_for in _PLACEHOLDERS.items():
+        found = found.replace(re.escape(placeholder), stands_for)
     return re.compile(found)
 
 

@@ -60,8 +60,8 @@ class Endpoint:
     """One address of the protocol.
 
     task           "" = a model's reply, "count" = how many tokens a request has, "compact" = a summary
-    path           where clients ask. "{model}" stands for the model's name, which is then not in the body, and "{}" for
-                   any one segment
+    path           where clients ask. "{model}" stands for the model's name, which is then not in the body,
+                   "{upstream/model}" for one with a slash, and "{}" for any one segment
     upstream       what is appended to an upstream's base URL, with "{model}" in the same way
     streams        whether the reply is a stream, if the address says so; None = the body says it, in its field "stream"
     optional       an upstream has the endpoint only if its settings say so

@@ -49,10 +49,10 @@ UNSERVED = (
 
 def _endpoints() -> Iterator[Endpoint]:
     vertex = ("projects/{}/locations/{}/publishers/google/", "publishers/google/")
-    homes = [f"/{version}/" for version in VERSIONS]
-    homes += [f"/{version}/{inner}" for version in ("v1", "v1beta1") for inner in vertex]
-    for home in homes:
-        at = f"{home}models/{{model}}"
+    places = [f"/{version}/models/{{model}}" for version in VERSIONS]
+    places += [f"/{version}/{inner}models/{{model}}" for version in ("v1", "v1beta1") for inner in vertex]
+    places += [f"/{version}/{{upstream/model}}" for version in VERSIONS]  # the AI SDK asks so for a name with a slash
+    for at in places:
         yield Endpoint("", f"{at}:generateContent", "models/{model}:generateContent", streams=False)
         yield Endpoint(
             "", f"{at}:streamGenerateContent", "models/{model}:streamGenerateContent?alt=sse", streams=True,

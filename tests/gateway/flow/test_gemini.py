@@ -384,6 +384,18 @@ def test_the_sdk_in_vertex_mode_is_served_too() -> None:
     assert up.requests[0].json["model"] == "gpt-x"
 
 
+@pytest.mark.parametrize("version", ["v1beta", "v1"])
+def test_the_ai_sdk_leaves_models_out_of_the_address_of_a_name_with_a_slash(version: str) -> None:
+    body = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+    with scripted("chat", SAYING) as up, house(up, "chat") as here:
+        for verb in ("generateContent", "streamGenerateContent?alt=sse", "countTokens"):
+            status, _, _ = here.post(f"/{version}/up/org/gpt-x:{verb}", body)
+            assert status == 200
+        status, _, refusal = here.post(f"/{version}/v1beta/models/m:generateContent", body)
+        assert status == 404 and b"base URL" in refusal
+    assert [request.json["model"] for request in up.requests] == ["org/gpt-x"] * 2
+
+
 def test_a_picture_and_a_file_cross() -> None:
     png = base64.b64encode(b"png").decode()
     contents = [types.Part.from_bytes(data=b"png", mime_type="image/png"), "What is it?",
