@@ -43,8 +43,12 @@ UNSERVED = (
         re.compile(r"/v1(?:beta1?|alpha)?/(?:projects/[^/]+/locations/[^/]+/)?cachedContents(?:/.*)?"),
         CACHED_INSTEAD,
     ),
+    (
+        re.compile(r"/v1(?:beta|alpha)?/interactions(?:/.*)?"),
+        "interactions are not kept: send the contents to /v1beta/models/MODEL:generateContent",
+    ),
 )
-"""Where the SDKs upload files and keep contents. /v1/files is OpenAI's and Anthropic's."""
+"""Where the SDKs upload files, and keep contents and conversations. /v1/files is OpenAI's and Anthropic's."""
 
 
 def _endpoints() -> Iterator[Endpoint]:

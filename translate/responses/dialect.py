@@ -25,6 +25,18 @@ _OPENS = re.compile(
     rb'(?:\{\s*"type"\s*:\s*")?response\.(?:created|queued|in_progress|content_part\.added|(output_item\.added))\b'
 )
 _MESSAGE = re.compile(rb'"type"\s*:\s*"message"')
+UNSERVED = (
+    (
+        re.compile(r"/v1/conversations(?:/.*)?"),
+        "conversations are not kept: build on a reply by previous_response_id, or send the whole input",
+    ),
+    (
+        re.compile(r"/v1/(?:assistants|threads)(?:/.*)?"),
+        "assistants and their threads are not kept: OpenAI has replaced them by /v1/responses, which is served",
+    ),
+)
+"""Where the SDKs keep what a model is to be told again."""
+
 _ENDED = rb"response\.(?:completed|failed|incomplete|cancelled)"
 
 
@@ -84,6 +96,7 @@ RESPONSES = Dialect(
     carries=("messages", "chat"),
     counting=TokenCounting(_check, _counted),
     echo=echo,
+    unserved=UNSERVED,
     looks_like=_looks_like,
     usual={
         "user": "doctor",

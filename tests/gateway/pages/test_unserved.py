@@ -1,4 +1,4 @@
-"""Addresses of the Gemini API that are not served: Google's own SDK is told what to do instead, in Google's words."""
+"""Addresses that are not served: the vendors' own SDKs are told what to do instead, in their vendor's words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import openai
 import pytest
 from google import genai
 from google.genai import errors, types
@@ -43,6 +44,24 @@ def test_what_is_not_served_is_refused_in_googles_words_with_what_to_do_instead(
         with pytest.raises(errors.ClientError, match=says) as refused:
             ask(sdk)
     assert (refused.value.code, refused.value.status) == (404, "NOT_FOUND") and not up.requests
+
+
+def test_openais_clients_are_told_what_takes_the_place_of_conversations_and_threads() -> None:
+    with scripted("chat", SAYING) as up, house(up, "chat") as here:
+        with openai.OpenAI(base_url=f"{here.url}/v1", api_key="sk-test", max_retries=0) as sdk:
+            with pytest.raises(openai.NotFoundError, match="previous_response_id") as refused:
+                sdk.conversations.create()
+            with pytest.raises(openai.NotFoundError, match="previous_response_id"):
+                sdk.conversations.items.list("conv_1")
+        status, _, body = here.post("/v1/threads/t/messages", {})
+    assert refused.value.type == "invalid_request_error"
+    assert status == 404 and b"/v1/responses, which is served" in body and not up.requests
+
+
+def test_googles_clients_are_told_what_takes_the_place_of_interactions() -> None:
+    with scripted("chat", SAYING) as up, house(up, "chat") as here:
+        status, _, body = here.post("/v1beta/interactions", {"model": "m", "input": "Hi"})
+    assert status == 404 and b"generateContent" in body and b'"NOT_FOUND"' in body
 
 
 def test_files_of_others_stay_theirs() -> None:
