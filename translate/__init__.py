@@ -18,7 +18,8 @@ requests        endpoint (an address), target (where it goes), encode_context, f
                 repair, recurring
 conversations   pairing (results behind their calls), text_turns, readable, readable_parts, foreign_reasoning,
                 sealed_reasoning, openai_media, pictures
-tools           provider_tools, websearch, tool_search, bridge (custom tools), distinct_tools, answer_tool, json_mode
+tools           provider_tools, websearch, tool_search, deferred_calls, bridge (custom tools), distinct_tools,
+                answer_tool, json_mode
 settings        effort (how hard to think), affinity (the key of OpenAI's cache), capability (what is not there)
 replies         reading, lenient, sequence, repeats, foreign_parts, reply_media, citations, usage
 long turns      continued_turn, compaction, summary_reply

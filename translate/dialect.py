@@ -236,8 +236,9 @@ class Dialect:
 
     Requests that cross: schemas: how upstreams are given schemas. searchers: the models that search the web.
     compaction: how clients have a conversation summarized. search_reply: how clients see a search for deferred tools
-    that the proxy has made. says_client_search: a search that the client runs itself is marked as one. followed: puts
-    text into a conversation whose history only points to text that its own upstream has kept. pauses: upstreams may
+    that the proxy has made. calls_after_search: it sees one before the first call of each (see deferred_calls.py).
+    says_client_search: a search that the client runs itself is marked as one. followed: puts text into a conversation
+    whose history only points to text that its own upstream has kept. pauses: upstreams may
     pause a turn. shows: which pictures and sounds of other providers fit into a reply. model_shows: the same parts fit
     into the model's turns of a request. wants_turns: instructions without a turn are no request.
 
@@ -276,6 +277,7 @@ class Dialect:
     searchers: Searchers | None = None
     compaction: Compaction = NO_COMPACTION
     search_reply: SearchReply = lambda search, found, name, key, n: []
+    calls_after_search: bool = False
     says_client_search: bool = False
     without_foreign: Callable[[Body], list[str]] = lambda body: []
     summaries_in_words: Callable[[Body], bool] = lambda body: False

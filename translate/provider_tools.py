@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from translate import tool_search, wire
+from translate import deferred_calls, tool_search, wire
 from translate.conversation import (
     Close,
     Conversation,
@@ -99,7 +99,11 @@ class _Crossing:
         turns = [new for turn in given.turns for new in self._turn(turn)]
         choice = self._choice(turns)
         conversation = replace(given, tools=tools, turns=turns, tool_choice=choice)
-        search = ToolSearch(self._searches, tuple(deferred), _abouts(deferred)) if self._searches else None
+        if not self._searches:
+            return Crossed(conversation, self._forms)
+        search = ToolSearch(self._searches, tuple(deferred), _abouts(deferred), frozenset(self._found_before()))
+        if self._says_search:
+            conversation.turns = [deferred_calls.plain(turn, search) for turn in turns]
         return Crossed(conversation, self._forms, search)
 
     # ---------------------------------------------------------------------------------------------- tools
@@ -145,11 +149,7 @@ class _Crossing:
     def _shown(self, tools: list[Tool]) -> list[Tool]:
         """Returns the tools. Deferred ones are offered if a search has found them, or if the client wants them to be
         called."""
-        found: set[tuple[str, str]] = set()
-        for turn in self._conversation.turns:
-            for part in turn.parts:
-                if isinstance(part, Unknown) and tool_search.is_result(part):
-                    found |= tool_search.names_in(part.raw)
+        found = self._found_before()
         choice = self._conversation.tool_choice
         if choice is not None and choice.mode == "tool":
             found.add((choice.namespace, choice.name))
@@ -157,6 +157,15 @@ class _Crossing:
             replace(tool, deferred=False) if tool.deferred and (tool.namespace, tool.name) in found else tool
             for tool in tools
         ]
+
+    def _found_before(self) -> set[tuple[str, str]]:
+        """Returns (namespace, name) of the tools that searches of the history show."""
+        found: set[tuple[str, str]] = set()
+        for turn in self._conversation.turns:
+            for part in turn.parts:
+                if isinstance(part, Unknown) and tool_search.is_result(part):
+                    found |= tool_search.names_in(part.raw)
+        return found
 
     def _name(self, kind: str, name: str, wanted: str = "") -> str:
         """Returns the function's name: the tool's own, where no other tool has it."""

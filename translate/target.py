@@ -70,11 +70,13 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class ToolSearch:
     """What the proxy needs to search for deferred tools itself. names: the function's name -> its kind. tools: all
-    tools that were deferred, as the client declared them. abouts: the descriptions of their namespaces."""
+    tools that were deferred, as the client declared them. abouts: the descriptions of their namespaces. shown:
+    (namespace, name) of those that a search in the history shows."""
 
     names: dict[str, str]
     tools: tuple[Tool, ...]
     abouts: dict[str, str] = field(default_factory=dict)
+    shown: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ RESPONSES = Dialect(
     searchers=SEARCHERS,
     compaction=compaction.COMPACTION,
     search_reply=search_reply.parts,
+    calls_after_search=True,
     says_client_search=True,
     without_foreign=foreign_reasoning.without,
     summaries_in_words=foreign_reasoning.summaries_in_words,
