@@ -61,7 +61,7 @@ def test_openais_clients_are_told_what_takes_the_place_of_conversations_and_thre
 def test_googles_clients_are_told_what_takes_the_place_of_interactions() -> None:
     with scripted("chat", SAYING) as up, house(up, "chat") as here:
         status, _, body = here.post("/v1beta/interactions", {"model": "m", "input": "Hi"})
-    assert status == 404 and b"generateContent" in body and b'"NOT_FOUND"' in body
+    assert status == 404 and b"interactions are not kept" in body and b'"NOT_FOUND"' in body
 
 
 def test_files_of_others_stay_theirs() -> None:
