@@ -32,6 +32,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.deferred_calls import DeferredCalls
 from translate.responses.client_tools import CALLS
 from translate.target import Asked
 from translate.tool_search import SearchReply
@@ -45,14 +46,17 @@ class Rounds:
     of the earlier rounds, until the end gives the sum."""
 
     __slots__ = (
-        "_asked", "_calls", "_n", "_part", "_parts", "_pieces", "_searched", "_searching", "_started", "_search_reply",
-        "goes_on", "turns", "usage",
+        "_asked", "_calls", "_deferred", "_n", "_part", "_parts", "_pieces", "_searched", "_searching", "_started",
+        "_search_reply", "goes_on", "turns", "usage",
     )  # fmt: skip
 
-    def __init__(self, asked: Asked, search_reply: SearchReply) -> None:
-        """search_reply: how the client is told of a search."""
+    def __init__(self, asked: Asked, search_reply: SearchReply, calls_after_search: bool = False) -> None:
+        """search_reply, calls_after_search: how the client is told of a search (see dialect.Dialect)."""
         self._asked = asked
         self._search_reply = search_reply
+        self._deferred: DeferredCalls | None = None
+        if calls_after_search and asked.search is not None:
+            self._deferred = DeferredCalls(asked.search, search_reply, asked.key)
         self._started = False
         self._part: Part | None = None
         self._pieces: list[bytes] = []
@@ -71,6 +75,10 @@ class Rounds:
         self._calls = self._searched = False  # the client has calls to answer; the proxy has searched
 
     def passed(self, events: list[Event]) -> list[Event]:
+        out = self._gathered(events)
+        return out if self._deferred is None else self._deferred.passed(out)
+
+    def _gathered(self, events: list[Event]) -> list[Event]:
         out: list[Event] = []
         for event in events:
             match event:

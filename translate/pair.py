@@ -42,7 +42,6 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.deferred_calls import DeferredCalls
 from translate.dialect import Decoder, Dialect, Encoder
 from translate.json_fields import Body
 from translate.lenient import EMPTY, body_of
@@ -152,9 +151,9 @@ class Crossing:
     """
 
     __slots__ = (
-        "_answer", "_as_said", "_bridge", "_call_ids", "_client", "_decoder", "_deferred", "_earlier", "_encoder",
-        "_foreign", "_forms", "_latest", "_look_at", "_recorded", "_rounds", "_said", "_schemas", "_summary",
-        "_upstream", "_usage", "asked", "ended", "fault",
+        "_answer", "_as_said", "_bridge", "_call_ids", "_client", "_decoder", "_earlier", "_encoder", "_foreign",
+        "_forms", "_latest", "_look_at", "_recorded", "_rounds", "_said", "_schemas", "_summary", "_upstream", "_usage",
+        "asked", "ended", "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked, look: Look = as_it_is) -> None:
@@ -170,13 +169,8 @@ class Crossing:
         self._foreign: foreign_parts.ForeignParts | None = None  # of a reply that has such parts
         self._forms = provider_tools.NativeCalls(asked.forms, asked.key) if asked.forms else None
         self._rounds = (
-            Rounds(asked, self._client.search_reply)
+            Rounds(asked, self._client.search_reply, calls_after_search=self._client.calls_after_search)
             if asked.search is not None or asked.pauses or asked.answers
-            else None
-        )
-        self._deferred = (
-            DeferredCalls(asked.search, self._client.search_reply, asked.key)
-            if asked.search is not None and self._client.calls_after_search
             else None
         )
         self._call_ids: set[str] = set()
@@ -305,9 +299,7 @@ class Crossing:
             events = self._bridge.passed(events)
         if self._forms is not None:
             events = self._forms.passed(events)
-        if self._rounds is not None:
-            events = self._rounds.passed(events)
-        return events if self._deferred is None else self._deferred.passed(events)
+        return events if self._rounds is None else self._rounds.passed(events)
 
     def _meet_foreign(self) -> None:
         """Looks at each event from here on: one may be of a part that the client's protocol does not have."""
