@@ -98,9 +98,7 @@ class Passthrough:
 
     def feed(self, chunk: bytes) -> bytes:
         if not self.started:
-            if self._opening is not None or b"delta" not in chunk or _TELLS.search(chunk) or (
-                self._marks.content.search(chunk) is None
-            ):  # fmt: skip
+            if self._opening is not None or not self._has_word(chunk):
                 opening = self._opening = self._opening or self._begun()
                 if not opening.begins(chunk):
                     self.fault = opening.fault
@@ -194,6 +192,16 @@ class Passthrough:
         come = bytes(self._opening.held)
         self._starts(come)
         return self.feed(come)
+
+    def _has_word(self, chunk: bytes) -> bool:
+        """Whether a stream that begins with this chunk plainly says something, before any error: nearly all do. Only
+        what comes before the word is read twice, as the chunk may be the whole stream."""
+        word = self._marks.content.search(chunk) if b"delta" in chunk else None
+        if word is None:
+            return False
+        end = word.end()
+        may_tell = chunk.find(b"error", 0, end) >= 0 or chunk.find(b".failed", 0, end) >= 0
+        return not may_tell or _TELLS.search(chunk, 0, end) is None
 
     def _begun(self) -> Opening:
         dialect = self._dialect
