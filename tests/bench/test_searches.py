@@ -1,0 +1,74 @@
+"""What a stream that passes as it is may cost for its bytes: so many plain searches of all of them.
+
+A whole stream may come as one piece. A pattern that begins with a choice takes a hundred times as long for it as a
+search for a word, and no count of calls shows that. Both are timed in turns, and the least of each counts.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gateway.flow.clean_lines import CleanLines
+from gateway.flow.passthrough import Passthrough
+from gateway.flow.usage_chunk import UsageChunk
+from operate.logs.spellings import Spellings
+from translate.target import Protocol
+
+ROUNDS = 40
+MOST = 12  # searches; 5 to 8 are reached
+
+
+def _events(protocol: Protocol) -> Iterator[str]:
+    """As a model's words come; names and the first event are the provider's."""
+    for number in range(300):
+        word = f" word {number}"
+        if protocol == "chat":
+            delta = {"role": "assistant", "content": ""} if not number else {"content": word}
+            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
+            said = {
+                "id": "chatcmpl-1",
+                "object": "chat.completion.chunk",
+                "created": 1,
+                "model": "m",
+                "choices": [choice],
+            }
+            yield f"data: {json.dumps(said)}\n\n"
+        elif protocol == "messages":
+            start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+            delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}
+            said = delta if number else start
+            yield f"event: {said['type']}\ndata: {json.dumps(said)}\n\n"
+        else:
+            said = {
+                "type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0,
+                "delta": word, "sequence_number": number,
+            }  # fmt: skip
+            yield f"event: response.output_text.delta\ndata: {json.dumps(said)}\n\n"
+
+
+def _least(work: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
+    """Their seconds, in turns."""
+    least = [9.0, 9.0]
+    for _ in range(ROUNDS):
+        for at, each in enumerate((work, other)):
+            began = time.perf_counter()
+            each()
+            least[at] = min(least[at], time.perf_counter() - began)
+    return least[0], least[1]
+
+
+@pytest.mark.parametrize("protocol", ["chat", "messages", "responses"])
+def test_a_whole_stream_in_one_piece_is_searched_few_times(protocol: Protocol) -> None:
+    whole = "".join(_events(protocol)).encode()
+    secrets = Spellings(["sk-proj-0123456789abcdefghijklmnop"])
+
+    def passes() -> None:
+        unasked = UsageChunk() if protocol == "chat" else None
+        assert Passthrough(protocol, unasked=unasked).feed(CleanLines(secrets).feed(whole)) == whole
+
+    passing, search = _least(passes, lambda: whole.rfind(b"zzzz"))
+    assert passing < MOST * search, f"{passing / search:.1f} searches of {len(whole)} bytes"
