@@ -51,7 +51,8 @@ def dropped(conversation: Conversation, taken: Collection[str]) -> list[str]:
     ]
 
 
-# Fields of a part, a turn or a tool that have no place in another protocol.
+# Fields of a part, a turn or a tool that have no place in another protocol. Of a block that is kept whole, with its
+# type, only these are looked at: the block as such is reported.
 _REPORTED = frozenset((
     "cache_control", "citations", "input_examples", "allowed_callers",
     "eager_input_streaming", "transformations",
@@ -60,6 +61,11 @@ _REPORTED = frozenset((
     "videoMetadata", "mediaResolution", "partMetadata", "mediaProcessing", "speechMetadata", "documentMetadata",
     "spreadsheetMetadata", "audioMetadata", "functionResponse.scheduling", "functionResponse.willContinue",
     "functionDeclarations.behavior", "functionDeclarations.response", "functionDeclarations.responseJsonSchema",
+))  # fmt: skip
+# Fields that only name a thing, say how it was written, or are read elsewhere.
+_QUIET = frozenset((
+    "id", "status", "role", "name", "detail", "phase", "prefix", "function", "output_config", "agent", "caller",
+    "logprobs", "namespace", "toolset_name", "clear_at", "defer_loading", "images", BREAKPOINT,
 ))  # fmt: skip
 _UNSAID = (None, False, "auto", ["direct"])  # these values say what is the case anyway
 
@@ -71,9 +77,11 @@ def of_part(ext: Ext, taken: Collection[str]) -> list[str]:
     return [
         field
         for group, left in ext.items()
-        if group not in taken and "." not in group and not _REPORTED.isdisjoint(left)
+        if group not in taken and "." not in group and not left.keys() <= _QUIET
         for field in left
-        if field in _REPORTED and left[field] not in _UNSAID and not any(field in ext.get(each, {}) for each in taken)
+        if (field in _REPORTED or (field not in _QUIET and "type" not in left))
+        and left[field] not in _UNSAID
+        and not any(field in ext.get(each, {}) for each in taken)
     ]
 
 
