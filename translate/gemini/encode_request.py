@@ -81,8 +81,8 @@ def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
         config = _choice(choice, functions, draft)
         if config and functions:
             body["toolConfig"] = {"functionCallingConfig": config}
-        elif choice.mode in ("any", "tool") and not draft.searches:
-            draft.drop("tool_choice")  # the tool that it forced did not cross
+        elif choice.mode in ("any", "tool"):
+            draft.drop("tool_choice")  # a search cannot be forced, and another tool did not cross
     if conversation.parallel_tools is False and functions:
         draft.drop(draft.words.parallel)
 

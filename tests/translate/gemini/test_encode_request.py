@@ -82,3 +82,15 @@ def test_the_least_that_a_model_thinks(model: str, level: str) -> None:
     off = pair.request("messages", "gemini", messages, Target(model))
     assert off.body["generationConfig"]["thinkingConfig"] == {"thinkingLevel": level}  # type: ignore[index,call-overload]
     assert off.dropped == ["thinking"]
+
+
+def test_a_search_that_is_forced_is_offered_and_the_rest_is_named() -> None:
+    """Google's search cannot be forced."""
+    body = {
+        "model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}],
+        "tools": [{"type": "web_search_20250305", "name": "web_search"}],
+        "tool_choice": {"type": "tool", "name": "web_search"},
+    }  # fmt: skip
+    target = Target("gemini-3-pro", Policy(web_search="true"))
+    encoded = pair.request("messages", "gemini", body, target)
+    assert encoded.body["tools"] == [{"googleSearch": {}}] and "tool_choice" in encoded.dropped
