@@ -16,7 +16,7 @@ MIN_BUDGET = 1_024  # Anthropic's floor
 
 # Models that answer 400 to reasoning_effort because they do not reason.
 _NO_EFFORT = re.compile(r"gpt-(3|4)|chatgpt-4|gpt-5-chat|mistral|codestral|devstral|ministral|pixtral", re.I)
-_VERBOSITY = re.compile(r"gpt-([5-9]|\d\d)", re.I)
+_VERBOSITY = re.compile(r"gpt-(?:[5-9]|[12]\d)(?!\d)", re.I)  # Azure calls GPT-3.5 gpt-35
 
 # The efforts that OpenAI's models take, each generation others; they answer 400 to any other word. The first row counts
 # that is met. Clouds write a dash for the dot.
@@ -31,7 +31,8 @@ _OPENAI = (
     (re.compile(r"gpt-5[.-][2-5](?!\d)", re.I), "none low medium high xhigh"),
     (re.compile(r"gpt-5[.-]1(?!\d)", re.I), "none low medium high"),
     (re.compile(r"gpt-5", re.I), "minimal low medium high"),
-    (re.compile(r"gpt-(?:[6-9]|\d\d)", re.I), "low medium high xhigh max"),
+    (re.compile(r"gpt-6-(?:sol|luna)", re.I), "none low medium high xhigh max"),
+    (re.compile(r"gpt-(?:[6-9]|[12]\d)(?!\d)", re.I), "low medium high xhigh max"),
     (re.compile(r"(?:^|[/.])o(?:1(?!-mini|-preview)|3|4)(?:-|$)", re.I), "low medium high"),
 )
 

@@ -99,6 +99,10 @@ def test_words_and_budgets_go_there_and_back() -> None:
         ("ultra", "openai/gpt-5-6-luna", "auto", "max"),
         ("max", "gpt-6-astra", "auto", "max"),
         ("none", "gpt-6-astra", "auto", ""),
+        ("none", "gpt-6.1-sol", "auto", ""),
+        ("none", "gpt-6-luna", "auto", "none"),
+        ("max", "openai/gpt-6-sol", "auto", "max"),
+        ("high", "gpt-35-turbo", "auto", ""),
         ("minimal", "gpt-6-astra", "auto", "low"),
         ("minimal", "gpt-5.4-mini", "auto", "low"),
         ("minimal", "gpt-5-mini-2025-08-07", "auto", "minimal"),
@@ -123,3 +127,8 @@ def test_words_and_budgets_go_there_and_back() -> None:
 )
 def test_the_word_that_is_sent(word: str, model: str, may: str, sent: str) -> None:
     assert effort.chat_effort(word, model, may) == sent
+
+
+@pytest.mark.parametrize(("model", "has"), [("gpt-5-mini", True), ("gpt-6-sol", True), ("gpt-35-turbo", False)])
+def test_a_model_that_knows_how_much_to_write(model: str, has: bool) -> None:
+    assert effort.has_verbosity(model) == has
