@@ -89,6 +89,9 @@ STREAMS: dict[str, tuple[Protocol, Callable[[int], list[bytes]]]] = {
     "responses arguments": ("responses", lambda n: [
         CREATED, event(item(0, "response.output_item.added", item=CALL)),
         *[event(item(0, "response.function_call_arguments.delta", item_id="f", delta='{"a'))] * n]),
+    "responses arguments in cipher": ("responses", lambda n: [
+        CREATED, event(item(0, "response.output_item.added", item=CALL)),
+        *[event(item(0, "response.function_call_arguments.delta", item_id="f", delta="Zm9v" * 50))] * (4 * n)]),
     "responses annotations": ("responses", lambda n: [CREATED, *(event(item(
         0, "response.output_text.annotation.added", item_id="m", content_index=0, annotation_index=i,
         annotation={"type": "url_citation", "url": "u"})) for i in range(n))]),
@@ -194,6 +197,8 @@ WHOLE: dict[str, tuple[Protocol, Callable[[int], Any]]] = {
     "chat reasoning": ("chat", lambda n: whole_chat(content="x", reasoning_details=[
         {"type": "reasoning.text", "text": "x"}] * n)),
     "chat choices": ("chat", lambda n: {"choices": [{"index": i, "message": {"content": "x"}} for i in range(n)]}),
+    "chat choices of one reply": ("chat", lambda n: {"choices": [
+        {"index": i, "finish_reason": "tool_calls", "message": {"content": "x" * 2_000}} for i in range(n)]}),
     "chat long text": ("chat", lambda n: whole_chat(content='<think>"\n' * n)),
     "messages texts": ("messages", lambda n: whole_messages([{"type": "text", "text": "x"}] * n)),
     "messages calls": ("messages", lambda n: whole_messages([

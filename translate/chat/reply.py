@@ -12,6 +12,7 @@ from typing import Any
 from translate import foreign_parts, wire
 from translate.chat import citations, clients, details, extras, media
 from translate.chat.assembly import Assembly
+from translate.chat.content import parts_of
 from translate.chat.stop import read_stop, write_stop
 from translate.chat.usage import of_chunk, usage_body
 from translate.conversation import (
@@ -30,7 +31,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import BadReply
-from translate.json_fields import index_of, object_of, objects_of, text_of
+from translate.json_fields import index_of, list_of, object_of, objects_of, text_of
 from translate.leftovers import OPENAI_TIERS
 from translate.target import Asked, Policy
 from translate.usage import with_estimate
@@ -98,14 +99,11 @@ def _in_one_choice(body: dict[str, Any]) -> dict[str, Any]:
     messages = [object_of(choice, "message") for choice in calling]
     if len(choices) < 2 or all(message.get("tool_calls") or message.get("function_call") for message in messages):
         return body
-    whole: dict[str, Any] = {}
-    for message in messages:
-        for key, value in message.items():
-            known = whole.get(key)
-            if key in ("content", "tool_calls") and known and isinstance(value, type(known)):
-                whole[key] = known + value
-            elif value and not known:
-                whole[key] = value
+    whole = {key: value for message in reversed(messages) for key, value in message.items() if value}
+    if calls := [call for message in messages for call in list_of(message, "tool_calls")]:
+        whole["tool_calls"] = calls
+    if contents := [content for message in messages if (content := message.get("content"))]:
+        whole["content"] = [part for content in contents for part in parts_of(content)]
     return body | {"choices": [calling[0] | {"index": 0, "message": whole}]}
 
 

@@ -246,13 +246,14 @@ class CallReader(ItemReader):
     """What comes piece by piece and does not begin as arguments do is kept back, since the call's last word may tell
     them: GitHub Copilot's pieces are a cipher."""
 
-    __slots__ = ("_held", "_item", "_key")
+    __slots__ = ("_held", "_is_cipher", "_item", "_key")
 
     def __init__(self, raw: Raw, sequence: Sequence) -> None:
         super().__init__(raw, sequence)
         is_custom = raw.get("type") == "custom_tool_call"
         self._key = "input" if is_custom else "arguments"
-        self._held = ""
+        self._held: list[str] = []
+        self._is_cipher = False  # what is kept back does not begin as arguments do; else it is blank
         left = {"id": raw["id"]} if isinstance(raw.get("id"), str) else {}
         call = ToolCall(
             text_of(raw, "call_id") or text_of(raw, "id"),
@@ -278,21 +279,28 @@ class CallReader(ItemReader):
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
         if self._key == "arguments" and self._item.is_bare():
-            text, self._held = self._held + text, ""
-            if not text.lstrip().startswith("{"):
-                self._held = text
+            self._held.append(text)
+            begun = text.lstrip()
+            self._is_cipher = self._is_cipher or (bool(begun) and begun[0] != "{")
+            if self._is_cipher or not begun:
                 return b""
+            text = self._released()
         return self._grow(self._item, text)
+
+    def _released(self) -> str:
+        text, self._held = "".join(self._held), []
+        return text
 
     def whole(self, kind: str, index: Any, text: str) -> None:
         if text and not self.is_over:
-            self._held = ""
+            self._held = []
             self._fill(self._item, self._as_told(text))
 
     def fall_back(self) -> None:
-        self._grow(self._item, self._held)
         if not self._item.repeats.said and _given(self.raw, self._key):
             self.over(self.raw)
+        else:
+            self._grow(self._item, self._released())
 
     def _end(self, raw: Raw) -> None:
         call = self._item.part
@@ -301,8 +309,7 @@ class CallReader(ItemReader):
             call.id, call.name = call.id or text_of(raw, "call_id"), text_of(raw, "name")
         call.namespace = call.namespace or text_of(raw, "namespace")
         given = _given(raw, self._key)
-        self._fill(self._item, self._as_told(given) if given else self._held)
-        self._held = ""
+        self._fill(self._item, self._as_told(given) if given else self._released())
         if raw.get("status") != "incomplete" or not self._item.is_bare():  # else only its name had come
             self._item.done = True
 
