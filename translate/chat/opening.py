@@ -15,7 +15,7 @@ def opens(name: bytes, data: bytes) -> bool:
     """Tells whether a chunk says nothing yet."""
     chunk = _chunk(data)
     choices = chunk.get("choices")
-    if not isinstance(choices, list) or chunk.get("error"):
+    if not isinstance(choices, list) or chunk.get("error") or (not choices and errors.of_object(chunk) is not None):
         return False
     return all(_is_empty(choice) and not choice.get("finish_reason") for choice in choices)
 

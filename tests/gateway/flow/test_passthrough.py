@@ -236,6 +236,15 @@ def test_nor_is_it_where_a_stream_begins_with_it(protocol: Protocol, said: str) 
     assert reply.fault is not None and reply.fault.message == "it broke"
 
 
+@pytest.mark.parametrize("choices", ["null", "[]"])
+def test_nor_where_it_looks_like_a_chunk_without_choices(choices: str) -> None:
+    """As MiniMax says it; Azure's first chunk has no choices either, and is the opening of a reply."""
+    reply = Passthrough("chat")
+    said = '{"id": "", "choices": %s, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}' % choices
+    assert reply.feed(b"data: %b\n\n" % said.encode()) == b""
+    assert reply.fault is not None and (reply.fault.kind, reply.opened) == ("billing", False)
+
+
 @pytest.mark.parametrize("said", [b'{"input_tokens": 5}', b'{"id": "x", "message": "hi"}', b'{"message": 5}', b"{}"])
 def test_what_complains_of_nothing_passes(said: bytes) -> None:
     assert Passthrough("messages").whole(said) == said
