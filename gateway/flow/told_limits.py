@@ -53,6 +53,7 @@ _EFFORTS = re.compile(
     r"|level \"[a-z]{1,10}\" not supported, valid levels:",  # CLIProxyAPI
     re.I | re.S,
 )
+_SUPPORTED = re.compile(r"supported values are:", re.I)  # OpenAI's Responses, where `param` alone names the field
 _WORDS = re.compile(r"(?:[\s,]|or\b|and\b|[`'\"]?(?:none|default|minimal|low|medium|x?high|max)\b[`'\"]?){1,60}", re.I)
 
 
@@ -77,7 +78,10 @@ def read(error: ApiError) -> Iterator[Told]:
             yield Told(found.group(), "max_tokens", found[1])
     if (found := _BELOW.search(message)) is not None:
         yield Told(found.group(), "max_tokens", str(int(found[1]) - 1))
-    if (found := _EFFORTS.search(message)) is not None and (said := _WORDS.match(message, found.end())) is not None:
+    found = _EFFORTS.search(message)
+    if found is None and error.param in _EFFORT_FIELDS:
+        found = _SUPPORTED.search(message)
+    if found is not None and (said := _WORDS.match(message, found.end())) is not None:
         words = [word for word in re.findall(r"[a-z]+", said[0].lower()) if word == "none" or word in effort.BUDGETS]
         if words:
             yield Told(message[found.start() : said.end()], "reasoning_effort", ", ".join(words))

@@ -78,6 +78,17 @@ def test_a_limit_is_read(message: str, told: list[tuple[str, str]]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("param", "told"), [("reasoning.effort", [("reasoning_effort", "none, low, medium, high")]), ("text.verbosity", [])]
+)
+def test_efforts_are_read_where_the_message_does_not_name_their_field(param: str, told: list[tuple[str, str]]) -> None:
+    """As OpenAI's Responses says it."""
+    message = ("Unsupported value: 'minimal' is not supported with the 'gpt-5.1' model. Supported values are: 'none', "
+               "'low', 'medium', and 'high'.")  # fmt: skip
+    body = {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": "unsupported_value"}}
+    assert [each[1:] for each in told_limits.read(errors.parse(400, json.dumps(body).encode()))] == told
+
+
+@pytest.mark.parametrize(
     "filler", ["max_tokens ", "max_tokens [1,", "reasoning_effort ", "reasoning_effort input should be", "'low' "]
 )
 def test_reading_takes_time_in_proportion(filler: str) -> None:
