@@ -224,7 +224,8 @@ UPSTREAM = {
         list_types.efforts(),
         "auto",
         "Whether it may be told how hard to think, or the words that it takes. auto: yes, unless the model's name is "
-        "one of those known to refuse it. known: only models whose vendor is known to list words.",
+        "one of those known to refuse it; OpenAI's and Anthropic's get words that they take. known: only models whose "
+        "vendor is known to list words.",
     ),
     "thinking_switch": Key(
         value_types.choice("none", "thinking", "enable_thinking", "chat_template_kwargs", "reasoning"),
