@@ -240,8 +240,8 @@ def test_nor_is_it_where_a_stream_begins_with_it(protocol: Protocol, said: str) 
 def test_nor_where_it_looks_like_a_chunk_without_choices(choices: str) -> None:
     """As MiniMax says it; Azure's first chunk has no choices either, and is the opening of a reply."""
     reply = Passthrough("chat")
-    said = '{"id": "", "choices": %s, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}' % choices
-    assert reply.feed(b"data: %b\n\n" % said.encode()) == b""
+    told = b'"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}'
+    assert reply.feed(b'data: {"id": "", "choices": %b, %b}\n\n' % (choices.encode(), told)) == b""
     assert reply.fault is not None and (reply.fault.kind, reply.opened) == ("billing", False)
 
 
