@@ -57,9 +57,13 @@ class DeferredCalls:
         return Open(call if call.namespace else replace(call, namespace=call.name))
 
 
-def plain(turn: Turn, search: ToolSearch) -> Turn:
-    """Returns the turn with calls of deferred tools named as the tools are."""
+def plain(turns: list[Turn], search: ToolSearch) -> list[Turn]:
+    """Returns the turns with calls of deferred tools named as the tools are."""
     alone = {tool.name for tool in search.tools if not tool.namespace}
+    return [_plain(turn, alone) for turn in turns]
+
+
+def _plain(turn: Turn, alone: set[str]) -> Turn:
     if not any(isinstance(part, ToolCall) and part.namespace == part.name in alone for part in turn.parts):
         return turn
     parts = [

@@ -103,7 +103,7 @@ class _Crossing:
             return Crossed(conversation, self._forms)
         search = ToolSearch(self._searches, tuple(deferred), _abouts(deferred), frozenset(self._found_before()))
         if self._says_search:
-            conversation.turns = [deferred_calls.plain(turn, search) for turn in turns]
+            conversation.turns = deferred_calls.plain(turns, search)
         return Crossed(conversation, self._forms, search)
 
     # ---------------------------------------------------------------------------------------------- tools

@@ -155,6 +155,20 @@ SHAPES: dict[str, Callable[[int], Body]] = {
         tools=[{"type": "tool_search"}]
         + [{"type": "function", "name": f"f{i}", "parameters": SCHEMA, "defer_loading": True} for i in range(n)],
     ),
+    "deferred, shown and called": lambda n: body(
+        [
+            m
+            for i in range(n)
+            for m in (
+                {"type": "tool_search_call", "execution": "server", "arguments": {}},
+                {"type": "tool_search_output", "execution": "server", "tools": [{"type": "function", "name": f"f{i}"}]},
+                call(f"t{i}", f"f{i}", namespace=f"f{i}"),
+                output(f"t{i}"),
+            )
+        ],
+        tools=[{"type": "tool_search"}]
+        + [{"type": "function", "name": f"f{i}", "parameters": SCHEMA, "defer_loading": True} for i in range(n)],
+    ),
     "shell": lambda n: body(
         [
             {

@@ -77,3 +77,13 @@ def test_the_history_names_the_tool_as_it_is_offered_and_needs_no_second_search(
 def test_without_a_search_of_the_providers_calls_stay_as_they_are() -> None:
     for tools in ([MAIL, NOW], [MAIL, NOW, {"type": "tool_search", "execution": "client"}]):
         assert shape(called(sent("chat", tools=tools), "mail")) == [("function_call", "", "mail")]
+
+
+def test_a_tool_that_was_called_is_offered_where_the_history_has_lost_the_search() -> None:
+    """A client has cut its oldest items, and there are too many tools to offer all of them."""
+    many = [*TOOLS, *(MAIL | {"name": f"mail{n}"} for n in range(100))]
+    call = {"type": "function_call", "call_id": "c0", "name": "mail", "namespace": "mail", "arguments": "{}"}
+    offered: Any = sent("chat", [call, {"type": "function_call_output", "call_id": "c0", "output": "done"}], many).body[
+        "tools"
+    ]
+    assert [tool["function"]["name"] for tool in offered] == ["mail", "now", "tool_search"]

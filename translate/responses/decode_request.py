@@ -78,15 +78,14 @@ def _instructions(given: dict[str, Any]) -> list[Part]:
 
 def _offered(tools: list[Tool], history: History) -> list[Tool]:
     """Returns the tools that are offered. A deferred tool is shown once a search has found it, or the model has called
-    it."""
+    it: OpenAI puts the call of one without a namespace into one of its own name."""
     if any(tool.deferred for tool in tools):
         calls = [part for turn in history.turns for part in turn.parts if isinstance(part, ToolCall)]
-        called = {(call.namespace, call.name) for call in calls}
+        met = {(tool.namespace, tool.name) for tool in history.shown}
+        met |= {(call.namespace, call.name) for call in calls}
+        met |= {("", call.name) for call in calls if call.namespace == call.name}
         for tool in tools:
-            tool.deferred = tool.deferred and (tool.namespace, tool.name) not in called
-            if tool.deferred is False:
-                continue
-            tool.deferred = not any((t.namespace, t.name) == (tool.namespace, tool.name) for t in history.shown)
+            tool.deferred = tool.deferred and (tool.namespace, tool.name) not in met
     known = {(tool.namespace, tool.name) for tool in tools if not tool.deferred}
     return tools + [tool for tool in history.shown if (tool.namespace, tool.name) not in known]
 
