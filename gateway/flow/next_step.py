@@ -122,13 +122,16 @@ def after_loss(flow: Attempting, failed: Attempt, outcome: Outcome) -> None:
         return
     flow.clock.lost()
     if taught:
+        failed.reply = None
         flow.go_on(Event.LOST)
         return
     flow.lead = failed
     decision = flow.failover.decide(failed.route, outcome, was_fresh=failed.fresh)
     if decision.act == "give up":
         flow.end(Event.LOST, None, flow.completion.give_up, failed, outcome)
-    elif decision.wait:
+        return
+    failed.reply = None  # what it has told, such as its usage, does not count, also if the client leaves now
+    if decision.wait:
         flow.back_off(Event.LOST, decision.wait)
     else:
         flow.go_on(Event.LOST, fresh=decision.act == "again" and outcome.stale)

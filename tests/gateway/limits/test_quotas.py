@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.flow.states import State
 from gateway.limits.limiter import Limiter
 from tests.gateway.observe.test_record import Seen
 from tests.support.house import Cut, House
@@ -173,6 +174,22 @@ def test_who_leaves_while_the_model_thinks_has_taken_the_input(
             assert 100_000 - left(house) == pytest.approx(tokens, rel=0.3)
             gate.open()
     assert record["gen_ai.usage.input_tokens"] == pytest.approx(tokens, rel=0.3) and record["ended"] == "left"
+
+
+@pytest.mark.parametrize("path", [PATH, MESSAGES])
+def test_who_leaves_after_an_open_stream_has_failed_has_taken_nothing(path: str) -> None:
+    """The upstream was overloaded, and the next attempt has not begun."""
+    overloaded = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+    more = alice(100_000) + "[retry]\nbackoff = 20\nmax_backoff = 20\n"
+    with Upstream([Answer.sse([BEGUN, overloaded])]) as up:
+        with House(house_text("* = a", more, a=section(up.url, "", "messages"))) as house:
+            told = Seen(house)
+            with house.connect() as client:
+                client.send("POST", path, STREAM | {"max_tokens": 9}, KEY)
+                house.wait(lambda p: any(flow.state is State.BACKING_OFF for flow in p.service.flows))
+            record = told.last()
+            assert left(house) > 99_900
+    assert record["ended"] == "left" and not record["gen_ai.usage.input_tokens"]
 
 
 def test_a_stream_that_broke_off_has_taken_what_it_said() -> None:
