@@ -27,6 +27,7 @@ from gateway.flow.lease import Lease, Verdict
 from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
+from gateway.flow.reframed import Reframed
 from gateway.flow.sealing import Seal
 from gateway.flow.trace import Span
 from gateway.flow.waves import Step
@@ -324,10 +325,15 @@ class Attempt:
         """Tells the client that the upstream is alive, when a model thinks behind an empty first event. If it has told
         an error there, and leaves the stream open, nobody waits for it."""
         assert self.reply is not None
-        if isinstance(self.reply, Passthrough) and self.reply.has_failed:
+        if self._has_failed:
             self.hang_up()
         elif self.hold is None:
             self._pass(self.reply.begin())
+
+    @property
+    def _has_failed(self) -> bool:
+        """Whether a passthrough stream has told an error right after its opening, and the client has got neither."""
+        return isinstance(self.reply, Passthrough | Reframed) and self.reply.has_failed
 
     @property
     def has_said_all(self) -> bool:
@@ -415,6 +421,9 @@ class Attempt:
             self._pass_rest()
             if self.owner is None:
                 self.settle("unjudged")
+                return
+            if self._has_failed:  # its error says more than the failure that came then
+                self._closed()
                 return
         outcome = outcomes.of_failure(failure, self.route)
         if self.more is not None and self.more.again(outcome):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.flow.passthrough import Passthrough
 from translate.conversation import Usage
 from translate.dialect import Reply
 from translate.endpoint import Framed
@@ -60,6 +61,11 @@ class Reframed:
     @property
     def sample(self) -> bytes:
         return self._reply.sample
+
+    @property
+    def has_failed(self) -> bool:
+        """See Passthrough."""
+        return isinstance(self._reply, Passthrough) and self._reply.has_failed
 
     @property
     def unframed(self) -> bytes | None:

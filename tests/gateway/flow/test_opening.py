@@ -128,6 +128,27 @@ def test_an_upstream_that_leaves_the_stream_open_after_its_error_is_not_waited_f
     assert headers["x-proxy-upstream"] == "b" and b"fine" in body and b"Overloaded" not in body
 
 
+@pytest.mark.parametrize("protocol", PATHS)
+def test_an_error_after_which_the_connection_is_lost_is_the_error(protocol: Protocol) -> None:
+    """A lost connection alone would not be asked again: the upstream may have worked."""
+    broken = Answer.sse([*OPENINGS[protocol], *ERRORS[protocol][0], 0.05], end="reset")
+    good = Answer.sse([*OPENINGS[protocol], WORDS[protocol]])
+    with Upstream([broken]) as first, Upstream([good]) as second, two(first, second, protocol) as house:
+        _, headers, body = house.post(PATHS[protocol], ASKS[protocol])
+    assert headers["x-proxy-upstream"] == "b" and body == b"".join(OPENINGS[protocol]) + WORDS[protocol]
+
+
+def test_a_client_of_another_form_gets_the_reply_of_the_next_target_too() -> None:
+    """Ollama's clients get lines of JSON."""
+    broken = Answer.sse([*OPENINGS["chat"], ERRORS["chat"][0][0]], end="hang")
+    good = Answer.sse([*OPENINGS["chat"], WORDS["chat"]])
+    with Upstream([broken]) as first, Upstream([good]) as second:
+        sections = {"a": section(first.url, ""), "b": section(second.url, "")}
+        with House(house_text("* = a, b", "[server]\nping_seconds = 0.1\n", **sections)) as house:
+            _, headers, body = house.post("/api/chat", {"model": "m", "messages": ASK["messages"], "stream": True})
+    assert headers["x-proxy-upstream"] == "b" and b"fine" in body and b"quota" not in body
+
+
 def test_it_is_tried_again_at_the_same_target() -> None:
     answers = [Answer.sse([*OPENINGS["messages"], event("error", error=OVERLOADED)]),
                Answer.sse([*OPENINGS["messages"], WORDS["messages"]])]  # fmt: skip
