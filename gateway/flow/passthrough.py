@@ -163,9 +163,11 @@ class Passthrough:
         if opening is not None and (fault := opening.later or opening.fault) is not None:
             self.fault = fault
             return b""
-        if self.started or self.opened:
+        if self.started:
             return self.fail(errors.BadReply("the upstream closed the stream before its end"))
-        return self.fail(errors.BadReply("the upstream answered 200 with an empty stream"))
+        what = "closed the stream before its end" if self.opened else "answered 200 with an empty stream"
+        self.fault = errors.BadReply(f"the upstream {what}")
+        return b""
 
     @property
     def opened(self) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.flow.passthrough import Passthrough
+from tests.gateway.flow.playbook import ROLE, asks, closes, data, ends, says
+from tests.gateway.flow.stories import HEDGED, warm
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import house_text, section
@@ -211,3 +213,20 @@ def test_a_stream_that_stops_after_its_opening_ends_with_an_error() -> None:
     with Upstream([Answer.sse(opening)]) as up, House(one_upstream(up.url, "messages")) as house:
         status, _, body = house.post(PATHS["messages"], ASK)
     assert status == 200 and body.startswith(opening + b"event: error\n")
+
+
+def test_a_stream_that_stops_after_its_opening_leaves_the_client_to_its_rival() -> None:
+    book = warm(HEDGED)
+    book >> asks() << "ask a"
+    book >> 0.2 << "ask b"
+    book >> data("a", ROLE) >> closes("a") << ""
+    book >> says("b", "x") << "200, write x"
+    book >> ends("b") << "write done, end, over"
+    assert book.is_clean()
+
+
+def test_where_a_reply_without_sense_is_asked_for_again_so_is_one_that_stops_after_its_opening() -> None:
+    answers = [Answer.sse(OPENINGS["chat"]), Answer.sse([*OPENINGS["chat"], WORDS["chat"]])]
+    with Upstream(answers) as up, House(one_upstream(up.url, "chat") + "[retry]\nbackoff = 0.01\nalso = 200\n") as house:
+        _, headers, body = house.post(PATHS["chat"], ASK)
+    assert headers["x-proxy-attempts"] == "2" and b"fine" in body
