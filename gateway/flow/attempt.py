@@ -343,7 +343,9 @@ class Attempt:
     def opened(self, error: ApiError) -> bytes:
         """Returns a passthrough stream that failed after its opening, as the client gets it if nobody else is asked."""
         reply = self.reply
-        return reply.fail(error) if isinstance(reply, Passthrough) and reply.opened and not self.leads else b""
+        if self.leads or not isinstance(reply, Passthrough) or not reply.opened:
+            return b""
+        return self._said_by(error, reply.fail(error))
 
     def hang_up(self) -> None:
         """Ends a stream that has said all, or has failed. Its connection cannot be used again."""

@@ -138,7 +138,7 @@ class Completion:
         hold = failed.hold
         if said := failed.opened(outcome.error):
             self.begin_stream(failed, said)
-            self.writer.write_last(self._ports.masked(said))
+            self.writer.write_last(said)
             self.writer.end()
             return outcome.error
         if outcome.cause != "refusal" or hold is None:

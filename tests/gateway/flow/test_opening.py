@@ -230,3 +230,14 @@ def test_where_a_reply_without_sense_is_asked_for_again_so_is_one_that_stops_aft
     with Upstream(answers) as up, House(one_upstream(up.url, "chat") + "[retry]\nbackoff = 0.01\nalso = 200\n") as house:
         _, headers, body = house.post(PATHS["chat"], ASK)
     assert headers["x-proxy-attempts"] == "2" and b"fine" in body
+
+
+def test_an_error_that_goes_out_as_it_came_has_no_part_of_a_key() -> None:
+    """It need not have the word error."""
+    told = b'data: {"detail":"no such token: ...9876543210fedcba"}\n\n'
+    with Upstream([Answer.sse([*OPENINGS["chat"], told])]) as up:
+        text = house_text("* = a", "", a=section(up.url, "api_key = sk-9876543210fedcba\n"))
+        with House(text + "[retry]\nmax_attempts = 1\n") as house:
+            _, _, body = house.post(PATHS["chat"], ASK)
+    assert body.startswith(b"".join(OPENINGS["chat"])) and b"no such token" in body
+    assert b"3210fedcba" not in body
