@@ -40,7 +40,7 @@ class Opening:
         self.held = bytearray()
         self._next = 0  # where the event begins that was not looked at
         self._searched = 0  # up to here, no blank line ends it
-        self._large = False  # it is large, and its end is to be waited for
+        self._large = False  # it is large, its beginning is no word, and its end is waited for
         self.opened = False
         self.fault: errors.ApiError | None = None
         self.later: errors.ApiError | None = None
@@ -64,10 +64,10 @@ class Opening:
             return True
         if self.later is not None or self._large or len(held) - self._next <= LARGE:
             return False
-        event = bytes(held[self._next :])
+        event = bytes(held[self._next : self._next + LARGE])  # looked at once, however its rest comes
         name, data = sse.fields(event)
-        self._large = self._opens(name, data) or name.endswith(b".failed")
-        return not self._large and self._is_word(event)
+        self._large = True
+        return not (self._opens(name, data) or name.endswith(b".failed")) and self._is_word(event)
 
     def ends(self) -> bool:
         """Looks at a last event that no blank line follows. Returns whether it is a word."""

@@ -14,7 +14,7 @@ from tests.gateway.flow.stories import HEDGED, warm
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import house_text, section
-from translate import dialects
+from translate import dialects, sse
 from translate.target import Protocol
 
 PATHS: dict[Protocol, str] = {
@@ -208,6 +208,17 @@ def test_what_has_opened_is_bounded(protocol: Protocol) -> None:
     assert len(come) > 256 * 1024
 
 
+@pytest.mark.parametrize("begins", [b"", b"event: response.created\ndata: {"])
+def test_the_beginning_of_a_large_event_is_looked_at_once(begins: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of comments without a blank one took ten milliseconds for each that came."""
+    sizes: list[int] = []
+    fields = sse.fields
+    monkeypatch.setattr(sse, "fields", lambda event: sizes.append(len(event)) or fields(event))
+    reply = Passthrough("responses")
+    assert not any(reply.feed(piece) for piece in [begins] + [b":\n"] * 20_000)
+    assert sum(sizes) < 40_000 and reply.fault is None and not reply.started
+
+
 def test_a_stream_that_stops_after_its_opening_ends_with_an_error() -> None:
     opening = b"".join(OPENINGS["messages"])
     with Upstream([Answer.sse(opening)]) as up, House(one_upstream(up.url, "messages")) as house:
@@ -227,7 +238,8 @@ def test_a_stream_that_stops_after_its_opening_leaves_the_client_to_its_rival() 
 
 def test_where_a_reply_without_sense_is_asked_for_again_so_is_one_that_stops_after_its_opening() -> None:
     answers = [Answer.sse(OPENINGS["chat"]), Answer.sse([*OPENINGS["chat"], WORDS["chat"]])]
-    with Upstream(answers) as up, House(one_upstream(up.url, "chat") + "[retry]\nbackoff = 0.01\nalso = 200\n") as house:
+    text = "[retry]\nbackoff = 0.01\nalso = 200\n"
+    with Upstream(answers) as up, House(one_upstream(up.url, "chat") + text) as house:
         _, headers, body = house.post(PATHS["chat"], ASK)
     assert headers["x-proxy-attempts"] == "2" and b"fine" in body
 
