@@ -321,6 +321,10 @@ def no_credit(message: str) -> str:
     return found.group() if found and not _SOON.search(message[:4000]) else ""
 
 
+def is_no_credit_code(code: str | None) -> bool:
+    return code is not None and code.lower() in _NO_CREDIT_CODES
+
+
 def says_no_model(message: str, *codes: str) -> str:
     """Returns the words by which an error says that there is no such model; "" if it does not."""
     found = _NO_MODEL.search(message[:1000])

@@ -492,7 +492,7 @@ class Attempt:
             if owner is not None:
                 owner.on_broken(error)
             return
-        outcome = outcomes.of_fault(error, self.reply, whole=self.incoming.mode == "collecting")
+        outcome = outcomes.of_fault(error, self.reply, self.request.body, whole=self.incoming.mode == "collecting")
         if outcome.cause == "status":  # under a 200: the error gets the status that it means
             self.incoming.status = error.status
             self.incoming.body()

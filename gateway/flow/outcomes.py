@@ -39,8 +39,8 @@ def of_refusal(
     return of_status(status, body, headers, asked, unix)
 
 
-def of_fault(error: ApiError, reply: Reply | None, *, whole: bool) -> Outcome:
-    """The reply cannot be used, and the client has nothing of it. whole: it is no stream.
+def of_fault(error: ApiError, reply: Reply | None, asked: bytes, *, whole: bool) -> Outcome:
+    """The reply cannot be used, and the client has nothing of it. asked: the client's body. whole: it is no stream.
 
     An error that the upstream tells counts like a status. A reply without sense does not: it may have cost as much as a
     good one.
@@ -48,7 +48,7 @@ def of_fault(error: ApiError, reply: Reply | None, *, whole: bool) -> Outcome:
     told = reply is not None and error is reply.fault and not isinstance(error, errors.BadReply)
     if not told:
         return Outcome("reply", error)
-    return Outcome("status" if whole else "first event", error)
+    return Outcome("status" if whole else "first event", _honest(error, 0, asked))
 
 
 def declined() -> Outcome:
@@ -97,13 +97,15 @@ def says_no_endpoint(status: int, body: bytes, route: Route) -> bool:
 
 def _honest(error: ApiError, status: int, asked: bytes) -> ApiError:
     """Returns the error. If it repeats the words of its request, it is neither about the account's credit nor about the
-    model: otherwise a client could have a key or a model laid to rest."""
+    model: otherwise a client could have a key or a model laid to rest. status: of the reply, 0 = the error came under a
+    200."""
     words = ""
-    if error.kind == "billing" and status in (400, 404, 422):
+    if error.kind == "billing" and status in (0, 400, 404, 422) and not errors.is_no_credit_code(error.code):
         words = errors.no_credit(error.message)
     elif error.kind == "not_found" and status in (400, 422):
         words = errors.says_no_model(error.message)
     if words and OwnWords(asked).holds(words):
+        status = status or 400
         error.kind, error.status = errors.kind_of(status), status
     return error
 

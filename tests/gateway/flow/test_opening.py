@@ -253,3 +253,20 @@ def test_an_error_that_goes_out_as_it_came_has_no_part_of_a_key() -> None:
             _, _, body = house.post(PATHS["chat"], ASK)
     assert body.startswith(b"".join(OPENINGS["chat"])) and b"no such token" in body
     assert b"3210fedcba" not in body
+
+
+@pytest.mark.parametrize("opened", [False, True])
+@pytest.mark.parametrize(("asked", "code", "rests"), [
+    ("insufficient quota", None, False), ("something else", None, True),
+    ("insufficient quota", "insufficient_quota", True),
+])  # fmt: skip
+def test_an_error_that_repeats_the_clients_words_lays_no_key_to_rest(
+    asked: str, code: str | None, *, rests: bool, opened: bool
+) -> None:
+    """As with an error that has a status of its own. A code is not the client's word."""
+    said = {"type": "invalid_request_error", "code": code, "message": "bad name of a tool: 'insufficient quota'"}
+    broken = Answer.sse([*(OPENINGS["messages"] if opened else []), event("error", error=said)])
+    with Upstream([broken]) as up, House(one_upstream(up.url, "messages") + "[retry]\nmax_attempts = 1\n") as house:
+        house.post(PATHS["messages"], ASK | {"system": f"Use {asked}"})
+        (route,) = house.on_loop(lambda: house.proxy.service.router.routes("m", "messages"))
+        assert (route.place.key.bad_until > 0) is rests
