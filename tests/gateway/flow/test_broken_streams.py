@@ -63,9 +63,12 @@ def events(raw: bytes) -> list[dict[str, Any]]:
 
 
 def broken(protocol: Any, raw: bytes, size: int, echo: str = "", by: str = "fail") -> bytes:
+    """What a client gets that nobody else answers: of a stream that stops right after its opening, too."""
     reply = Passthrough(protocol, echo)
     out = b"".join(reply.feed(raw[i : i + size]) for i in range(0, len(raw), size))
-    return out + (reply.fail(CUT) if by == "fail" else reply.end())
+    if by != "fail":
+        out += reply.end()
+    return out + reply.fail(reply.fault or CUT) if by == "fail" or reply.opened else out
 
 
 def is_error(event: dict[str, Any]) -> bool:
