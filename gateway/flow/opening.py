@@ -50,6 +50,8 @@ class Opening:
 
     def begins(self, chunk: bytes) -> bool:
         """Takes a chunk. Returns whether the stream has begun, so that all that has come may pass."""
+        if self.fault is not None:
+            return False
         held = self.held
         if not held and chunk.startswith(codecs.BOM_UTF8):
             self._next = len(codecs.BOM_UTF8)
@@ -60,14 +62,13 @@ class Opening:
                 return True
             if self.fault is not None:
                 return False
-        if len(held) > MOST:
-            return True
-        if self.later is not None or self._large or len(held) - self._next <= LARGE:
-            return False
-        event = bytes(held[self._next : self._next + LARGE])  # looked at once, however its rest comes
-        name, data = sse.fields(event)
-        self._large = True
-        return not (self._opens(name, data) or name.endswith(b".failed")) and self._is_word(event)
+        if self.later is None and not self._large and len(held) - self._next > LARGE:
+            self._large = True
+            event = bytes(held[self._next : self._next + LARGE])  # looked at once, however its rest comes
+            name, data = sse.fields(event)
+            if not (self._opens(name, data) or name.endswith(b".failed")) and self._is_word(event):
+                return True
+        return self.fault is None and len(held) > MOST
 
     def ends(self) -> bool:
         """Looks at a last event that no blank line follows. Returns whether it is a word."""

@@ -82,7 +82,8 @@ def doors() -> list[Door]:
     found: dict[str, Door] = {}
     for dialect in dialects.every():
         for endpoint in dialect.endpoints:
-            path = endpoint.path.replace("{model}", OF[dialect.name]).replace("{}", "p")
+            path = endpoint.path.replace("{upstream/model}", "g/{model}")
+            path = path.replace("{model}", OF[dialect.name]).replace("{}", "p")
             found.setdefault(path, Door(path, dialect.name, endpoint, endpoint.streamed))
     return list(found.values())
 
