@@ -50,7 +50,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._wants: dict[int, int] = {}  # sockets that libcurl watches -> what for
         self._kept: dict[int, int] = {}  # idle connections that are still in the set -> what for
         self._soon = False  # whether libcurl is to be called in the next turn
-        self._comes = False  # whether the loop will call `_on_soon`, which it does once a turn at most
+        self._planned = False  # whether the loop has a call of `_on_soon` to make; it must not get a second one
         self._due: float | None = None  # loop.time() at which libcurl wants to be called
         self._timer: asyncio.TimerHandle | None = None
         self._ran_at = 0.0  # when libcurl was last called
@@ -196,8 +196,8 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         """M_TIMERFUNCTION: sets when libcurl is to be called. A timer that fires too early starts again."""
         if msecs == 0:
             self._soon = True
-            if not self._comes:  # what a socket's event did meanwhile, need not be done; what it has asked for, must be
-                self._comes = True
+            if not self._planned:  # one may be planned although the event of a socket has done its work meanwhile
+                self._planned = True
                 self._call_soon(self._on_soon)
             return
         if msecs < 0:
@@ -210,7 +210,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             self._timer = self._loop.call_at(due, self._on_timer)
 
     def _on_soon(self) -> None:
-        self._comes = False
+        self._planned = False
         if self._soon and not self._closed:
             self._on_sockets()
 
