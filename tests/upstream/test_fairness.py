@@ -1,0 +1,100 @@
+"""An upstream that sends faster than its reader reads: the other requests of the loop have their turns all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+
+from tests.upstream.scripted import STREAM, Told, begin, chunk, client, run
+from upstream.client import UpstreamClient
+
+
+class Torrent:
+    """An upstream in a thread of its own, which sends as fast as it can until the client leaves. piece: the data of
+    each chunk."""
+
+    def __init__(self, piece: bytes = b"x" * 65536) -> None:
+        self._sent = chunk(piece) * (65536 // len(piece))
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        conn, _ = self._listening.accept()
+        with conn, contextlib.suppress(OSError):
+            conn.recv(65536)
+            conn.sendall(STREAM)
+            while True:
+                conn.sendall(self._sent)
+
+    def close(self) -> None:
+        self._thread.join(10)
+        self._listening.close()
+
+
+async def turns_of_a_torrent(c: UpstreamClient, url: str, pieces: int, work_s: float) -> tuple[list[int], list[int]]:
+    """(how often the sink was called, how many bytes it got) in each turn of the loop. work_s: of the sink, for each
+    16 KB."""
+    loop, calls, sizes, seen = asyncio.get_running_loop(), [0], [0], [0]
+    done = asyncio.Event()
+
+    def turn() -> None:
+        if done.is_set():
+            return
+        calls.append(0)
+        sizes.append(0)
+        loop.call_soon(turn)
+
+    def then(told: Told, now: str) -> None:
+        if now != "data":
+            return
+        got = told.size - seen[0]
+        seen[0] = told.size
+        calls[-1] += 1
+        sizes[-1] += got
+        until = time.perf_counter() + work_s * got / 16384
+        while time.perf_counter() < until:
+            pass
+        if sum(calls) >= pieces and not done.is_set():
+            done.set()
+            assert told.exchange is not None
+            told.exchange.cancel()
+
+    turn()
+    begin(c, url, told=Told(then, keep=False))
+    await asyncio.wait_for(done.wait(), 60)
+    return calls, sizes
+
+
+@run
+async def test_an_upstream_that_is_faster_than_its_reader_leaves_turns_to_others() -> None:
+    """Each event of its socket had libcurl called once more in each turn, so that nobody else was served after a
+    while."""
+    torrent = Torrent()
+    async with client() as c:
+        calls, _ = await turns_of_a_torrent(c, torrent.url, 400, 0.0005)
+    torrent.close()
+    assert max(calls) <= 4, calls
+
+
+@run
+async def test_a_reader_that_is_slow_gets_less_in_each_turn() -> None:
+    torrent = Torrent()
+    async with client() as c:
+        _, sizes = await turns_of_a_torrent(c, torrent.url, 40, 0.01)
+    torrent.close()
+    assert max(sizes[-10:]) <= 2 * 16384, sizes
+
+
+@run
+async def test_of_bytes_that_come_one_by_one_a_turn_brings_fewer() -> None:
+    """What a piece costs hardly depends on its size."""
+    torrent = Torrent(b"x")
+    async with client() as c:
+        _, sizes = await turns_of_a_torrent(c, torrent.url, 40, 0.0)
+    torrent.close()
+    assert max(sizes) < 24_000, sizes  # libcurl may have joined 16 KB of them while it was paused
