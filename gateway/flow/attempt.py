@@ -8,7 +8,6 @@ Whatever happens, `settle` gives the lease back exactly once.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -24,10 +23,9 @@ from gateway.flow.continued_turn import Continuing
 from gateway.flow.crossed import Estimated
 from gateway.flow.incoming import Incoming
 from gateway.flow.lease import Lease, Verdict
-from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
-from gateway.flow.reframed import Reframed
+from gateway.flow.reframed import failed_unsaid
 from gateway.flow.sealing import Seal
 from gateway.flow.trace import Span
 from gateway.flow.waves import Step
@@ -128,9 +126,9 @@ class Attempt:
         self._seal, self._events = outgoing.seal, outgoing.events
         lines, signing = signed(upstream.settings, self.minted, lines, outgoing.body)
         request = Request("POST", outgoing.url, lines, outgoing.body, timeouts, upstream.way, self.fresh, signing)
-        self._reads()
+        self._expects_reply()
         if self.more is not None:
-            self.more.sent(request, deadline)
+            self.more.sent(request, deadline, outgoing.seal, self.minted)
         try:
             self.incoming.exchange = ports.send(request, self.incoming)
         except ValueError as why:  # the settings were checked, so it comes from the client
@@ -159,30 +157,18 @@ class Attempt:
         self._is_read()
         hold, self.hold = self.hold, None
         if hold is not None and (rest := hold.rest()):
-            self._pass(rest)
+            self.pass_on(rest)
         self.estimated = Estimated()  # the usage of the whole turn teaches nothing about the size of its first request
 
-    def anew(self, request: Request, body: bytes) -> Request:
-        """Returns the same request with another body, which is in the upstream's own protocol."""
-        if self._seal is not None:
-            body, _ = self._seal.body(body)
-        lines, signing = signed(self.route.upstream.settings, self.minted, request.headers, body)
-        return dataclasses.replace(request, headers=lines, body=body, fresh=False, signing=signing)
-
-    def _reads(self) -> None:
+    def _expects_reply(self) -> None:
         """Prepares for the reply, which may be in a frame of a cloud."""
         envelope = self.route.envelope
         self._unframing = envelope.unframing() if envelope is not None and envelope.unframing is not None else None
 
     def asks(self, request: Request) -> None:
         """Sends the next request of the turn, in the same slot."""
-        self._reads()
-        owner, before = self.owner, self.incoming
-        assert owner is not None
-        self.incoming = new = Incoming(
-            self, self._ports, self.lease, owner.clock, streams=before.streams, own_key=before.own_key,
-            ttfb_ms=before.ttfb_ms,
-        )  # fmt: skip
+        self._expects_reply()
+        self.incoming = new = self.incoming.successor(self)
         new.sent_at = self._ports.now()
         new.exchange = self._ports.send(request, new)
         if self.paused:
@@ -209,7 +195,7 @@ class Attempt:
         try:
             assert self.reply is not None
             if chunk := self._cleaned(chunk):
-                if self._pass(self.reply.feed(chunk)) and self.incoming.on_data == self.on_stream:
+                if self.pass_on(self.reply.feed(chunk)) and self.incoming.on_data == self.on_stream:
                     self.incoming.on_data = self._stream
             if self.more is not None and self.lease.state != "released":
                 self._goes_on()
@@ -226,7 +212,7 @@ class Attempt:
             if chunk and (out := reply.feed(chunk)):
                 lines, exchange = self._events or self._lines, self.incoming.exchange
                 if reply.fault is not None:
-                    out = self._said_by(reply.fault, out)
+                    out = self.masks(reply.fault, out)
                 elif lines is not None and lines.tells_error:
                     out = self._ports.masked(out)  # some servers repeat the key that they refuse
                 if reply.ended:
@@ -242,7 +228,7 @@ class Attempt:
         except Exception as error:
             self.on_fault(error)
 
-    def _said_by(self, fault: ApiError, out: bytes) -> bytes:
+    def masks(self, fault: ApiError, out: bytes) -> bytes:
         """Takes the upstream's secrets out of an error in its stream: out of `fault`, and out of the bytes for the
         client, which are returned. Such an error need not have the word "error"."""
         secrets = self.route.upstream.secrets
@@ -264,14 +250,14 @@ class Attempt:
             self._lines = CleanLines(self.route.upstream.secrets)
         return self._lines.feed(chunk)
 
-    def _pass(self, out: bytes) -> bool:
+    def pass_on(self, out: bytes) -> bool:
         """Writes to the client what a chunk has become; the first bytes make this attempt the lead. Returns whether
         there were any."""
         reply, owner = self.reply, self.owner
         assert reply is not None and owner is not None
         if not self.leads:
             if reply.fault is not None and not reply.started:
-                self._said_by(reply.fault, b"")
+                self.masks(reply.fault, b"")
                 raise reply.fault
             if self.hold is not None:
                 out = self.hold.feed(out) or (self.hold.rest() if reply.ended else b"")
@@ -287,7 +273,7 @@ class Attempt:
             lines, exchange = self._events or self._lines, self.incoming.exchange
             searched = self.incoming.mode == "streaming" and (lines is None or not lines.tells_error)
             if reply.fault is not None:
-                out = self._said_by(reply.fault, out)
+                out = self.masks(reply.fault, out)
             elif not searched and may_tell_error(out):
                 out = self._ports.masked(out)
             is_all = self.verbatim and exchange is not None and exchange.ended_well and self.more is None
@@ -320,37 +306,6 @@ class Attempt:
         self.paused = False
         if self.incoming.exchange is not None:
             self.incoming.exchange.resume()
-
-    def begin(self) -> None:
-        """Tells the client that the upstream is alive, when a model thinks behind an empty first event. If it has told
-        an error there, and leaves the stream open, nobody waits for it."""
-        assert self.reply is not None
-        if self._has_failed:
-            self.hang_up()
-        elif self.hold is None:
-            self._pass(self.reply.begin())
-
-    @property
-    def _has_failed(self) -> bool:
-        """Whether a passthrough stream has told an error right after its opening, and the client has got neither."""
-        return isinstance(self.reply, Passthrough | Reframed) and self.reply.has_failed
-
-    @property
-    def has_said_all(self) -> bool:
-        """Whether a passthrough stream has come to its end, though the upstream leaves the connection open."""
-        return self.leads and self.more is None and isinstance(self.reply, Passthrough) and self.reply.says_no_more
-
-    def opened(self, error: ApiError) -> bytes:
-        """Returns a passthrough stream that failed after its opening, as the client gets it if nobody else is asked."""
-        reply = self.reply
-        if self.leads or not isinstance(reply, Passthrough) or not reply.opened:
-            return b""
-        return self._said_by(error, reply.fail(error))
-
-    def hang_up(self) -> None:
-        """Ends a stream that has said all, or has failed. Its connection cannot be used again."""
-        self.incoming.cancel()
-        self.on_over(None)
 
     # ---------------------------------------------------------------------------------- the reply ends
 
@@ -394,7 +349,7 @@ class Attempt:
         assert owner is not None and reply is not None
         self._pass_rest()
         if self.owner is not None:
-            self._pass(reply.end())
+            self.pass_on(reply.end())
         if self.owner is None:  # the terminal event has gone to the client
             self.settle("faulted" if reply.fault else "answered")
             return
@@ -424,7 +379,7 @@ class Attempt:
             if self.owner is None:
                 self.settle("unjudged")
                 return
-            if self._has_failed:  # its error says more than the failure that came then
+            if failed_unsaid(reply):  # its error says more than the failure that came then
                 self._closed()
                 return
         outcome = outcomes.of_failure(failure, self.route)
@@ -445,17 +400,13 @@ class Attempt:
 
     def _gathered(self) -> None:
         """Makes the client's reply of a whole one that is no error."""
-        reply, body = self.reply, self.incoming.body()
-        assert reply is not None
-        if self._seal is not None and self._seal.task:
-            body = self._seal.envelope.counted(body)
-        content_type = header_rules.find(self.incoming.headers, "content-type")
+        assert self.reply is not None
         reply, body, streamed, passes = formed(
-            self.request, self._ports, reply, body, content_type, verbatim=self.verbatim
+            self.request, self._ports, self.reply, self.incoming, self._seal, verbatim=self.verbatim
         )
         self.reply = reply
         if self.request.streams and not passes:
-            self._pass(reply.whole_as_stream(body))
+            self.pass_on(reply.whole_as_stream(body))
             if self.owner is None or (not self._goes_on() and self.lease.state != "released"):
                 self.settle("answered")
             self._must_go_on()
@@ -480,7 +431,7 @@ class Attempt:
         """Passes on the last bytes of a stream, if they do not end a line."""
         rest = self._lines.rest() if self._lines is not None else b""
         if rest and self.reply is not None and self.owner is not None:
-            self._pass(self.reply.feed(rest))
+            self.pass_on(self.reply.feed(rest))
 
     # ------------------------------------------------------------------------------------------ its end
 

@@ -16,6 +16,7 @@ from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
 from gateway.flow.info import Finished
+from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.flow.token_counting import BY_UPSTREAM
@@ -136,7 +137,7 @@ class Completion:
         """Tries nothing more: the client gets the answer of this attempt, whatever it is. A model's refusal is an
         answer, too. Returns the error that the request ends with."""
         hold = failed.hold
-        if said := failed.opened(outcome.error):
+        if said := _opened(failed, outcome.error):
             self.begin_stream(failed, said)
             self.writer.write_last(said)
             self.writer.end()
@@ -353,6 +354,14 @@ class Completion:
         if lead is not None:
             return lead.route
         return self._failover.route if self._failover.plan else None
+
+
+def _opened(failed: Attempt, error: ApiError) -> bytes:
+    """Returns a passthrough stream that failed after its opening, as the client gets it if nobody else is asked."""
+    reply = failed.reply
+    if failed.leads or not isinstance(reply, Passthrough) or not reply.opened:
+        return b""
+    return failed.masks(error, reply.fail(error))
 
 
 def _is_own(route: Route, refusal: bytes) -> bool:

@@ -14,10 +14,13 @@ import dataclasses
 import logging
 from typing import Any, Protocol
 
+from gateway.credentials.minted import Minted
+from gateway.credentials.signing import signed
 from gateway.flow import learned_quirks
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.incoming import Incoming
 from gateway.flow.ports import Ports, Timer
+from gateway.flow.sealing import Seal
 from gateway.limits import limiter, retry_policy
 from gateway.limits.retry_policy import Chances, Outcome
 from gateway.routing.router import Route
@@ -40,9 +43,6 @@ class Continued(Protocol):
     def lets_go(self) -> None:
         """Leaves the exchange that has said all."""
 
-    def anew(self, request: Request, body: bytes) -> Request:
-        """Returns the same request with another body, in the upstream's own protocol."""
-
     def asks(self, request: Request) -> None:
         """Sends the request in the place of the last one."""
 
@@ -53,8 +53,8 @@ class Continued(Protocol):
 class Continuing:
     """What an attempt keeps for its further requests. made: how many there were so far."""
 
-    __slots__ = ("_answer", "_asked", "_attempt", "_client", "_data", "_deadline", "_ports", "_request", "_timer",
-                 "_attempts", "made")  # fmt: skip
+    __slots__ = ("_answer", "_asked", "_attempt", "_attempts", "_client", "_data", "_deadline", "_minted", "_ports",
+                 "_request", "_seal", "_timer", "made")  # fmt: skip
 
     def __init__(self, of: Continued, ports: Ports, request: ClientRequest, asked: Asked) -> None:
         self._attempt = of
@@ -63,6 +63,8 @@ class Continuing:
         self._asked = asked
         self._data = request.parsed()
         self._request: Request | None = None
+        self._seal: Seal | None = None
+        self._minted: Minted | None = None
         self._deadline = 0.0
         self._timer: Timer | None = None
         self._answer: asyncio.Future[float] | None = None  # while a limiter that counts elsewhere has not answered
@@ -76,23 +78,33 @@ class Continuing:
     def waits(self) -> bool:
         return self._timer is not None or self._answer is not None
 
-    def sent(self, request: Request, deadline: float) -> None:
-        """The attempt has sent the first request of the turn."""
+    def sent(self, request: Request, deadline: float, seal: Seal | None, minted: Minted | None) -> None:
+        """The attempt has sent the first request of the turn. seal: its cloud's envelope. minted: the key that it was
+        sent with, if the key comes from a command or a cloud. The further requests have the same ones."""
         self._request = request
         self._deadline = deadline
+        self._seal, self._minted = seal, minted
 
     def go_on(self, reply: Any) -> None:
         """Goes on with another request. Raises ApiError."""
         self._attempt.lets_go()
         self.made += 1
         self._attempts = 0
-        assert self._request is not None
         encoded = self._encoded(reply)
         reply.next_round(dataclasses.replace(self._asked, **_names_of(encoded)))
-        self._request = self._attempt.anew(self._request, encoded.json())
+        self._request = self._anew(encoded.json())
         if (quota := self._ports.quota_of(self._client.client)) is not None:
             limiter.finish(quota.owe())
         self._ask()
+
+    def _anew(self, body: bytes) -> Request:
+        """Returns the last request with another body, which is in the upstream's own protocol."""
+        request = self._request
+        assert request is not None
+        if self._seal is not None:
+            body, _ = self._seal.body(body)
+        lines, signing = signed(self._attempt.route.upstream.settings, self._minted, request.headers, body)
+        return dataclasses.replace(request, headers=lines, body=body, fresh=False, signing=signing)
 
     def _encoded(self, reply: Crossing) -> Encoded:
         ports, client = self._ports, self._client

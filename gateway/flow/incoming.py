@@ -167,6 +167,14 @@ class Incoming:
             now = self._ports.now()
             self._lease.route.place.first_byte((now - self.sent_at) * 1e3, now)
 
+    def successor(self, reader: Reader) -> Incoming:
+        """Makes the sink for the next request of the same turn, to which the reader's attention goes. The client waits
+        since the first one."""
+        return Incoming(
+            reader, self._ports, self._lease, self._clock, streams=self.streams, own_key=self.own_key,
+            ttfb_ms=self.ttfb_ms,
+        )  # fmt: skip
+
     def cancel(self) -> None:
         """Ends the exchange at once, in whatever phase it is."""
         self._stop_timer()

@@ -115,3 +115,9 @@ class Reframed:
         self._parts.append(said)
         if self._room <= 0:
             self._parts.clear()
+
+
+def failed_unsaid(reply: Reply | None) -> bool:
+    """Returns whether a passthrough stream has told an error right after its opening, and the client has got
+    neither."""
+    return isinstance(reply, Passthrough | Reframed) and reply.has_failed

@@ -13,7 +13,9 @@ from typing import Protocol as Interface
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.completion import Completion
+from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Ports
+from gateway.flow.reframed import failed_unsaid
 from gateway.flow.states import Event, State
 from gateway.flow.timing import Clock
 from gateway.http.response_writer import Writer
@@ -55,7 +57,7 @@ def look(flow: Watched, ports: Ports, seconds: float, patience_s: float) -> None
     begun = lead.incoming.mode == "streaming" or (lead.continues and flow.request.streams)
     if flow.state is State.STREAMING or (flow.state is State.ASKING and begun):
         more = flow.writer.written - flow.heard
-        is_silent = not more or (more <= SIGN_BYTES and lead.has_said_all)
+        is_silent = not more or (more <= SIGN_BYTES and _has_said_all(lead))
         flow.silent_s = flow.silent_s + seconds if is_silent else 0.0
         flow.heard = flow.writer.written
         if flow.silent_s >= patience_s:
@@ -82,14 +84,35 @@ def _ping(flow: Watched, lead: Attempt) -> None:
     """
     try:
         assert lead.reply is not None
-        if lead.has_said_all:
-            lead.hang_up()
+        if _has_said_all(lead):
+            _hang_up(lead)
             return
         if flow.state is not State.STREAMING:
-            lead.begin()
+            _begin(lead)
             flow.clock.first = 0.0  # a sign of life does not count as the first byte
         if flow.state is State.STREAMING:
             flow.write(lead.reply.ping())
             flow.heard = flow.writer.written
     except Exception as error:
         flow.on_broken(error)
+
+
+def _begin(lead: Attempt) -> None:
+    """Tells the client that the upstream is alive, when a model thinks behind an empty first event. If it has told an
+    error there, and leaves the stream open, nobody waits for it."""
+    assert lead.reply is not None
+    if failed_unsaid(lead.reply):
+        _hang_up(lead)
+    elif lead.hold is None:
+        lead.pass_on(lead.reply.begin())
+
+
+def _has_said_all(lead: Attempt) -> bool:
+    """Returns whether a passthrough stream has come to its end, though the upstream leaves the connection open."""
+    return lead.leads and lead.more is None and isinstance(lead.reply, Passthrough) and lead.reply.says_no_more
+
+
+def _hang_up(lead: Attempt) -> None:
+    """Ends a stream that has said all, or has failed. Its connection cannot be used again."""
+    lead.incoming.cancel()
+    lead.on_over(None)

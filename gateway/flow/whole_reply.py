@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 from gateway.flow import outline
 from gateway.flow.client_request import LARGE, ClientRequest
+from gateway.flow.incoming import Incoming
 from gateway.flow.ports import Ports
 from gateway.flow.prepare import kept_bytes, seconds
 from gateway.flow.reframed import Reframed
+from gateway.flow.sealing import Seal
+from gateway.http import header_rules
 from translate.dialect import Reply
 from translate.errors import ApiError
 from translate.json_fields import Body
@@ -33,9 +36,13 @@ class Formed(NamedTuple):
 
 
 def formed(
-    request: ClientRequest, ports: Ports, reply: Reply, body: bytes, content_type: str, *, verbatim: bool
+    request: ClientRequest, ports: Ports, reply: Reply, incoming: Incoming, seal: Seal | None, *, verbatim: bool
 ) -> Formed:
-    """verbatim: request and reply are in the same protocol. Raises ApiError for what is no reply in any form."""
+    """incoming: has all of the reply. seal: the envelope of the cloud that it comes from. verbatim: request and reply
+    are in the same protocol. Raises ApiError for what is no reply in any form."""
+    body, content_type = incoming.body(), header_rules.find(incoming.headers, "content-type")
+    if seal is not None and seal.task:
+        body = seal.envelope.counted(body)
     wanted = request.streams  # then its first byte has shown that it is no stream
     streamed = not wanted and "event-stream" in content_type and body.lstrip()[:1] != b"{"
     passes = verbatim and (streamed is wanted or bool(request.task) or request.endpoint.relayed)
