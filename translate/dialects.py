@@ -45,7 +45,7 @@ def add(dialect: Dialect) -> None:
     _ROWS[dialect.name] = dialect
     for endpoint in dialect.endpoints:
         served = Served(dialect, endpoint)
-        if endpoint.streamed:
+        if endpoint.relayed:
             continue  # gateway/relay has them
         if "{" in endpoint.path:
             _PATTERNS.append((_pattern(endpoint.path), served))

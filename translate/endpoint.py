@@ -65,9 +65,9 @@ class Endpoint:
     upstream       what is appended to an upstream's base URL, with "{model}" in the same way
     streams        whether the reply is a stream, if the address says so; None = the body says it, in its field "stream"
     optional       an upstream has the endpoint only if its settings say so
-    relayed        no other protocol has the endpoint, so requests go unchanged to upstreams of this protocol
+    untranslated   no other protocol has the endpoint, so requests go unchanged to upstreams of this protocol
     deterministic  equal requests have equal answers
-    streamed       bodies are no JSON, or large, and pass through as they come
+    relayed        bodies are no JSON, or large, and pass through as they come: gateway/relay/ has the endpoint
     framed         (query) -> the form of the reply; None = the protocol's own
     opened         (body) -> the body as the protocol has it, and the names of what is left out. Raises BadRequest
     unsealed       (body, model, streams) -> the same without a parse, if the address has the model and says whether it
@@ -82,9 +82,9 @@ class Endpoint:
     upstream: str
     streams: bool | None = None
     optional: bool = False
-    relayed: bool = False
+    untranslated: bool = False
     deterministic: bool = False
-    streamed: bool = False
+    relayed: bool = False
     framed: Callable[[Mapping[str, str]], Framed | None] | None = None
     opened: Callable[[Body], tuple[Body, list[str]]] | None = None
     unsealed: Callable[[bytes, str, bool | None], Unsealed] | None = None

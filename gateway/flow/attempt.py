@@ -69,7 +69,7 @@ class Attempt:
         self.request = request
         self.lease = lease
         self.route = lease.route
-        untouched = request.task == "count" or request.endpoint.relayed
+        untouched = request.task == "count" or request.endpoint.untranslated
         self.verbatim = lease.route.verbatim or untouched  # nothing is translated
         self.fresh = fresh
         forwards = lease.route.upstream.settings.forward_client_key

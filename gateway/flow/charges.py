@@ -215,7 +215,7 @@ def reckoned(bill: Bill, reply: Reply | None) -> Usage | None:
     if used is not None and (used.prompt or used.output) and (not bill.streamed or reply.complete):
         return used
     if not bill.streamed and bill.request.task not in _OF_TEXT:
-        untold = bill.request.endpoint.relayed and (used is None or not used.prompt)
+        untold = bill.request.endpoint.untranslated and (used is None or not used.prompt)
         return of_untold(bill.request, bill.bytes_out) if untold else used
     if used is None or not used.prompt:
         used = dataclasses.replace(used or Usage(), input=bill.request.size_in_tokens())

@@ -41,8 +41,8 @@ LARGE = 1 << 20
 class ClientRequest:
     """One request of a client.
 
-    task: "" if a model's reply is asked for, else "count", "compact", or the name of an endpoint that is relayed as it
-    is (see Endpoint). front: for a client that has no HTTP connection. in_path: the model's name, if the address has
+    task: "" if a model's reply is asked for, else "count", "compact", or the name of an endpoint that is untranslated
+    (see Endpoint). front: for a client that has no HTTP connection. in_path: the model's name, if the address has
     it; then the address also says whether the reply streams. asked_model, streams: what the address or the body says.
     span: where the model's name stands in the body. framed: the form of the stream, None for server-sent events.
     previous: what the request builds on, for Responses and for requests with a thread. refusal: why the request is
@@ -268,7 +268,7 @@ class ClientRequest:
             self.asked_model, self.streams = outline.name(self.in_path), self.endpoint.streams is True
         else:
             self.asked_model, self.streams, self.span = outline.read(self.body, self.endpoint.usual_model)
-        if self.endpoint.relayed and self.task.startswith("images/"):
+        if self.endpoint.untranslated and self.task.startswith("images/"):
             self.pictures = self._asked_pictures()
 
     def _asked_pictures(self) -> int:

@@ -192,7 +192,8 @@ class Flow(HTTPMessageDelegate):
         elif self.sharing is None or not self.sharing.takes(event, routes):
             self.failover.begin(routes)
             request, first = self.request, self.failover.plan[0]
-            if first.verbatim or request.crossed is not None or request.task == "count" or request.endpoint.relayed:
+            untouched = request.task == "count" or request.endpoint.untranslated
+            if first.verbatim or request.crossed is not None or untouched:
                 self._ports.waves.add(Step.SEND, partial(self.on, event, self.go_on, event))
             else:
                 self._ports.waves.add(Step.CROSS, partial(self.on, event, self._cross, event, first))

@@ -52,14 +52,14 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if ports.hooks is not None:
         yield from ports.hooks.request(request)
         sent, is_known = None, False  # hooks may have replaced the request
-    if ports.response_store.shared and not request.endpoint.relayed and references.may_be_in(request.body):
+    if ports.response_store.shared and not request.endpoint.untranslated and references.may_be_in(request.body):
         yield from names_its_own(request, ports)
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
     if request.endpoint.unsealed is not None:
         found = _by_plain_name(found, request, ports)
     if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
         found = yield from _permitted(rules, found, request, ports)
-    if request.endpoint.relayed:
+    if request.endpoint.untranslated:
         found = that_have_it(found, request, ports)
     if len(found) > 1:
         found = client_rules.of_one_provider(found, request.headers, is_open=ports.access.open)
@@ -71,7 +71,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
             return found
     if ports.budgets is not None and request.client in ports.budgets.bound:
         charges.hold(request, found[0], ports, ports.budgets)
-    if len(request.body) >= LARGE and not found[0].verbatim and not request.endpoint.relayed:
+    if len(request.body) >= LARGE and not found[0].verbatim and not request.endpoint.untranslated:
         yield from _beside_the_loop(request, found[0], ports)
     if request.task == "count" and ports.counting.exact is not None:
         yield from _counts(request, found[0], ports, ports.counting.exact)

@@ -45,7 +45,7 @@ def formed(
         body = seal.envelope.counted(body)
     wanted = request.streams  # then its first byte has shown that it is no stream
     streamed = not wanted and "event-stream" in content_type and body.lstrip()[:1] != b"{"
-    passes = verbatim and (streamed is wanted or bool(request.task) or request.endpoint.relayed)
+    passes = verbatim and (streamed is wanted or bool(request.task) or request.endpoint.untranslated)
     if verbatim and not passes:
         reply.whole(body, streamed)
         dialect = request.dialect

@@ -56,7 +56,7 @@ def asked(method: str, target: str, headers: HTTPHeaders) -> tuple[Dialect, Endp
     else:
         dialect = dialects.of("chat")
     endpoint = dialect.endpoint(name)
-    return (dialect, endpoint) if endpoint is not None and endpoint.streamed else None
+    return (dialect, endpoint) if endpoint is not None and endpoint.relayed else None
 
 
 class Relay(HTTPMessageDelegate):

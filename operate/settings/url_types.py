@@ -131,7 +131,7 @@ def base_url() -> Kind:
         if "?" in text or "#" in text:
             raise ValueError("has a '?...' or '#...'; write only the part that all requests share")
         path = parts.path.rstrip("/")
-        paths = {each.upstream for dialect in dialects.every() for each in dialect.endpoints if not each.streamed}
+        paths = {each.upstream for dialect in dialects.every() for each in dialect.endpoints if not each.relayed}
         for endpoint in sorted(paths | _OTHER_ENDPOINTS, key=len, reverse=True):
             if path.endswith("/" + endpoint):
                 raise ValueError(f"ends in /{endpoint}; leave that out: the proxy adds it to every request")

@@ -70,12 +70,12 @@ OF = {"messages": "mm", "chat": "m", "responses": "mr", "gemini": "mg"}
 
 
 class Door(NamedTuple):
-    """path: with all that it needs. streamed: its body passes through as it comes, and nobody here reads it."""
+    """path: with all that it needs. relayed: its body passes through as it comes, and nobody here reads it."""
 
     path: str
     dialect: str
     endpoint: Endpoint
-    streamed: bool
+    relayed: bool
 
 
 def doors() -> list[Door]:
@@ -84,13 +84,13 @@ def doors() -> list[Door]:
         for endpoint in dialect.endpoints:
             path = endpoint.path.replace("{upstream/model}", "g/{model}")
             path = path.replace("{model}", OF[dialect.name]).replace("{}", "p")
-            found.setdefault(path, Door(path, dialect.name, endpoint, endpoint.streamed))
+            found.setdefault(path, Door(path, dialect.name, endpoint, endpoint.relayed))
     return list(found.values())
 
 
 DOORS = doors()
-READ = [door for door in DOORS if not door.streamed]
-COUNTED = [door for door in READ if not door.endpoint.relayed]
+READ = [door for door in DOORS if not door.relayed]
+COUNTED = [door for door in READ if not door.endpoint.untranslated]
 WRAPPED = [door for door in READ if door.path.startswith("/model/") and door.endpoint.task == "count"]
 
 
@@ -98,7 +98,7 @@ def body(door: Door, text: str = "hi") -> bytes:
     """An honest one."""
     turn = {"role": "user", "content": text}
     said: dict[str, Any] = {"model": OF[door.dialect], "max_tokens": 5}
-    if door.streamed:
+    if door.relayed:
         parts = (('name="model"', "m"), ('name="purpose"', "user_data"), ('name="file"; filename="a"', text))
         form = "".join(f"--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{what}\r\n" for head, what in parts)
         return f"{form}--b--\r\n".encode()
@@ -113,7 +113,7 @@ def body(door: Door, text: str = "hi") -> bytes:
         return json.dumps({"input": {"invokeModel": {"body": inside}}}).encode()
     if door.endpoint.unsealed is not None and door.endpoint.task != "count":
         del said["model"]
-    if door.endpoint.relayed:
+    if door.endpoint.untranslated:
         return json.dumps({"model": "m", "input": text, "prompt": text, "query": text, "documents": [text]}).encode()
     return json.dumps(said | {"messages": [turn], "prompt": text}).encode()
 
@@ -122,7 +122,7 @@ Asked = tuple[bytes, dict[str, str]]
 
 
 def plain(door: Door, **headers: str) -> Asked:
-    kind = "multipart/form-data; boundary=b" if door.streamed else "application/json"
+    kind = "multipart/form-data; boundary=b" if door.relayed else "application/json"
     said = {"Content-Type": kind, "Authorization": f"Bearer {KEY}", "Host": "localhost"}
     return body(door), {name: value for name, value in (said | headers).items() if value}
 

@@ -19,23 +19,24 @@ from translate.dialect import Asks, Dialect, Errors, Marks
 from translate.endpoint import Endpoint, Other
 from translate.ollama import endpoints as ollama
 
-RELAYED = ("embeddings", "completions", "moderations", "rerank", "images/generations")
+UNTRANSLATED = ("embeddings", "completions", "moderations", "rerank", "images/generations")
 """OpenAI's further endpoints that take JSON with a model and answer JSON, and rerank, which many other servers have."""
 
 DETERMINISTIC = ("embeddings", "moderations", "rerank")
 USUAL_MODELS = {"moderations": "omni-moderation-latest"}
 """Those where a request need not name a model, as openai's `moderations.create(input=...)` does not."""
 
-STREAMED = ("audio/speech", "audio/transcriptions", "audio/translations", "images/edits", "images/variations", "files")
+RELAYED = ("audio/speech", "audio/transcriptions", "audio/translations", "images/edits", "images/variations", "files")
 """Those whose requests or replies are forms and files."""
 
 
 _RESPONSES = Other(b'"input"', b'"messages"', responses_body.ENDPOINT, top_level.early(b'"messages"'))
 
 
-def _relayed(name: str) -> Endpoint:
+def _untranslated(name: str) -> Endpoint:
     usual = USUAL_MODELS.get(name, "")
-    return Endpoint(name, f"/v1/{name}", name, relayed=True, deterministic=name in DETERMINISTIC, usual_model=usual)
+    fixed = name in DETERMINISTIC
+    return Endpoint(name, f"/v1/{name}", name, untranslated=True, deterministic=fixed, usual_model=usual)
 
 
 CHAT = Dialect(
@@ -43,8 +44,8 @@ CHAT = Dialect(
     endpoints=(
         Endpoint("", "/v1/chat/completions", "chat/completions", other=_RESPONSES),
         *ollama.ENDPOINTS,
-        *map(_relayed, RELAYED),
-        *(Endpoint(name, f"/v1/{name}", name, relayed=True, streamed=True) for name in STREAMED),
+        *map(_untranslated, UNTRANSLATED),
+        *(Endpoint(name, f"/v1/{name}", name, untranslated=True, relayed=True) for name in RELAYED),
         *ollama.EMBEDDINGS,
     ),
     decode_request=decode,

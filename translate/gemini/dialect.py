@@ -25,7 +25,7 @@ from translate.schemas import table
 
 VERSIONS = ("v1beta", "v1", "v1alpha")
 
-RELAYED = ("embedContent", "batchEmbedContents")
+UNTRANSLATED = ("embedContent", "batchEmbedContents")
 COUNTED = "totalTokens"
 LISTS = ("/v1beta/models", "/v1alpha/models")
 
@@ -63,9 +63,9 @@ def _endpoints() -> Iterator[Endpoint]:
             framed=framed,
         )  # fmt: skip
         yield Endpoint("count", f"{at}:countTokens", "models/{model}:countTokens", streams=False)
-        for verb in RELAYED:
+        for verb in UNTRANSLATED:
             yield Endpoint(
-                verb, f"{at}:{verb}", f"models/{{model}}:{verb}", streams=False, relayed=True, deterministic=True
+                verb, f"{at}:{verb}", f"models/{{model}}:{verb}", streams=False, untranslated=True, deterministic=True
             )
 
 

@@ -61,7 +61,7 @@ MESSAGES = Dialect(
         Endpoint("", "/v1/messages", "messages"),
         Endpoint("count", "/v1/messages/count_tokens", "messages/count_tokens", optional=True),
         *clients.ENDPOINTS,
-        Endpoint("files", "/v1/files", "files", relayed=True, streamed=True),
+        Endpoint("files", "/v1/files", "files", untranslated=True, relayed=True),
     ),
     decode_request=decode,
     encode_request=encode,

@@ -65,7 +65,7 @@ RESPONSES = Dialect(
         Endpoint("", "/v1/responses", "responses"),
         Endpoint("count", "/v1/responses/input_tokens", "responses/input_tokens"),
         Endpoint("compact", "/v1/responses/compact", "responses/compact"),
-        Endpoint("files", "/v1/files", "files", relayed=True, streamed=True),
+        Endpoint("files", "/v1/files", "files", untranslated=True, relayed=True),
     ),
     decode_request=decode,
     encode_request=encode,

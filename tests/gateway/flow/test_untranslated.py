@@ -1,4 +1,4 @@
-"""OpenAI's further endpoints: relayed as they are, routed by their model, counted and logged like the others."""
+"""OpenAI's further endpoints: passed on as they are, routed by their model, counted and logged like the others."""
 
 from __future__ import annotations
 
