@@ -13,6 +13,7 @@ import itertools
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from gateway.shared.shared import Shared
 from gateway.shared.store import Away, Row, Store, patiently
@@ -153,4 +154,8 @@ def _named(period: str, name: str) -> tuple[str, Group]:
 
 
 def _sum(row: Row) -> Sum:
-    return Sum._make(amount if name == "usd" else int(amount) for name, amount in zip(Sum._fields, row, strict=True))
+    """Returns the sum. While a fleet is upgraded, a host of another release may have fewer fields, or further ones
+    behind these."""
+    known = zip(Sum._fields, row, strict=False)
+    numbers: dict[str, Any] = {name: amount if name == "usd" else int(amount) for name, amount in known}
+    return Sum(**numbers)

@@ -47,7 +47,8 @@ class Sum(NamedTuple):
     """A sum. input: tokens that were not read from the cache. usd: the cost in USD, without the requests whose price is
     unknown. unpriced: the number of those requests.
 
-    A further field is a column of the tables, and the file of an older release lacks it: `_create` must add it there.
+    A further field stands last, since hosts of another release send and read sums by their order. It is a column of the
+    tables, and the file of an older release lacks it: `_create` must add it there.
     `plus`, console/books.py and console/usage.py name each field."""
 
     requests: int = 0

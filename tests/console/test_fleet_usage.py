@@ -18,6 +18,7 @@ from console.books import Books
 from console.dashboard import spent
 from console.dashboard.spent import Asked
 from console.fleet_usage import FleetUsage
+from gateway.shared.memory_store import MemoryStore
 from gateway.shared.shared import Shared
 from operate.usage_store import Sum, SumKey, UsageStore
 from tests.console.test_usage import SETTINGS, record
@@ -227,3 +228,15 @@ def test_periods_are_days_or_hours() -> None:
         "2026-02-28T22", "2026-02-28T23", "2026-03-01T00", "2026-03-01T01"
     ]  # fmt: skip
     assert len(list(fleet_usage._periods("2026-02-28", "2026-03-01", by_hour=True))) == 48
+
+
+@pytest.mark.gen_test
+async def test_a_host_of_another_release_has_other_sums(tmp_path: Path) -> None:
+    """A fleet is upgraded host by host: one may lack the last fields of a sum, or have further ones."""
+    store = MemoryStore()
+    rows = {
+        f'["{host}","ann","m","s"]': row for host, row in (("old", (2.0, 1.0)), ("new", (*map(float, range(1, 12)),)))
+    }
+    await store.raise_totals(f"usage:{DAY}", rows, 60)
+    found = await fleet_usage.read(store, DAY, DAY)
+    assert dict(found.read(DAY, DAY, ["host"])) == {("old",): Sum(2, 1), ("new",): Sum(1, 2, 3, 4, 5, 6, 7.0, 8)}

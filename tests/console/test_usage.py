@@ -195,6 +195,24 @@ def test_a_file_of_before_has_no_hours_and_gets_them(tmp_path: Path) -> None:
     assert all_of(store, "day")[0][1].requests == 2
 
 
+def test_the_file_of_every_release_goes_on(tmp_path: Path) -> None:
+    """A further sum has no column there: the store must add it."""
+    store = UsageStore(tmp_path / "usage.sqlite3")
+    sums = (
+        "requests INTEGER NOT NULL, failed INTEGER NOT NULL, input INTEGER NOT NULL, cache_read INTEGER NOT NULL, "
+        "cache_write INTEGER NOT NULL, output INTEGER NOT NULL, usd REAL NOT NULL, unpriced INTEGER NOT NULL"
+    )
+    names = ("day", "client", "model", "upstream", "session", "agent")
+    with contextlib.closing(sqlite3.connect(store.file)) as db, db:  # as 0.1.0 and 0.2.0 made it
+        columns = ", ".join(f"{name} TEXT NOT NULL" for name in names)
+        db.execute(f"CREATE TABLE spent ({columns}, {sums}, PRIMARY KEY ({', '.join(names)})) WITHOUT ROWID")
+        db.execute("INSERT INTO spent VALUES ('2026-11-01', 'ann', 'm', 's', '', '', 3, 1, 10, 4, 2, 5, 0.5, 1)")
+    before = Sum(3, 1, 10, 4, 2, 5, 0.5, 1)
+    assert dict(all_of(store, "client")) == {("ann",): before}
+    store.add({SumKey("2026-11-27", "ann", "m", "s", "", "", "2026-11-27T10"): Sum(requests=1)})
+    assert dict(all_of(store, "client")) == {("ann",): before.plus(Sum(requests=1))}
+
+
 def test_a_broken_file_is_said_and_kept(tmp_path: Path) -> None:
     file = tmp_path / "usage.sqlite3"
     file.write_bytes(b"no database, " * 100)
