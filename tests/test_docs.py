@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from console import commands
+from gateway.limits import retry_policy
 from operate.settings.load import read
 from tests.support.house import House
 
@@ -93,6 +94,12 @@ def test_the_readmes_settings_are_taken() -> None:
     for block in blocks:
         assert read(block + "[upstream demo]\nprotocol = chat\nbase_url = demo:\n", environ={}).upstreams
     assert "[upstream ollama]" not in re.sub(r"(?m)^#.*$", "", shipped)
+
+
+def test_the_statuses_after_which_there_is_another_attempt_are_told() -> None:
+    told = (ROOT / "docs" / "upstreams.md").read_text().partition("## A proxy before a proxy")[0]
+    statuses = retry_policy.UNWORKED | retry_policy.ELSEWHERE
+    assert {status for status in statuses if not re.search(rf"\b{status}\b", told)} == set()
 
 
 def test_the_fields_of_a_record_are_those_of_the_table() -> None:
