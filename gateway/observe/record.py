@@ -35,12 +35,12 @@ def field_name(dropped: str) -> str:
 
 def record(over: Finished, price_of: PriceOf, mask: Callable[[str], str] = str) -> dict[str, Any]:
     """Makes the record. price_of: the price of an upstream's model. mask: takes secrets out of a text."""
-    clock, used, error = over.clock, over.used, over.error
+    clock = over.clock
     answered = over.status == 200
     streamed = over.streamed and clock.first > 0
     span = clock.said - clock.first if streamed else 0.0
-    pace = span if span >= SHORTEST_STREAM_S else clock.upstream
-    said = {
+    ended = "left" if over.left else "aborted" if over.aborted else "finished"
+    said: dict[str, Any] = {
         "time": time.time() + clock.done - now(),
         "request_id": over.key,
         "client": over.client,
@@ -60,7 +60,7 @@ def record(over: Finished, price_of: PriceOf, mask: Callable[[str], str] = str) 
         "continuations": over.continuations,
         "tried": [each._asdict() for each in over.tried] if over.tried else [],
         "passed_over": list(over.passed_over),
-        "ended": _ended(over),
+        "ended": "cancelled" if isinstance(over.error, Cancelled) else ended,
         "connection": over.connection,
         "receive_ms": _ms(clock.read - clock.began),
         "queue_ms": _ms(clock.queue),
@@ -72,18 +72,43 @@ def record(over: Finished, price_of: PriceOf, mask: Callable[[str], str] = str) 
         "total_ms": _ms(clock.done - clock.began),
         "bytes_in": over.bytes_in,
         "bytes_out": over.bytes_out,
-        "gen_ai.usage.input_tokens": used.prompt if used else None,
-        "gen_ai.usage.output_tokens": used.output if used else None,
-        "gen_ai.usage.cache_read.input_tokens": used.cache_read if used else None,
-        "gen_ai.usage.cache_creation.input_tokens": used.cache_write if used else None,
-        "gen_ai.usage.reasoning.output_tokens": used.reasoning if used else None,
-        "tokens_per_second": int(used.output / pace * 10) / 10 if used and used.output and pace > 0 else None,
         "dropped": [field_name(name) for name in over.dropped] if over.dropped else [],
         "session": over.session,
         "agent": over.agent,
         "parent_agent": over.parent_agent,
-        "proxy.cost_usd": _cost(over, price_of),
     }
+    said |= _spent(over, price_of, span if span >= SHORTEST_STREAM_S else clock.upstream)
+    said |= _beside(over, price_of)
+    return _masked(said, over, mask)
+
+
+def _spent(over: Finished, price_of: PriceOf, wrote_s: float) -> dict[str, Any]:
+    """The tokens, and the cost in USD, which is None if the price is unknown. wrote_s: for how long the model wrote."""
+    usd = 0.0 if over.cache in ("hit", "coalesced") else None
+    if (used := over.used) is None:
+        return _NO_TOKENS | {"proxy.cost_usd": usd}
+    if usd is None and (price := price_of(over.upstream, over.upstream_model)) is not None:
+        usd = round(price.of(used.input, used.cache_read, used.cache_write, used.output), 6)
+    return {
+        "gen_ai.usage.input_tokens": used.prompt,
+        "gen_ai.usage.output_tokens": used.output,
+        "gen_ai.usage.cache_read.input_tokens": used.cache_read,
+        "gen_ai.usage.cache_creation.input_tokens": used.cache_write,
+        "gen_ai.usage.reasoning.output_tokens": used.reasoning,
+        "tokens_per_second": int(used.output / wrote_s * 10) / 10 if used.output and wrote_s > 0 else None,
+        "proxy.cost_usd": usd,
+    }
+
+
+_NO_TOKENS = dict.fromkeys((
+    "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.reasoning.output_tokens", "tokens_per_second",
+))  # fmt: skip
+
+
+def _beside(over: Finished, price_of: PriceOf) -> dict[str, Any]:
+    """What only some records have."""
+    said: dict[str, Any] = {}
     if over.is_reckoned:
         said["usage_estimated"] = True
     if over.trace is not None:
@@ -97,10 +122,10 @@ def record(over: Finished, price_of: PriceOf, mask: Callable[[str], str] = str) 
         if over.saved is not None:
             said["proxy.cache.saved_tokens"] = over.saved.prompt + over.saved.output
             said["proxy.cache.saved_usd"] = round(over.saved_usd, 6) if over.saved_usd is not None else None
-    if error is not None:
-        said["error.type"] = error.kind
+    if over.error is not None:
+        said["error.type"] = over.error.kind
         said["error.message"] = over.said
-    return _masked(said, over, mask)
+    return said
 
 
 @functools.lru_cache(maxsize=64)
@@ -126,23 +151,6 @@ _WRITTEN = (
     "gen_ai.request.model", "upstream_model", "upstream_request_id", "user_agent.original", "session", "agent",
     "parent_agent", "error.message",
 )  # fmt: skip
-
-
-def _ended(over: Finished) -> str:
-    if isinstance(over.error, Cancelled):
-        return "cancelled"
-    return "left" if over.left else "aborted" if over.aborted else "finished"
-
-
-def _cost(over: Finished, price_of: PriceOf) -> float | None:
-    """The cost in USD; None if the price or the number of tokens is unknown."""
-    used = over.used
-    if over.cache in ("hit", "coalesced"):
-        return 0.0
-    price = price_of(over.upstream, over.upstream_model) if used is not None else None
-    if price is None or used is None:
-        return None
-    return round(price.of(used.input, used.cache_read, used.cache_write, used.output), 6)
 
 
 def _saved(over: Finished, price_of: PriceOf) -> dict[str, Any]:
