@@ -24,8 +24,9 @@ _CREATE = (
 )
 
 
-class Place(NamedTuple):
-    """Where a response is. owner: a client. key: the name of the upstream's key that it was made with."""
+class Owned(NamedTuple):
+    """Whose a response, a file or a batch is, and which upstream keeps it. owner: a client. key: the name of the
+    upstream's key that it was made with."""
 
     owner: str
     upstream: str
@@ -41,14 +42,14 @@ class OwnerStore:
     def __repr__(self) -> str:
         return f"<OwnerStore {self.file}>"
 
-    def add(self, places: Mapping[str, Place], at: float) -> None:
-        """places: by the ids of responses. All of them are written, or none."""
-        rows = [(_hash(id), *place, int(at)) for id, place in places.items()]
+    def add(self, owned: Mapping[str, Owned], at: float) -> None:
+        """owned: by the ids of responses. All of them are written, or none."""
+        rows = [(_hash(id), *each, int(at)) for id, each in owned.items()]
         with opened(self.file, create=True) as db, db:
             _create(db)
             db.executemany("INSERT OR REPLACE INTO owned (id, owner, upstream, key, at) VALUES (?, ?, ?, ?, ?)", rows)
 
-    def find(self, ids: Sequence[str]) -> dict[str, Place]:
+    def find(self, ids: Sequence[str]) -> dict[str, Owned]:
         """The known ones of these ids."""
         if not self.file.exists():
             return {}
@@ -57,7 +58,7 @@ class OwnerStore:
         with opened(self.file, create=True) as db:
             _create(db)
             rows = db.execute(f"SELECT id, owner, upstream, key FROM owned WHERE id IN ({marks})", [*asked]).fetchall()
-        return {asked[found]: Place(*place) for found, *place in rows}
+        return {asked[found]: Owned(*fields) for found, *fields in rows}
 
     def forget(self, before: float, most: int = MOST_ROWS) -> int:
         """Rows from before that time are gone, and the oldest of more than `most`. Returns how many those were."""

@@ -47,7 +47,7 @@ async def answer(service: Service, request: ClientRequest, asked: Asked) -> Said
         allowed = ", ".join(_METHODS[is_one])
         raise ApiError("invalid_request", f"{asked.method} {asked.path}: only {allowed} are served here", 405)
     if asked.method == "POST":
-        upstream, key, body = _place(service, request, asked)
+        upstream, key, body = _maker(service, request, asked)
     else:
         upstream, key = await _keeper(service, asked, name if is_one else "")
     reply = await Asking(service, upstream, None, key, GEMINI.name, body).ask(
@@ -63,7 +63,7 @@ async def answer(service: Service, request: ClientRequest, asked: Asked) -> Said
     return Said(said, reply.status, upstream=upstream.name)
 
 
-def _place(service: Service, request: ClientRequest, asked: Asked) -> tuple[LiveUpstream, int, bytes]:
+def _maker(service: Service, request: ClientRequest, asked: Asked) -> tuple[LiveUpstream, int, bytes]:
     """Where new contents are made: (upstream, its key, the body in its words). Raises ApiError."""
     if passed.is_counted(service, request.client):
         raise ApiError("permission", f"the proxy cannot count the cost of cached contents: {CACHED_INSTEAD}")
@@ -84,12 +84,12 @@ def _place(service: Service, request: ClientRequest, asked: Asked) -> tuple[Live
 async def _keeper(service: Service, asked: Asked, name: str) -> tuple[LiveUpstream, int]:
     """The upstream that has these contents, "" = the one to list them. Raises ApiError (404)."""
     keepers = {upstream.name: upstream for upstream in _keepers(service)}
-    place = await passed.noted(service, name) if name else None
-    if name and ((place is None and service.response_store.shared) or (place and place.owner != asked.owner)):
+    owned = await passed.noted(service, name) if name else None
+    if name and ((owned is None and service.response_store.shared) or (owned and owned.owner != asked.owner)):
         raise ApiError("not_found", f"no '{name}' of this client is known")
-    if place is not None and place.upstream in keepers:
-        upstream = keepers[place.upstream]
-        return upstream, upstream.key_number(place.key)
+    if owned is not None and owned.upstream in keepers:
+        upstream = keepers[owned.upstream]
+        return upstream, upstream.key_number(owned.key)
     return next(iter(keepers.values())), 0
 
 
@@ -101,7 +101,7 @@ async def _of_owner(service: Service, asked: Asked, body: bytes) -> bytes:
     rows: list[Any] = said.get("cachedContents") or []
     kept = []
     for row in rows:
-        place = await passed.noted(service, str(row.get("name"))) if isinstance(row, dict) else None
-        if place is not None and place.owner == asked.owner:
+        owned = await passed.noted(service, str(row.get("name"))) if isinstance(row, dict) else None
+        if owned is not None and owned.owner == asked.owner:
             kept.append(row)
     return wire.dumps(said | {"cachedContents": kept})

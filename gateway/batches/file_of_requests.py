@@ -15,7 +15,7 @@ from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 from gateway.stored import references
 from gateway.stored.previous_response import PreviousResponse
-from operate.owner_store import Place
+from operate.owner_store import Owned
 from translate import wire
 from translate.errors import ApiError, BadReply, BadRequest
 from translate.json_fields import object_of, text_of
@@ -23,9 +23,9 @@ from translate.json_fields import object_of, text_of
 PROTOCOL = "chat"  # of those who have such files
 
 
-async def names(service: Service, asked: Asked, upstream: LiveUpstream, place: Place, file_id: str) -> list[str]:
+async def names(service: Service, asked: Asked, upstream: LiveUpstream, owned: Owned, file_id: str) -> list[str]:
     """The ids of what its requests name at the upstream. Raises ApiError."""
-    asking = Asking(service, upstream, None, upstream.key_number(place.key), PROTOCOL)
+    asking = Asking(service, upstream, None, upstream.key_number(owned.key), PROTOCOL)
     try:
         reply = await asking.ask("GET", f"files/{file_id}/content", "", asked.headers)
     except BadReply as why:

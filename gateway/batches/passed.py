@@ -20,7 +20,7 @@ from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 from gateway.stored import references
 from gateway.stored.store import ANYONE
-from operate.owner_store import Place
+from operate.owner_store import Owned
 from translate import tokens, wire
 from translate.errors import ApiError
 from translate.messages.dialect import MESSAGES
@@ -37,15 +37,15 @@ async def created(service: Service, request: ClientRequest, asked: Asked) -> Sai
         if service.response_store.shared and references.may_be_in(body):
             await _are_its_own(service, asked, references.named(object_of(body)))
     else:
-        place = await _file_place(service, request, asked)
-        if place is None:
+        owned = await _owned_file(service, request, asked)
+        if owned is None:
             return None
-        _may_send_unread(service, request.client, place.upstream, counted=counted)
-        upstream, body = service.router.upstreams[place.upstream], asked.body
-        key = upstream.key_number(place.key)
+        _may_send_unread(service, request.client, owned.upstream, counted=counted)
+        upstream, body = service.router.upstreams[owned.upstream], asked.body
+        key = upstream.key_number(owned.key)
         if service.response_store.shared:
             file_id = str(object_of(asked.body).get("input_file_id"))
-            await _are_its_own(service, asked, await file_of_requests.names(service, asked, upstream, place, file_id))
+            await _are_its_own(service, asked, await file_of_requests.names(service, asked, upstream, owned, file_id))
     said = await _ask(service, request, asked, upstream, key, body)
     if said.status < 300 and isinstance(id := object_of(said.body).get("id"), str):
         service.response_store.went(id, asked.owner, upstream.name, upstream.key_names[key])
@@ -81,13 +81,13 @@ def _may_send_unread(service: Service, client: str, upstream: str, *, counted: b
 
 async def about(service: Service, request: ClientRequest, asked: Asked, id: str) -> Said:
     """Answers a request about an upstream's batch. Raises ApiError (404) for a batch of another client."""
-    place = await noted(service, id)
-    if (place is None and service.response_store.shared) or (place is not None and place.owner != asked.owner):
+    owned = await noted(service, id)
+    if (owned is None and service.response_store.shared) or (owned is not None and owned.owner != asked.owner):
         raise ApiError("not_found", f"no batch '{id}' of this client is known")
     upstreams = service.router.upstreams
-    if place is not None and place.upstream in upstreams:
-        upstream = upstreams[place.upstream]
-        key = upstream.key_number(place.key)
+    if owned is not None and owned.upstream in upstreams:
+        upstream = upstreams[owned.upstream]
+        key = upstream.key_number(owned.key)
     else:
         having = [upstream for upstream in upstreams.values() if has_batches(upstream, request.dialect.name)]
         if len(having) != 1:
@@ -137,23 +137,23 @@ def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tupl
 async def _are_its_own(service: Service, asked: Asked, ids: Sequence[str]) -> None:
     """Raises ApiError (404) for what another client has made, as for a request alone."""
     for id in ids:
-        place = await noted(service, id)
-        if place is None or place.owner not in (asked.owner, ANYONE):
+        owned = await noted(service, id)
+        if owned is None or owned.owner not in (asked.owner, ANYONE):
             raise references.unknown(id)
 
 
-async def _file_place(service: Service, request: ClientRequest, asked: Asked) -> Place | None:
+async def _owned_file(service: Service, request: ClientRequest, asked: Asked) -> Owned | None:
     """Returns where the file with a batch's requests is, if an upstream has it. Raises ApiError (404)."""
     file_id = str(object_of(asked.body).get("input_file_id"))
     if openai_batches.is_ours(file_id):
         return None
-    place = await noted(service, file_id)
-    if place is not None and place.owner == asked.owner and place.upstream in service.router.upstreams:
-        return place
+    owned = await noted(service, file_id)
+    if owned is not None and owned.owner == asked.owner and owned.upstream in service.router.upstreams:
+        return owned
     return None
 
 
-async def noted(service: Service, id: str) -> Place | None:
+async def noted(service: Service, id: str) -> Owned | None:
     return service.response_store.noted(id) or (await service.response_store.owners.find([id])).get(id)
 
 

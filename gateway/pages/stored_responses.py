@@ -79,12 +79,13 @@ class StoredResponse(Handler):
                 return _from_memory(entry, part, _asked(query))
             service.response_store.delete(owner, id)
             await store_sync.forget(service.worker_rpc, service.response_store, owner, id)
-            if service.response_store.place(id) is None:  # else an upstream keeps it too, as with a websocket's turn
+            if service.response_store.noted(id) is None:  # else an upstream keeps it too, as with a websocket's turn
                 return _json({"id": id, "object": "response", "deleted": True})
         await charges.question(self.client, service.ports)
         follows = method == "GET" and not part and _asked(query).get("stream") == "true"
         upstream = _keeper(service, owner, id)
-        key = upstream.key_number(service.response_store.key(id))
+        owned = service.response_store.noted(id)
+        key = upstream.key_number(owned.key) if owned is not None else 0
         asking = Asking(service, upstream, Sink(self.begin, self.more) if follows else None, key)
         return await asking.ask(method, f"responses/{id}{part}", query, headers)
 
@@ -156,7 +157,7 @@ def _page(items: list[Any], asked: dict[str, str]) -> dict[str, Any]:
 
 def _keeper(service: Service, owner: str, id: str) -> LiveUpstream:
     """The upstream that may have a response. Raises ApiError (404)."""
-    place = service.response_store.place(id)
+    owned = service.response_store.noted(id)
     speaking = {
         name: upstream
         for name, upstream in service.router.upstreams.items()
@@ -167,8 +168,8 @@ def _keeper(service: Service, owner: str, id: str) -> LiveUpstream:
         raise _unknown(id, ", and no upstream that is on speaks Responses")
     if service.response_store.is_anothers(id, owner):
         raise _unknown(id, "")
-    if place is not None and place[1] in speaking:
-        return speaking[place[1]]
+    if owned is not None and owned.upstream in speaking:
+        return speaking[owned.upstream]
     return next(iter(speaking.values()))
 
 

@@ -18,7 +18,7 @@ from gateway.routing.router import Route
 from gateway.routing.upstreams import LiveUpstream
 from gateway.stored import store_sync
 from gateway.stored.previous_response import owner_of
-from operate.owner_store import Place
+from operate.owner_store import Owned
 from translate import dialects, wire
 from translate.dialect import Dialect
 from translate.errors import ApiError, BadRequest
@@ -65,9 +65,9 @@ async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
         why = f"[client {request.client}] models and upstreams in settings.ini say what it may use"
         raise ApiError("permission", f"client '{request.client}' may not use files: {why}")
     named = request.headers.get(HEADER, "")
-    place = await _place(request, asked, ports) if asked.id else None
-    if place is not None and not named:
-        named = place.upstream
+    owned = await _owned(request, asked, ports) if asked.id else None
+    if owned is not None and not named:
+        named = owned.upstream
     if named and named not in having:
         known = ", ".join(having) or "none"
         raise ApiError("not_found", f"upstream '{named[:100]}' has no files here; upstreams with files: {known}")
@@ -78,7 +78,7 @@ async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
         raise BadRequest(f"several upstreams have files ({', '.join(having)}): name one in the header {HEADER}, or set "
                          "[upstream NAME] files = true for one of them")  # fmt: skip
     upstream = having[named or next(iter(having))]
-    key = upstream.key_number(place.key) if place is not None else 0
+    key = upstream.key_number(owned.key) if owned is not None else 0
     protocol = request.protocol if request.protocol in upstream.settings.protocol else upstream.settings.protocol[0]
     return Route(upstream, protocol, "", protocol, key=key)
 
@@ -98,14 +98,14 @@ def _having(dialect: Dialect, ports: Ports) -> Iterable[LiveUpstream]:
     return named or [upstream for upstream in able if upstream.settings.files == "auto"]
 
 
-async def _place(request: ClientRequest, asked: Asked, ports: Ports) -> Place | None:
+async def _owned(request: ClientRequest, asked: Asked, ports: Ports) -> Owned | None:
     """Returns where a file is. Raises ApiError (404) for a file of another client."""
     memory, owner = ports.response_store, owner_of(request.client, request.headers)
     await _learn(ports, owner, [asked.id])
-    place = memory.noted(asked.id)
-    if (place is None and memory.shared) or (place is not None and place.owner != owner):
+    owned = memory.noted(asked.id)
+    if (owned is None and memory.shared) or (owned is not None and owned.owner != owner):
         raise ApiError("not_found", f"no file '{asked.id}' of this client is known")
-    return place
+    return owned
 
 
 async def _learn(ports: Ports, owner: str, ids: list[str]) -> None:
@@ -146,7 +146,7 @@ async def of_owner(request: ClientRequest, ports: Ports, body: bytes, query: str
     owner, noted = owner_of(request.client, request.headers), ports.response_store.noted
     for at in range(0, len(ids), store_sync.MAX_IDS):
         await _learn(ports, owner, ids[at : at + store_sync.MAX_IDS])
-    own = [row for row in rows if (place := noted(str(row.get("id")))) and place.owner == owner]
+    own = [row for row in rows if (owned := noted(str(row.get("id")))) and owned.owner == owner]
     onward = _onward(said, ids, query) if not own else None
     ends = {"first_id": own[0].get("id"), "last_id": own[-1].get("id")} if own else dict.fromkeys(_ENDS)
     said |= {"data": own} | {name: id for name, id in ends.items() if name in said}

@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gateway.shared.store import Away, Store, digest
-from operate.owner_store import Place
+from operate.owner_store import Owned
 from translate import wire
 
 log = logging.getLogger("gateway")
 
 MAX_BYTES = 8 << 20  # of a piece: a larger one is kept by its worker alone
 MAX_REMEMBERED = 50_000  # pieces that have been put not long ago
-PLACE_S = 30 * 86_400.0
+OWNED_S = 30 * 86_400.0
 AGAIN_S = 0.03
 MAX_DELETED = 1_000
 
@@ -60,12 +60,12 @@ class FleetResponses:
             self._put.popitem(last=False)
         return name
 
-    def went(self, id: str, place: Place) -> None:
+    def went(self, id: str, owned: Owned) -> None:
         """An upstream keeps a response."""
-        self._store.put(f"place:{digest(id)}", wire.dumps(list(place)), PLACE_S)
+        self._store.put(f"place:{digest(id)}", wire.dumps(list(owned)), OWNED_S)
 
-    async def find(self, owner: str, ids: list[str]) -> tuple[list[dict[str, Any]], dict[str, Place]]:
-        """Entries as ResponseStore.take takes them, and places. Nothing where the store is away."""
+    async def find(self, owner: str, ids: list[str]) -> tuple[list[dict[str, Any]], dict[str, Owned]]:
+        """Entries as ResponseStore.take takes them, and what upstreams keep. Nothing where the store is away."""
         try:
             values = await self._values(owner, ids)
             if not any(values):  # a client may be quicker than the host that has just answered it
@@ -75,8 +75,8 @@ class FleetResponses:
         except Away as why:
             log.debug("responses of other hosts are not known now: %s", why)
             return [], {}
-        places = {id: Place(*wire.loads(value)) for id, value in zip(ids, values[len(ids) :], strict=True) if value}
-        return [entry for entry in entries if entry is not None], places
+        owned = {id: Owned(*wire.loads(value)) for id, value in zip(ids, values[len(ids) :], strict=True) if value}
+        return [entry for entry in entries if entry is not None], owned
 
     async def _values(self, owner: str, ids: list[str]) -> list[bytes | None]:
         return await asyncio.gather(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from operate import sqlite_file
-from operate.owner_store import OwnerStore, Place
+from operate.owner_store import Owned, OwnerStore
 
 log = logging.getLogger("gateway")
 
@@ -31,7 +31,7 @@ class Owners:
         self._clock = clock
         self._store: OwnerStore | None = None
         self._days = 30
-        self._waiting: dict[str, Place] = {}
+        self._waiting: dict[str, Owned] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._fails = False
@@ -50,16 +50,16 @@ class Owners:
             self._store = store
         self._days = days
 
-    def note(self, id: str, place: Place) -> None:
+    def note(self, id: str, owned: Owned) -> None:
         if self._store is None:
             return
-        self._waiting[id] = place
+        self._waiting[id] = owned
         if len(self._waiting) > MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SOON_S, self._write_soon)
 
-    async def find(self, ids: Sequence[str]) -> dict[str, Place]:
+    async def find(self, ids: Sequence[str]) -> dict[str, Owned]:
         """The known ones of these ids. If the file cannot be read, none is known, and they belong to nobody."""
         found = {id: self._waiting[id] for id in ids if id in self._waiting}
         lacking = [id for id in ids if id not in found]
@@ -93,27 +93,27 @@ class Owners:
         self._timer = None
         if self._store is None or not self._waiting:
             return
-        places = dict(self._waiting)  # they are asked for here until they are on disk
+        owned = dict(self._waiting)  # they are asked for here until they are on disk
         loop = asyncio.get_running_loop()
-        writing = loop.run_in_executor(self._own_thread(), self._write, self._store, places)
-        writing.add_done_callback(lambda done: self._written(done, places))
+        writing = loop.run_in_executor(self._own_thread(), self._write, self._store, owned)
+        writing.add_done_callback(lambda done: self._written(done, owned))
 
-    def _written(self, done: asyncio.Future[bool], places: dict[str, Place]) -> None:
+    def _written(self, done: asyncio.Future[bool], owned: dict[str, Owned]) -> None:
         if done.cancelled():
             return
         good = done.result()
         if good:
-            for id, place in places.items():
-                if self._waiting.get(id) is place:
+            for id, each in owned.items():
+                if self._waiting.get(id) is each:
                     del self._waiting[id]
         if self._waiting and self._timer is None and self._thread is not None:
             self._timer = asyncio.get_running_loop().call_later(SOON_S if good else AGAIN_S, self._write_soon)
 
-    def _write(self, store: OwnerStore, places: dict[str, Place]) -> bool:
+    def _write(self, store: OwnerStore, owned: dict[str, Owned]) -> bool:
         """Returns whether they are on disk now."""
         now = self._clock()
         try:
-            store.add(places, now)
+            store.add(owned, now)
             if now - self._cleaned > CLEAN_EVERY_S:
                 store.forget(now - self._days * DAY_S)
                 self._cleaned = now

@@ -126,13 +126,14 @@ class PreviousResponse:
     def keeper(self, body: bytes) -> str:
         """The upstream that keeps the previous response; "" if none is known."""
         found = _builds_on(body)
-        place = self._memory.place(found.group(1).decode("utf-8", "replace")) if found else None
-        return place[1] if place is not None else ""
+        owned = self._memory.noted(found.group(1).decode("utf-8", "replace")) if found else None
+        return owned.upstream if owned is not None else ""
 
     def keepers_key(self, body: bytes) -> str:
         """The name of the upstream's key that made the previous response; "" if it is not known."""
         found = _builds_on(body)
-        return self._memory.key(found.group(1).decode("utf-8", "replace")) if found else ""
+        owned = self._memory.noted(found.group(1).decode("utf-8", "replace")) if found else None
+        return owned.key if owned is not None else ""
 
     def refuse(self, data: dict[str, Any], upstream: str, speaks: str) -> None:
         """Raises ApiError (400) if a body that is to be translated still names a previous response."""

@@ -15,13 +15,13 @@ from typing import Any
 
 from gateway.stored.fleet_responses import FleetResponses, name_of
 from gateway.stored.owners import Owners
-from operate.owner_store import Place
+from operate.owner_store import Owned
 from translate import wire
 
 ENTRY_BYTES = 600  # the estimated memory of an entry without its pieces
-PLACE_BYTES = 8  # the memory of one element of an entry's tuple of pieces
+POINTER_BYTES = 8  # the memory of one element of an entry's tuple of pieces
 ANYONE = "*"
-MAX_PLACES = 65_536  # for how many responses it is known here which upstream keeps them; of others the disk may know
+MAX_OWNED = 65_536  # for how many responses it is known here which upstream keeps them; of others the disk may know
 
 
 class Piece:
@@ -84,7 +84,7 @@ class ResponseStore:
         self._seconds = seconds
         self._clock = clock
         self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()  # by age
-        self._places: OrderedDict[str, Place] = OrderedDict()
+        self._owned: OrderedDict[str, Owned] = OrderedDict()
         self.owners = Owners()  # the same, of longer ago
         self.fleet: FleetResponses | None = None  # what other hosts know
         self.bytes = 0
@@ -121,7 +121,7 @@ class ResponseStore:
             return None
         self.expire()
         draft = Entry(owner, (*on.before, on.output, Piece(items)) if on else (Piece(items),))
-        self.bytes += ENTRY_BYTES + PLACE_BYTES * len(draft.before)
+        self.bytes += ENTRY_BYTES + POINTER_BYTES * len(draft.before)
         for piece in draft.before:
             self._use(piece)
         if self._fits():
@@ -178,7 +178,7 @@ class ResponseStore:
 
     def drop(self, draft: Entry) -> None:
         """Drops a draft, or the entry that was made of it."""
-        self.bytes -= ENTRY_BYTES + PLACE_BYTES * len(draft.before) + len(draft.body)
+        self.bytes -= ENTRY_BYTES + POINTER_BYTES * len(draft.before) + len(draft.body)
         for piece in draft.before:
             self._leave(piece)
         if draft.id:
@@ -212,36 +212,27 @@ class ResponseStore:
     def went(self, id: str, owner: str, upstream: str, key: str = "") -> None:
         """Records that an upstream keeps a response. owner: ANYONE if the upstream itself tells the owners apart. key:
         the name of the upstream's key that made it; requests with other keys may not see it."""
-        place = Place(owner, upstream, key)
-        self.known(id, place)
-        self.owners.note(id, place)
+        owned = Owned(owner, upstream, key)
+        self.known(id, owned)
+        self.owners.note(id, owned)
         if self.fleet is not None:
-            self.fleet.went(id, place)
+            self.fleet.went(id, owned)
 
-    def known(self, id: str, place: Place) -> None:
+    def known(self, id: str, owned: Owned) -> None:
         """Records what another worker or the disk knows."""
-        self._places[id] = place
-        if len(self._places) > MAX_PLACES:
-            self._places.popitem(last=False)
+        self._owned[id] = owned
+        if len(self._owned) > MAX_OWNED:
+            self._owned.popitem(last=False)
 
-    def place(self, id: str) -> tuple[str, str] | None:
-        """The (owner, upstream) of a response that an upstream keeps; None if it is not known any more."""
-        place = self._places.get(id)
-        return (place.owner, place.upstream) if place is not None else None
-
-    def noted(self, id: str) -> Place | None:
-        return self._places.get(id)
-
-    def key(self, id: str) -> str:
-        """The name of the upstream's key that made a response; "" if it is not known."""
-        place = self._places.get(id)
-        return place.key if place is not None else ""
+    def noted(self, id: str) -> Owned | None:
+        """Whose a response is that an upstream keeps, and which upstream; None if it is not known any more."""
+        return self._owned.get(id)
 
     def is_anothers(self, id: str, owner: str) -> bool:
         """Whether a response must be treated as another owner's. An upstream sees one key for all clients; if there are
         several, a response of which nothing is known may be anybody's."""
-        place = self._places.get(id)
-        return self.shared if place is None else place.owner not in (owner, ANYONE)
+        owned = self._owned.get(id)
+        return self.shared if owned is None else owned.owner not in (owner, ANYONE)
 
     # ------------------------------------------------------------------------------------------ memory
 

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.stored.store import ResponseStore
-from operate.owner_store import Place
+from operate.owner_store import Owned
 
 FIND, FORGET = "/responses/find", "/responses/forget"
 MAX_IDS = 200  # how many responses are asked for at once; further ones are not found
@@ -36,7 +36,7 @@ def unknown(worker_rpc: WorkerRpc, memory: ResponseStore, owners: Iterable[str],
     owners = list(owners)
     lacking = [
         id for id in dict.fromkeys(ids)
-        if _ID.fullmatch(id) and memory.place(id) is None and not any(memory.find(owner, id) for owner in owners)
+        if _ID.fullmatch(id) and memory.noted(id) is None and not any(memory.find(owner, id) for owner in owners)
     ]  # fmt: skip
     return lacking[:MAX_IDS]
 
@@ -45,23 +45,23 @@ async def fetch(worker_rpc: WorkerRpc, memory: ResponseStore, owner: str, ids: l
     """Asks the other workers and the disk for some responses, and keeps what they know."""
     asked = worker_rpc.ask_others(_path(FIND, owner=owner, ids=",".join(ids)))
     on_disk, others, fleet = await asyncio.gather(memory.owners.find(ids), asked, _of_fleet(memory, owner, ids))
-    for id, place in on_disk.items():
-        memory.known(id, place)
+    for id, owned in on_disk.items():
+        memory.known(id, owned)
     for said in others:
-        for id, place in said["places"].items():
-            memory.known(id, Place(*place))
+        for id, fields in said["places"].items():
+            memory.known(id, Owned(*fields))
         for entry in said["entries"]:
             memory.take(owner, entry)
 
-    entries, places = fleet
-    for id, place in places.items():
-        memory.known(id, place)
+    entries, known = fleet
+    for id, owned in known.items():
+        memory.known(id, owned)
     for entry in entries:
         if memory.find(owner, entry["id"]) is None:
             memory.take(owner, entry)
 
 
-async def _of_fleet(memory: ResponseStore, owner: str, ids: list[str]) -> tuple[list[dict[str, Any]], dict[str, Place]]:
+async def _of_fleet(memory: ResponseStore, owner: str, ids: list[str]) -> tuple[list[dict[str, Any]], dict[str, Owned]]:
     return await memory.fleet.find(owner, ids) if memory.fleet is not None else ([], {})
 
 
@@ -74,8 +74,8 @@ async def forget(worker_rpc: WorkerRpc, memory: ResponseStore, owner: str, id: s
 
 def _found(memory: ResponseStore, owner: str, ids: list[str]) -> dict[str, Any]:
     entries = [memory.given(owner, id) for id in ids]
-    places = {id: [*place, memory.key(id)] for id in ids if (place := memory.place(id)) is not None}
-    return {"entries": [entry for entry in entries if entry is not None], "places": places}
+    known = {id: [*owned] for id in ids if (owned := memory.noted(id)) is not None}
+    return {"entries": [entry for entry in entries if entry is not None], "places": known}
 
 
 def _path(name: str, **query: str) -> str:

@@ -87,12 +87,13 @@ class Thread:
 
     def keeper(self, body: bytes) -> str:
         """The upstream that keeps the thread; "" if none is known."""
-        place = self._memory.place(self._previous)
-        return place[1] if place is not None else ""
+        owned = self._memory.noted(self._previous)
+        return owned.upstream if owned is not None else ""
 
     def keepers_key(self, body: bytes) -> str:
         """The name of the upstream's key that made the thread; "" if it is not known."""
-        return self._memory.key(self._previous)
+        owned = self._memory.noted(self._previous)
+        return owned.key if owned is not None else ""
 
     def extended(self, data: dict[str, Any]) -> dict[str, Any] | None:
         """The body with the whole conversation, as one that creates the thread; None if the thread is not kept here.

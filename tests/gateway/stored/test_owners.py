@@ -17,7 +17,7 @@ from gateway.stored import owners, store, store_sync
 from gateway.stored.owners import Owners
 from gateway.stored.store import ResponseStore
 from operate import owner_store
-from operate.owner_store import OwnerStore, Place
+from operate.owner_store import Owned, OwnerStore
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
 from tests.support.waiting import soon
@@ -87,7 +87,7 @@ def test_after_a_restart_it_is_its_clients_and_nobody_elses(tmp_path: Path, stre
 
 
 def test_after_many_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MAX_PLACES", 3)
+    monkeypatch.setattr(store, "MAX_OWNED", 3)
     with Upstream(Keeper()) as up, House(settings(up.url), folder=tmp_path) as house:
         ids = [made(house, ALICE if n % 2 else BOB) for n in range(8)]
         for n, id in enumerate(ids):
@@ -140,16 +140,16 @@ def test_without_a_file(tmp_path: Path) -> None:
 
 def test_the_file_holds_no_id_and_is_its_owners_alone(tmp_path: Path) -> None:
     held = OwnerStore(tmp_path / "o.sqlite3")
-    held.add({"resp_very-secret-id": Place("alice", "up", "1")}, 100.0)
+    held.add({"resp_very-secret-id": Owned("alice", "up", "1")}, 100.0)
     for file in tmp_path.iterdir():
         assert b"very-secret" not in file.read_bytes() and stat.S_IMODE(file.stat().st_mode) & 0o077 == 0
-    assert held.find(["resp_very-secret-id", "x"]) == {"resp_very-secret-id": Place("alice", "up", "1")}
+    assert held.find(["resp_very-secret-id", "x"]) == {"resp_very-secret-id": Owned("alice", "up", "1")}
 
 
 def test_what_is_old_or_too_much_goes(tmp_path: Path) -> None:
     held = OwnerStore(tmp_path / "o.sqlite3")
     for at in range(10):
-        held.add({f"r{at}": Place("a", "up", "")}, float(at))
+        held.add({f"r{at}": Owned("a", "up", "")}, float(at))
     assert held.forget(3.0) == 3 and held.forget(0.0, most=4) == 3
     assert set(held.find([f"r{at}" for at in range(10)])) == {"r6", "r7", "r8", "r9"}
 
@@ -157,7 +157,7 @@ def test_what_is_old_or_too_much_goes(tmp_path: Path) -> None:
 def test_the_last_owner_of_an_id_counts(tmp_path: Path) -> None:
     held = OwnerStore(tmp_path / "o.sqlite3")
     for who in ("a", "b"):
-        held.add({"r": Place(who, "up", "")}, 1.0)
+        held.add({"r": Owned(who, "up", "")}, 1.0)
     assert held.find(["r"])["r"].owner == "b"
 
 
@@ -165,7 +165,7 @@ def test_ids_that_nobody_would_make(tmp_path: Path) -> None:
     held = OwnerStore(tmp_path / "o.sqlite3")
     odd = ["", "'; DROP TABLE owned; --", "\ud800", "x" * 100_000, *(f"n{n}" for n in range(900))]
     assert held.find(odd) == {}
-    held.add({id: Place("a", "up", "") for id in odd[:4]}, 1.0)
+    held.add({id: Owned("a", "up", "") for id in odd[:4]}, 1.0)
     assert len(held.find(odd)) == 4
 
 
@@ -201,7 +201,7 @@ def test_another_worker_is_asked_about_long_ids() -> None:
         for id in ids:
             there.went(id, "alice", "up")
         await store_sync.fetch(asks, here, "alice", store_sync.unknown(asks, here, ["alice"], ids))
-        assert [here.place(id) for id in ids] == [("alice", "up")] * len(ids)
+        assert [here.noted(id) for id in ids] == [Owned("alice", "up", "")] * len(ids)
         await answers.stop()
 
     asyncio.run(run())
@@ -215,11 +215,11 @@ def test_what_is_not_on_disk_yet_is_known(tmp_path: Path, monkeypatch: pytest.Mo
     broken, tried = [True], [0]
     add = owner_store.OwnerStore.add
 
-    def failing(self: OwnerStore, places: dict[str, Place], at: float) -> None:
+    def failing(self: OwnerStore, owned: dict[str, Owned], at: float) -> None:
         tried[0] += 1
         if broken[0]:
             raise sqlite3.OperationalError("disk I/O error")
-        add(self, places, at)
+        add(self, owned, at)
 
     monkeypatch.setattr(OwnerStore, "add", failing)
 
@@ -227,7 +227,7 @@ def test_what_is_not_on_disk_yet_is_known(tmp_path: Path, monkeypatch: pytest.Mo
         kept = Owners()
         kept.adopt(OwnerStore(tmp_path / "o.sqlite3"), 30)
         for n in range(5):
-            kept.note(f"r{n}", Place("a", "up", ""))
+            kept.note(f"r{n}", Owned("a", "up", ""))
         await soon(lambda: tried[0] > 1)
         assert set(await kept.find([f"r{n}" for n in range(5)])) == {"r2", "r3", "r4"}
         broken[0] = False

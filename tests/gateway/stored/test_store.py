@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.stored.store import ENTRY_BYTES, MAX_PLACES, PLACE_BYTES, Entry, ResponseStore, items_of
+from gateway.stored.store import ENTRY_BYTES, MAX_OWNED, POINTER_BYTES, Entry, ResponseStore, items_of
+from operate.owner_store import Owned
 
 
 class Clock:
@@ -65,7 +66,7 @@ def test_what_a_chain_shares_is_counted_once():
     said(kept, "r1", "a" * 10_000, tell=False)
     one = kept.bytes
     said(kept, "r2", "b", on="r1", tell=False)
-    assert kept.bytes - one < ENTRY_BYTES + 3 * PLACE_BYTES + 100
+    assert kept.bytes - one < ENTRY_BYTES + 3 * POINTER_BYTES + 100
 
 
 @pytest.mark.parametrize(("entries", "left"), [(0, 0), (1, 1), (3, 3)])
@@ -133,9 +134,9 @@ def test_a_session_is_forgotten_whole():
 
 def test_places_are_bounded():
     kept, _ = memory()
-    for n in range(MAX_PLACES + 1):
+    for n in range(MAX_OWNED + 1):
         kept.went(f"r{n}", "me", "up")
-    assert kept.place("r0") is None and kept.place(f"r{MAX_PLACES}") == ("me", "up")
+    assert kept.noted("r0") is None and kept.noted(f"r{MAX_OWNED}") == Owned("me", "up", "")
 
 
 def test_input_is_a_text_or_items():
@@ -164,6 +165,6 @@ def test_whatever_happens_the_account_is_right(steps):
             kept.forget("me" if id == 5 else "nobody")
         entries = list(kept._entries.values())
         pieces = {piece for entry in entries for piece in (*entry.before, entry.output)}
-        costs = sum(ENTRY_BYTES + PLACE_BYTES * len(entry.before) + len(entry.body) for entry in entries)
+        costs = sum(ENTRY_BYTES + POINTER_BYTES * len(entry.before) + len(entry.body) for entry in entries)
         assert kept.bytes == costs + sum(len(piece.data) for piece in pieces) <= 6000
         assert len(kept) <= 4
