@@ -19,7 +19,7 @@ from console.fleet_usage import FleetUsage
 from console.names import Names
 from gateway.limits.budget import Budgets, Spent
 from operate import sqlite_file
-from operate.usage_store import DAYS_BY_HOUR, Agents, Group, Sum, SumKey, UsageStore
+from operate.usage_store import DAYS_BY_HOUR, Agents, FleetKey, Sum, SumKey, UsageStore
 
 log = logging.getLogger("proxy")
 
@@ -32,7 +32,7 @@ class Written(NamedTuple):
 
     rows: Rows | None
     host: str
-    totals: dict[Group, Sum]
+    totals: dict[FleetKey, Sum]
 
 
 EVERY_S = 1.0
@@ -170,7 +170,7 @@ class Books:
         if self.trouble:
             log.warning("the sums of usage are written to %s again", store.file)
         self.trouble = ""
-        totals: dict[Group, Sum] = {}
+        totals: dict[FleetKey, Sum] = {}
         if self.fleet is not None and self.fleet.is_on and (sums or tells_all):
             since = "0" if self.fleet.tells_old else self._day(self._clock() - DAY_S)
             totals = store.all_totals(since) if tells_all else store.totals(sums)

@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.shared.shared import Shared
 from gateway.shared.store import Away, Row, Store, patiently
-from operate.usage_store import DAYS_BY_HOUR, Group, Sum, by_cost
+from operate.usage_store import DAYS_BY_HOUR, FleetKey, Sum, by_cost
 from translate import wire
 
 log = logging.getLogger("proxy")
@@ -37,7 +37,7 @@ class FleetUsage:
     def __init__(self, shared: Shared, *, tells_old: bool = True) -> None:
         self._shared = shared
         self.tells_old = tells_old
-        self._unsaid: dict[tuple[str, Group], Sum] = {}
+        self._unsaid: dict[tuple[str, FleetKey], Sum] = {}
         self._telling: asyncio.Task[None] | None = None
         self._told_in = -1  # the number of the outage since which the store has been sent everything
         self._keep_days = 1
@@ -62,7 +62,7 @@ class FleetUsage:
         """Everything must be sent again."""
         self._told_in = -1
 
-    def tells(self, host: str, sums: Mapping[Group, Sum], keep_days: int) -> None:
+    def tells(self, host: str, sums: Mapping[FleetKey, Sum], keep_days: int) -> None:
         """Sends sums. sums: all that the host has of these groups."""
         self._keep_days = keep_days
         if not self.is_on or self._shared.away:
@@ -99,7 +99,7 @@ class FleetUsage:
 class FleetSums:
     """What all hosts had sent at some moment. read() is that of a UsageStore."""
 
-    def __init__(self, rows: Iterable[tuple[str, Group, Sum]]) -> None:
+    def __init__(self, rows: Iterable[tuple[str, FleetKey, Sum]]) -> None:
         self._rows = list(rows)
         self.hosts = sorted({host for host, _, _ in self._rows})
 
@@ -122,7 +122,7 @@ class FleetSums:
 
 async def read(store: Store, since: str, until: str, *, by_hour: bool = False) -> FleetSums:
     """The sums in the store for the days, or hours, from `since` to `until`. Raises Away."""
-    found: list[tuple[str, Group, Sum]] = []
+    found: list[tuple[str, FleetKey, Sum]] = []
     periods = _periods(since, until, by_hour=by_hour or "T" in since)
     while piece := list(itertools.islice(periods, AT_ONCE)):
         asked = [store.totals(_key(period)) for period in piece]
@@ -144,13 +144,13 @@ def _key(period: str) -> str:
     return f"usage:{period}"
 
 
-def _name(host: str, group: Group) -> str:
+def _name(host: str, group: FleetKey) -> str:
     return wire.dumps_text([host, *group[1:]])
 
 
-def _named(period: str, name: str) -> tuple[str, Group]:
+def _named(period: str, name: str) -> tuple[str, FleetKey]:
     host, client, model, upstream = wire.loads(name.encode("utf-8", "surrogatepass"))
-    return host, Group(period, client, model, upstream)
+    return host, FleetKey(period, client, model, upstream)
 
 
 def _sum(row: Row) -> Sum:

@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     trusted = tls.trusting(chosen.server) if chosen and not options.url else None
     live = sys.stdout.isatty() and not options.once and os.environ.get("TERM") != "dumb"
     try:
-        _run(Asked(url, key, trusted), options.every if live else 0.0)
+        _run(Remote(url, key, trusted), options.every if live else 0.0)
     except Unreachable as why:
         _print(f"{url}: {why}", sys.stderr)
         return EX_UNAVAILABLE
@@ -97,7 +97,7 @@ def _key_of(chosen: Settings | None) -> str:
     return next((key for client in clients if client.admin for key in client.plain_keys), "")
 
 
-class Asked(NamedTuple):
+class Remote(NamedTuple):
     """A proxy, with the key and the trusted certificates to use. trusted: None = those of the system."""
 
     url: str
@@ -133,7 +133,7 @@ class _UnixConnection(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _run(asked: Asked, every: float) -> None:
+def _run(asked: Remote, every: float) -> None:
     """Prints the screen, every so many seconds; 0 = once. Raises Unreachable if the proxy does not answer at first."""
     if not every:
         _print("\n".join(screen(asked.url, _look(asked), 120)))
@@ -157,7 +157,7 @@ def _run(asked: Asked, every: float) -> None:
         sys.stdout.flush()
 
 
-def _look(asked: Asked) -> Said:
+def _look(asked: Remote) -> Said:
     paths = {"now": "now", "wrong": "trouble", "upstreams": "upstreams", "usage": "usage"}
     paths["requests"] = f"requests?limit={REQUESTS}"
     with contextlib.closing(asked.connection()) as connection:

@@ -145,7 +145,7 @@ class Service:
         self.bodies = BodyMemory(settings.server.max_body_bytes)
         self._key_start = secrets.token_hex(5)
         self.next_key = _ids(self._key_start)
-        self.beside = beside.Thread()
+        self.beside = beside.SideThread()
         self._follow(settings)
 
     @property

@@ -34,7 +34,7 @@ class SumKey(NamedTuple):
     hour: str = ""
 
 
-class Group(NamedTuple):
+class FleetKey(NamedTuple):
     """What the hosts of a fleet add up. period: a day or an hour, as in a SumKey."""
 
     period: str
@@ -159,18 +159,18 @@ class UsageStore:
             db.execute("INSERT OR IGNORE INTO host VALUES (1, ?)", (secrets.token_hex(3),))
             return f"{socket.gethostname()}-{db.execute('SELECT id FROM host').fetchone()[0]}"
 
-    def totals(self, keys: Iterable[SumKey]) -> dict[Group, Sum]:
+    def totals(self, keys: Iterable[SumKey]) -> dict[FleetKey, Sum]:
         """The present sums in the file, for the days and hours of these keys."""
-        groups = {Group(period, *key[1:4]) for key in keys for period in (key.day, key.hour) if period}
+        groups = {FleetKey(period, *key[1:4]) for key in keys for period in (key.day, key.hour) if period}
         with opened(self.file, create=False) as db:
             return {group: _total(db, group) for group in groups}
 
-    def all_totals(self, since: str = "0") -> dict[Group, Sum]:
+    def all_totals(self, since: str = "0") -> dict[FleetKey, Sum]:
         """since: a day."""
-        found: dict[Group, Sum] = {}
+        found: dict[FleetKey, Sum] = {}
         for period in ("day", "hour"):
-            rows = self.read(since, "9", (period, *Group._fields[1:]))
-            found |= {Group._make(group): sum for group, sum in rows}
+            rows = self.read(since, "9", (period, *FleetKey._fields[1:]))
+            found |= {FleetKey._make(group): sum for group, sum in rows}
         return found
 
     def agents(self) -> dict[tuple[str, str], str]:
@@ -189,11 +189,11 @@ def by_cost(found: Iterable[tuple[tuple[str, ...], Sum]]) -> list[tuple[tuple[st
     return sorted(found, key=lambda each: (-each[1].usd, -each[1].output, each[0]))
 
 
-def _total(db: Database, group: Group) -> Sum:
+def _total(db: Database, group: FleetKey) -> Sum:
     sums = ", ".join(f"COALESCE(SUM({name}), 0)" for name in Sum._fields)
     by_hour = "T" in group.period
     table, values = (_BY_HOUR, [*group, group.period[:10]]) if by_hour else (_BY_DAY, [*group])
-    names = ("hour" if by_hour else "day", *Group._fields[1:], *(["day"] if by_hour else []))
+    names = ("hour" if by_hour else "day", *FleetKey._fields[1:], *(["day"] if by_hour else []))
     where = " AND ".join(f"{name} = ?" for name in names)
     return Sum(*db.execute(f"SELECT {sums} FROM {table.name} WHERE {where}", values).fetchone())
 

@@ -27,7 +27,7 @@ from translate.reading import Look
 from translate.schemas.table import USUAL, Writes
 from translate.sealed_reasoning import MARK
 from translate.target import Asked, Encoded, Policy, Target
-from translate.text_turns import Said
+from translate.text_turns import TextRequest
 from translate.tool_search import SearchReply
 from translate.usage import UsageReader
 from translate.websearch import Searchers
@@ -301,8 +301,8 @@ class Dialect:
     as_stream: Callable[[Body], bytes] | None = None
     as_whole: Callable[[bytes], bytes | None] | None = None
     aside: frozenset[str] = frozenset()
-    text_turns: Callable[[Body], Said | None] | None = None
-    single_turns: Callable[[Body], Said | None] = lambda body: None
+    text_turns: Callable[[Body], TextRequest | None] | None = None
+    single_turns: Callable[[Body], TextRequest | None] = lambda body: None
     seal_mark: bytes = MARK
     unserved: tuple[tuple[re.Pattern[str], str], ...] = ()
     told_apart: Callable[[Mapping[str, str]], str] = lambda headers: ""

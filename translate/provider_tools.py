@@ -35,7 +35,7 @@ from translate.target import Form, ToolSearch
 
 
 @dataclass(slots=True)
-class Crossed:
+class CrossedTools:
     """forms, search: as in target.Encoded."""
 
     conversation: Conversation
@@ -43,13 +43,13 @@ class Crossed:
     search: ToolSearch | None = None
 
 
-def crossed(conversation: Conversation, says_search: bool, searched_from: int) -> Crossed:
+def crossed(conversation: Conversation, says_search: bool, searched_from: int) -> CrossedTools:
     """Returns the conversation as another provider takes it. says_search: a search that the client runs itself says
     that it is one; else any function may be. searched_from: so many deferred tools are searched for; fewer are simply
     offered."""
     if any(tool.kind == "server" or tool.deferred for tool in conversation.tools) or _has_calls(conversation):
         return _Crossing(conversation, says_search, searched_from).done()
-    return Crossed(conversation)
+    return CrossedTools(conversation)
 
 
 def _has_calls(conversation: Conversation) -> bool:
@@ -89,7 +89,7 @@ class _Crossing:
         self._pending: list[str] = []  # ids of searches whose result is still to come
         self._made = 0  # ids that calls without one were given
 
-    def done(self) -> Crossed:
+    def done(self) -> CrossedTools:
         given = self._conversation
         for tool in given.tools:
             if kind := tool_search.kind_of(tool):
@@ -100,11 +100,11 @@ class _Crossing:
         choice = self._choice(turns)
         conversation = replace(given, tools=tools, turns=turns, tool_choice=choice)
         if not self._searches:
-            return Crossed(conversation, self._forms)
+            return CrossedTools(conversation, self._forms)
         search = ToolSearch(self._searches, tuple(deferred), _abouts(deferred), frozenset(self._found_before()))
         if self._says_search:
             conversation.turns = deferred_calls.plain(turns, search)
-        return Crossed(conversation, self._forms, search)
+        return CrossedTools(conversation, self._forms, search)
 
     # ---------------------------------------------------------------------------------------------- tools
 

@@ -19,7 +19,7 @@ Turns = Sequence[tuple[str, Sequence[str]]]
 """(role, texts) of each message."""
 
 
-class Said(NamedTuple):
+class TextRequest(NamedTuple):
     """fixed: what else the model is told, such as tools."""
 
     turns: Turns
@@ -49,7 +49,7 @@ PROVEN = re.compile(
 )
 
 
-class Framed(NamedTuple):
+class FramedTexts(NamedTuple):
     """texts: each is counted by itself. around: tokens of the frame. kind: what distinguishes requests whose frames may
     differ, or that have other tools. has_more: they have tools or the like, whose tokens are in neither. proven:
     recorded replies say that the sum is right."""
@@ -66,7 +66,7 @@ def is_known(model: str) -> bool:
     return any(names.fullmatch(model) for names, _ in _FRAMES)
 
 
-def framed(model: str, said: Said | None) -> Framed | None:
+def framed(model: str, said: TextRequest | None) -> FramedTexts | None:
     """Returns what is to be counted for a request, None where nobody knows."""
     frame = next((frame for names, frame in _FRAMES if names.fullmatch(model)), None)
     if frame is None or said is None or not said.turns:
@@ -82,7 +82,7 @@ def framed(model: str, said: Said | None) -> Framed | None:
     proven = kind == "text" and not said.fixed and PROVEN.fullmatch(model) is not None
     if said.fixed:
         kind += ":" + hashlib.blake2b(wire.dumps(sorted(said.fixed.items())), digest_size=12).hexdigest()
-    return Framed(texts, around, kind, bool(said.fixed), proven)
+    return FramedTexts(texts, around, kind, bool(said.fixed), proven)
 
 
 def fixed(body: Mapping[str, Any], aside: frozenset[str], known: frozenset[str]) -> dict[str, Any] | None:

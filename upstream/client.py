@@ -24,7 +24,7 @@ from upstream.addresses import Addresses
 from upstream.connections import QUIET_S, OpenSockets, RecentPeak, cut_off, hang_up, has_unread, inode_of
 from upstream.exchange import TURN_BYTES, Exchange, Handle
 from upstream.failure import Failure, host_of
-from upstream.loss import Goaways, Seen, failure_of
+from upstream.loss import Goaways, LossFacts, failure_of
 from upstream.names import Answer, Names
 from upstream.pool import Pool, Roots, options
 from upstream.request import Request, Sink
@@ -313,7 +313,7 @@ class UpstreamClient(SocketsOnLoop):
         if errno == pycurl.E_OPERATION_TIMEDOUT and curl.getinfo(pycurl.CONN_ID) < 0:
             return self.exhausted(exchange, self.now() - exchange.started)
         hangup = self._hangups.get(curl.getinfo(pycurl.LOCAL_PORT))
-        seen = Seen(self.pool.http2, hangup, handle.stream.last, self._ran_at)
+        seen = LossFacts(self.pool.http2, hangup, handle.stream.last, self._ran_at)
         return failure_of(exchange, handle, errno, detail, seen)
 
     def fail(self, exchange: Exchange, failure: Failure) -> None:

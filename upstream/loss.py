@@ -47,7 +47,7 @@ class Goaways:
         return last
 
 
-class Seen(NamedTuple):
+class LossFacts(NamedTuple):
     """The facts about a lost connection that the client knows. hangup: how the other side has closed it, if it has.
     last_stream: that it serves, by a GOAWAY. ran_at: when libcurl was last called, on the loop's clock."""
 
@@ -57,7 +57,7 @@ class Seen(NamedTuple):
     ran_at: float
 
 
-def failure_of(exchange: Exchange, handle: Handle, errno: int, detail: str, seen: Seen) -> Failure:
+def failure_of(exchange: Exchange, handle: Handle, errno: int, detail: str, seen: LossFacts) -> Failure:
     """The failure of an exchange that libcurl has ended. errno, detail: libcurl's number and words; 0 = for libcurl, a
     connection that ends within the head is no error."""
     url, curl = exchange.request.url, handle.curl
@@ -89,7 +89,7 @@ def _ends_at_proxy(curl: pycurl.Curl) -> bool:
     return bool(curl.getinfo(used)) and curl.getinfo(tunnel) != 200
 
 
-def _is_unworked(exchange: Exchange, seen: Seen, *, could_not_send: bool) -> bool:
+def _is_unworked(exchange: Exchange, seen: LossFacts, *, could_not_send: bool) -> bool:
     """Whether the upstream certainly has not worked on a request whose connection was lost before any byte of
     reply."""
     if not exchange.is_sent:

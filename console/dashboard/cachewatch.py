@@ -24,7 +24,7 @@ MAX_WAITING = 4_000  # how many requests in flight are kept
 KEPT_S = 300.0  # how long providers keep a prompt by default
 
 
-class Thread:
+class KnownConversation:
     """One conversation: the hashes of its latest request that was answered or is in flight."""
 
     __slots__ = ("parts", "seen")
@@ -34,12 +34,12 @@ class Thread:
         self.seen = 0.0
 
 
-class Asked(NamedTuple):
+class InFlight(NamedTuple):
     """A request in flight. before, parts: the hashes of its conversation without it and with it."""
 
     session: Session
     change: dict[str, Any] | None = None
-    thread: Thread | None = None
+    thread: KnownConversation | None = None
     before: Prefix | None = None
     parts: Prefix | None = None
 
@@ -55,7 +55,7 @@ class Session:
         self.requests = self.prompt = self.cached = self.looked = 0
         self.hit: float | None = None  # of the latest request
         self.seen = 0.0
-        self.threads: list[Thread] = []
+        self.threads: list[KnownConversation] = []
         self.changes: deque[dict[str, Any]] = deque(maxlen=MAX_CHANGES)
 
     def shown(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class CacheWatch:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._waiting: OrderedDict[str, Asked] = OrderedDict()
+        self._waiting: OrderedDict[str, InFlight] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<CacheWatch {len(self._sessions)} sessions, {len(self._waiting)} requests waiting>"
@@ -89,7 +89,7 @@ class CacheWatch:
         """Records a request that is sent. name: that of its session. data: its body; None = it was not parsed."""
         now = self._clock()
         session = self._session(f"{client}\0{name}")
-        asked = Asked(session)
+        asked = InFlight(session)
         if data is not None:
             session.looked += 1
             asked = self._compared(session, prefix.of(data, model), data, now)
@@ -137,7 +137,7 @@ class CacheWatch:
         self._sessions.move_to_end(id)
         return session
 
-    def _compared(self, session: Session, parts: Prefix, data: Mapping[str, Any], now: float) -> Asked:
+    def _compared(self, session: Session, parts: Prefix, data: Mapping[str, Any], now: float) -> InFlight:
         """Compares a request with its conversation, whose latest request it then is."""
         thread, alike = None, 0
         for each in session.threads:
@@ -145,7 +145,7 @@ class CacheWatch:
             if shared > alike:
                 thread, alike = each, shared
         if thread is None:
-            thread = Thread()
+            thread = KnownConversation()
             session.threads.append(thread)
             if len(session.threads) > MAX_THREADS:
                 session.threads.remove(min(session.threads[:-1], key=lambda each: each.seen))
@@ -154,4 +154,4 @@ class CacheWatch:
         change = prefix.difference(before, parts, data) if before is not None else None
         if before is not None and change is None and idle > KEPT_S:
             change = {"where": "nothing", "what": "too late", "idle_s": round(idle)}
-        return Asked(session, change, thread, before, parts)
+        return InFlight(session, change, thread, before, parts)

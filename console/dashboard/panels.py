@@ -13,7 +13,7 @@ from typing import Any
 
 from console.dashboard import merging, running, spent
 from console.dashboard.board import Board
-from console.dashboard.spent import Asked
+from console.dashboard.spent import SpentQuery
 from console.dashboard.watch import BUCKET_S, HOUR_S, UPSTREAM_S, Entry
 from gateway.pages import status
 from gateway.process import banner
@@ -253,7 +253,7 @@ async def usage(board: Board, query: Query) -> Said:
 
 
 async def spending(board: Board, query: Query) -> Said:
-    return await spent.shown(board.books.store, Asked.of(query, board.watch.clock()), board.books.fleet)
+    return await spent.shown(board.books.store, SpentQuery.of(query, board.watch.clock()), board.books.fleet)
 
 
 async def cache(board: Board, query: Query) -> Said:

@@ -26,7 +26,7 @@ DEEPEST = 8  # levels of agents
 Said = dict[str, Any]
 
 
-class Asked(NamedTuple):
+class SpentQuery(NamedTuple):
     """What is asked for. now: seconds since 1970."""
 
     hours: int
@@ -34,7 +34,7 @@ class Asked(NamedTuple):
     now: float
 
     @classmethod
-    def of(cls, query: Mapping[str, str], now: float) -> Asked:
+    def of(cls, query: Mapping[str, str], now: float) -> SpentQuery:
         by = query.get("by", "model")
         return cls(SPANS.get(query.get("hours", ""), 24), by if by in BY else "model", now)
 
@@ -50,7 +50,7 @@ class Sums(Interface):
     def read(self, since: str, until: str, by: Sequence[str]) -> list[tuple[tuple[str, ...], Sum]]: ...
 
 
-async def shown(store: UsageStore | None, asked: Asked, fleet: FleetUsage | None = None) -> Said:
+async def shown(store: UsageStore | None, asked: SpentQuery, fleet: FleetUsage | None = None) -> Said:
     """Returns what is shown. off: why there is nothing to show. hosts: whose sums these are; none = this host is alone.
     missing: in a fleet, why the sums are only those of this host."""
     said: Said = {"hours": asked.hours, "by": asked.by, "start": asked.start, "step_s": HOUR_S, "off": "", "hosts": [],
@@ -73,7 +73,7 @@ async def shown(store: UsageStore | None, asked: Asked, fleet: FleetUsage | None
         return said | empty | {"off": f"the sums cannot be read: {error}"}
 
 
-def _read(store: Sums, asked: Asked) -> Said:
+def _read(store: Sums, asked: SpentQuery) -> Said:
     since, until = _hour(asked.start), _hour(asked.now)
     groups = BY[asked.by]
     sums = {"/".join(group): sum for group, sum in store.read(since, until, groups)}
@@ -88,7 +88,7 @@ def _read(store: Sums, asked: Asked) -> Said:
     return {"lines": lines, "rows": rows, "groups": len(names), "whole": _told(whole)}
 
 
-def _lines(found: Iterable[tuple[tuple[str, ...], Sum]], names: list[str], asked: Asked) -> list[Said]:
+def _lines(found: Iterable[tuple[tuple[str, ...], Sum]], names: list[str], asked: SpentQuery) -> list[Said]:
     """The values of each hour, for the groups with the highest cost; all others are one line."""
     shown = names[:MOST_LINES]
     lines = {name: [Sum()] * asked.hours for name in shown}

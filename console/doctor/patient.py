@@ -30,7 +30,7 @@ Body = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Said:
+class Probed:
     """The result of a probe. reply: a Messages body, {} if there is an error. usage: that of the upstream, if it sent
     it."""
 
@@ -75,7 +75,7 @@ class Patient:
     def __repr__(self) -> str:
         return f"<Patient {self.upstream.name} {self.protocol} {self.model}>"
 
-    async def ask(self, probe: Body, beside: Body | None = None) -> Said:
+    async def ask(self, probe: Body, beside: Body | None = None) -> Probed:
         """Sends a probe. beside: fields that are added to the translated body."""
         for _ in range(MAX_REPEATS):
             said, taught = await self._ask(probe, beside or {})
@@ -83,7 +83,7 @@ class Patient:
                 break
         return said
 
-    async def _ask(self, probe: Body, beside: Body) -> tuple[Said, bool]:
+    async def _ask(self, probe: Body, beside: Body) -> tuple[Probed, bool]:
         data = {"model": self.model} | probe
         stream = probe.get("stream") is True
         route = Route(self.upstream, self.protocol, self.model)
@@ -104,19 +104,19 @@ class Patient:
         self.learned += new
         return said, bool(new)
 
-    def _read(self, heard: Heard, stream: bool, asked: Asked) -> Said:
+    def _read(self, heard: Heard, stream: bool, asked: Asked) -> Probed:
         if heard.failure is not None:
-            return Said(heard, retry_policy.as_error(heard.failure, self.upstream.name))
+            return Probed(heard, retry_policy.as_error(heard.failure, self.upstream.name))
         kind = next((value for name, value in heard.headers if name == "content-type"), "")
         if heard.status != 200:
-            return Said(heard, errors.parse(heard.status, heard.body, kind))
+            return Probed(heard, errors.parse(heard.status, heard.body, kind))
         crossing = Crossing(CLIENT, self.protocol, asked)
         streamed = stream and heard.body.lstrip()[:1] != b"{"
         try:
             reply = wire.loads(crossing.whole(heard.body, streamed))
         except ApiError as error:
-            return Said(heard, error)
-        return Said(heard, None, reply, crossing.usage)
+            return Probed(heard, error)
+        return Probed(heard, None, reply, crossing.usage)
 
     async def count(self, probe: Body) -> Heard:
         """Asks the upstream how many tokens a probe has. Its protocol must have such a request."""

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from console.doctor.findings import Finding, shortened
-from console.doctor.patient import Body, Patient, Said
+from console.doctor.patient import Body, Patient, Probed
 from translate import dialects, wire
 
 MAX_TOKENS = 512  # of one answer; a model that thinks uses most of it before its first word
@@ -42,7 +42,7 @@ def asking(text: str, **more: Any) -> Body:
     return {"max_tokens": MAX_TOKENS, "messages": [{"role": "user", "content": text}]} | more
 
 
-def refused(what: str, said: Said, about: tuple[str, ...] = (), **settings: str) -> Finding:
+def refused(what: str, said: Probed, about: tuple[str, ...] = (), **settings: str) -> Finding:
     """The finding for a refusal. settings: are advised if the refusal is about the feature itself, by its status or by
     the words in `about`."""
     error = said.error
@@ -80,7 +80,7 @@ async def key(patient: Patient) -> Finding:
     return found
 
 
-def _advice(said: Said) -> str:
+def _advice(said: Probed) -> str:
     match said.heard.status:
         case 401 | 403:
             return "; check its api_key"
@@ -91,7 +91,7 @@ def _advice(said: Said) -> str:
     return ""
 
 
-def _reasoning(patient: Patient, said: Said) -> dict[str, str]:
+def _reasoning(patient: Patient, said: Probed) -> dict[str, str]:
     """The setting for where its replies hold thinking; only Chat leaves this open."""
     if not dialects.of(patient.protocol).open_reasoning:
         return {}

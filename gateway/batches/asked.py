@@ -30,7 +30,7 @@ FORMS = ("messages", "openai")
 """The APIs of batches."""
 
 
-class Asked(NamedTuple):
+class WholeRequest(NamedTuple):
     """client: its name; owner: whose what it makes is. origin: where it reaches the proxy."""
 
     desk: Desk
@@ -94,7 +94,7 @@ def loads(body: bytes) -> Any:
         raise BadRequest("the body is no JSON") from None
 
 
-class Said(NamedTuple):
+class WholeReply(NamedTuple):
     """The reply. pieces: of a large one, as they are read, in place of the body. upstream: whose answer it is."""
 
     body: bytes = b""
@@ -104,8 +104,8 @@ class Said(NamedTuple):
     upstream: str = ""
 
 
-def json(what: dict[str, Any]) -> Said:
-    return Said(wire.dumps(what))
+def json(what: dict[str, Any]) -> WholeReply:
+    return WholeReply(wire.dumps(what))
 
 
 def new_id(kind: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.batches import passed
-from gateway.batches.asked import Asked, Said
+from gateway.batches.asked import WholeReply, WholeRequest
 from gateway.flow.client_request import ClientRequest
 from gateway.pages.upstream_query import Asking
 from gateway.routing.upstreams import LiveUpstream
@@ -37,7 +37,7 @@ def _keepers(service: Service) -> Iterator[LiveUpstream]:
             yield upstream
 
 
-async def answer(service: Service, request: ClientRequest, asked: Asked) -> Said:
+async def answer(service: Service, request: ClientRequest, asked: WholeRequest) -> WholeReply:
     """Raises ApiError."""
     found = PATH.fullmatch(asked.path)
     assert found is not None
@@ -60,10 +60,10 @@ async def answer(service: Service, request: ClientRequest, asked: Asked) -> Said
             service.response_store.went(made, asked.owner, upstream.name, upstream.key_names[key])
     elif reply.status < 300 and not is_one:
         said = await _of_owner(service, asked, said)
-    return Said(said, reply.status, upstream=upstream.name)
+    return WholeReply(said, reply.status, upstream=upstream.name)
 
 
-def _maker(service: Service, request: ClientRequest, asked: Asked) -> tuple[LiveUpstream, int, bytes]:
+def _maker(service: Service, request: ClientRequest, asked: WholeRequest) -> tuple[LiveUpstream, int, bytes]:
     """Where new contents are made: (upstream, its key, the body in its words). Raises ApiError."""
     if passed.is_counted(service, request.client):
         raise ApiError("permission", f"the proxy cannot count the cost of cached contents: {CACHED_INSTEAD}")
@@ -81,7 +81,7 @@ def _maker(service: Service, request: ClientRequest, asked: Asked) -> tuple[Live
     return first.upstream, first.key, body
 
 
-async def _keeper(service: Service, asked: Asked, name: str) -> tuple[LiveUpstream, int]:
+async def _keeper(service: Service, asked: WholeRequest, name: str) -> tuple[LiveUpstream, int]:
     """The upstream that has these contents, "" = the one to list them. Raises ApiError (404)."""
     keepers = {upstream.name: upstream for upstream in _keepers(service)}
     owned = await passed.noted(service, name) if name else None
@@ -93,7 +93,7 @@ async def _keeper(service: Service, asked: Asked, name: str) -> tuple[LiveUpstre
     return next(iter(keepers.values())), 0
 
 
-async def _of_owner(service: Service, asked: Asked, body: bytes) -> bytes:
+async def _of_owner(service: Service, asked: WholeRequest, body: bytes) -> bytes:
     """A list less what is not known to be this client's. Where there is one client, all is."""
     if not service.response_store.shared:
         return body

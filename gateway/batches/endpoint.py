@@ -17,7 +17,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
 from gateway.batches import cached_contents, messages_batches, openai_batches, passed
-from gateway.batches.asked import Asked, Said
+from gateway.batches.asked import WholeReply, WholeRequest
 from gateway.flow import charges, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Standing
@@ -154,17 +154,17 @@ class Call(HTTPMessageDelegate):
         except ApiError as error:
             self._refuse(error)
 
-    def _asked(self) -> Asked:
+    def _asked(self) -> WholeRequest:
         request, service = self.request, self._service
         path, _, query = self._target.partition("?")
         scheme = request.headers.get("X-Forwarded-Proto", "")
         scheme = scheme if scheme in ("http", "https") else service.settings.server.scheme
-        return Asked(
+        return WholeRequest(
             service.batches, request.client, owner_of(request.client, request.headers), self._method, path, query,
             request.headers, request.body, f"{scheme}://{request.headers.get('Host', 'localhost')}", time.time(),
         )  # fmt: skip
 
-    async def _said(self, asked: Asked) -> Said:
+    async def _said(self, asked: WholeRequest) -> WholeReply:
         """Raises ApiError."""
         if self.request.dialect is GEMINI:
             return await cached_contents.answer(self._service, self.request, asked)
@@ -177,10 +177,10 @@ class Call(HTTPMessageDelegate):
         if not id and asked.method == "POST" and not asked.path.startswith(openai_batches.FILES):
             if (said := await passed.created(self._service, self.request, asked)) is not None:
                 return said
-        ours: Said = await api.answer(asked)
+        ours: WholeReply = await api.answer(asked)
         return ours
 
-    async def _send(self, said: Said) -> None:
+    async def _send(self, said: WholeReply) -> None:
         head = header_rules.JSON_HEAD.replace(b"application/json", said.kind.encode(), 1)
         head += header_rules.of_reply((), self._key, said.upstream, [])
         if said.pieces is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.batches.asked import Asked
+from gateway.batches.asked import WholeRequest
 from gateway.pages.upstream_query import Asking
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
@@ -23,7 +23,7 @@ from translate.json_fields import object_of, text_of
 PROTOCOL = "chat"  # of those who have such files
 
 
-async def names(service: Service, asked: Asked, upstream: LiveUpstream, owned: Owned, file_id: str) -> list[str]:
+async def names(service: Service, asked: WholeRequest, upstream: LiveUpstream, owned: Owned, file_id: str) -> list[str]:
     """The ids of what its requests name at the upstream. Raises ApiError."""
     asking = Asking(service, upstream, None, upstream.key_number(owned.key), PROTOCOL)
     try:

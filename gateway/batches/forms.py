@@ -11,7 +11,7 @@ from operate.batch_store import Batch, Work
 from translate.messages.dialect import MESSAGES
 
 
-class Form(Protocol):
+class BatchApi(Protocol):
     """How its requests are made and their results told."""
 
     def call(self, batch: Batch, work: Work) -> Call: ...
@@ -20,4 +20,4 @@ class Form(Protocol):
         """(outcome, result)."""
 
 
-FORMS: dict[str, Form] = {MESSAGES.name: messages_batches, openai_batches.FORM: openai_batches}
+FORMS: dict[str, BatchApi] = {MESSAGES.name: messages_batches, openai_batches.FORM: openai_batches}

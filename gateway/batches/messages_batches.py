@@ -10,7 +10,7 @@ from typing import Any
 from tornado.httputil import HTTPHeaders
 
 from gateway.batches import asked as common
-from gateway.batches.asked import Asked, Said
+from gateway.batches.asked import WholeReply, WholeRequest
 from gateway.batches.gathering import Answered
 from gateway.batches.own_request import Call
 from operate import batch_store
@@ -37,7 +37,7 @@ def is_ours(id: str) -> bool:
     return common.is_ours(id, ID)
 
 
-async def answer(asked: Asked) -> Said:
+async def answer(asked: WholeRequest) -> WholeReply:
     """Raises ApiError."""
     found = read(asked.path)
     assert found is not None
@@ -48,7 +48,7 @@ async def answer(asked: Asked) -> Said:
     return await does(asked, id)
 
 
-async def _create(asked: Asked, id: str) -> Said:
+async def _create(asked: WholeRequest, id: str) -> WholeReply:
     requests = await common.beside(requests_of, asked.body)
     rows = [(name, wire.dumps(params)) for name, params in requests]
     size = sum(len(row) for _, row in rows)
@@ -84,7 +84,7 @@ def requests_of(body: bytes) -> list[tuple[str, dict[str, Any]]]:
     return list(found.items())
 
 
-async def _owned(asked: Asked, id: str) -> tuple[Batch, dict[str, int]]:
+async def _owned(asked: WholeRequest, id: str) -> tuple[Batch, dict[str, int]]:
     """Raises ApiError (404)."""
     batch = await asked.queue.get(id)
     if batch is None or batch.owner != asked.owner or batch.form != MESSAGES.name:
@@ -92,11 +92,11 @@ async def _owned(asked: Asked, id: str) -> tuple[Batch, dict[str, int]]:
     return batch, await asked.queue.counts(id)
 
 
-async def _retrieve(asked: Asked, id: str) -> Said:
+async def _retrieve(asked: WholeRequest, id: str) -> WholeReply:
     return common.json(_shown(*await _owned(asked, id), asked.origin))
 
 
-async def _list(asked: Asked, id: str) -> Said:
+async def _list(asked: WholeRequest, id: str) -> WholeReply:
     rows = await asked.queue.listed(MESSAGES.name, asked.owner)
     limit = asked.limit(20, 1000)
     rows, more = common.page(rows, limit, asked.parameter("after_id"), asked.parameter("before_id"))
@@ -105,14 +105,14 @@ async def _list(asked: Asked, id: str) -> Said:
     return common.json({"data": data, "has_more": more, **ends})
 
 
-async def _cancel(asked: Asked, id: str) -> Said:
+async def _cancel(asked: WholeRequest, id: str) -> WholeReply:
     await _owned(asked, id)
     await asked.queue.cancel(id, asked.now)
     asked.desk.looks_anew()
     return common.json(_shown(*await _owned(asked, id), asked.origin))
 
 
-async def _delete(asked: Asked, id: str) -> Said:
+async def _delete(asked: WholeRequest, id: str) -> WholeReply:
     batch, _ = await _owned(asked, id)
     if batch.ended is None:
         raise BadRequest(f"batch '{id}' has not ended: cancel it first")
@@ -120,14 +120,14 @@ async def _delete(asked: Asked, id: str) -> Said:
     return common.json({"id": id, "type": "message_batch_deleted"})
 
 
-async def _results(asked: Asked, id: str) -> Said:
+async def _results(asked: WholeRequest, id: str) -> WholeReply:
     batch, _ = await _owned(asked, id)
     if batch.ended is None:
         raise ApiError("not_found", f"batch '{id}' has no results yet: it has not ended")
-    return Said(kind="application/x-jsonl", pieces=_lines(asked, id))
+    return WholeReply(kind="application/x-jsonl", pieces=_lines(asked, id))
 
 
-async def _lines(asked: Asked, id: str) -> AsyncIterator[bytes]:
+async def _lines(asked: WholeRequest, id: str) -> AsyncIterator[bytes]:
     after = -1
     while rows := await asked.queue.results(id, after, batch_store.PIECE):
         yield b"".join(_line(row) for row in rows)

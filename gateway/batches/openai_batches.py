@@ -14,7 +14,7 @@ from typing import Any
 from tornado.httputil import HTTPFile, HTTPHeaders, parse_multipart_form_data
 
 from gateway.batches import asked as common
-from gateway.batches.asked import Asked, Said
+from gateway.batches.asked import WholeReply, WholeRequest
 from gateway.batches.gathering import Answered
 from gateway.batches.own_request import Call
 from operate import batch_store
@@ -45,7 +45,7 @@ def is_ours(id: str) -> bool:
     return common.is_ours(id, ID) or common.is_ours(id, FILE_ID) or common.is_ours(id, FILE_ID + ID)
 
 
-async def answer(asked: Asked) -> Said:
+async def answer(asked: WholeRequest) -> WholeReply:
     """Raises ApiError."""
     found = read(asked.path)
     assert found is not None
@@ -60,7 +60,7 @@ async def answer(asked: Asked) -> Said:
 # ---------------------------------------------------------------------------------------------------- batches
 
 
-async def _create(asked: Asked, id: str) -> Said:
+async def _create(asked: WholeRequest, id: str) -> WholeReply:
     said = await common.beside(common.loads, asked.body)
     if not isinstance(said, dict):
         raise BadRequest("the body is no object")
@@ -109,7 +109,7 @@ def requests_of(content: bytes, endpoint: str) -> list[tuple[str, bytes]]:
     return list(found.items())
 
 
-async def _owned(asked: Asked, id: str) -> tuple[Batch, dict[str, int]]:
+async def _owned(asked: WholeRequest, id: str) -> tuple[Batch, dict[str, int]]:
     """Raises ApiError (404)."""
     batch = await asked.queue.get(id)
     if batch is None or batch.owner != asked.owner or batch.form != FORM:
@@ -117,18 +117,18 @@ async def _owned(asked: Asked, id: str) -> tuple[Batch, dict[str, int]]:
     return batch, await asked.queue.counts(id)
 
 
-async def _retrieve(asked: Asked, id: str) -> Said:
+async def _retrieve(asked: WholeRequest, id: str) -> WholeReply:
     return common.json(_shown(*await _owned(asked, id)))
 
 
-async def _list(asked: Asked, id: str) -> Said:
+async def _list(asked: WholeRequest, id: str) -> WholeReply:
     rows = await asked.queue.listed(FORM, asked.owner)
     rows, more = common.page(rows, asked.limit(20, 100), asked.parameter("after"))
     data = [_shown(batch, await asked.queue.counts(batch.id)) for batch in rows]
     return common.json(_listed(data, more))
 
 
-async def _cancel(asked: Asked, id: str) -> Said:
+async def _cancel(asked: WholeRequest, id: str) -> WholeReply:
     batch, _ = await _owned(asked, id)
     if batch.ended is not None:
         raise BadRequest(f"batch '{id}' has ended: it cannot be cancelled")
@@ -179,7 +179,7 @@ def _shown(batch: Batch, counts: dict[str, int]) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------------ files
 
 
-async def _upload(asked: Asked, id: str) -> Said:
+async def _upload(asked: WholeRequest, id: str) -> WholeReply:
     fields: dict[str, list[bytes]] = {}
     files: dict[str, list[HTTPFile]] = {}
     kind = asked.headers.get("Content-Type", "")
@@ -207,7 +207,7 @@ async def _upload(asked: Asked, id: str) -> Said:
     return common.json(_file(file))
 
 
-async def _owned_file(asked: Asked, id: str) -> File:
+async def _owned_file(asked: WholeRequest, id: str) -> File:
     """One that was uploaded. Raises ApiError (404)."""
     file = await asked.queue.one_file(id)
     if file is None or file.owner != asked.owner:
@@ -215,7 +215,7 @@ async def _owned_file(asked: Asked, id: str) -> File:
     return file
 
 
-async def _any_file(asked: Asked, id: str) -> tuple[File, Batch | None]:
+async def _any_file(asked: WholeRequest, id: str) -> tuple[File, Batch | None]:
     """The batch: of one that holds results."""
     for part in (OUTPUT, ERRORS):
         if id.startswith(FILE_ID + ID) and id.endswith(part):
@@ -228,19 +228,19 @@ async def _any_file(asked: Asked, id: str) -> tuple[File, Batch | None]:
     return await _owned_file(asked, id), None
 
 
-async def _file_about(asked: Asked, id: str) -> Said:
+async def _file_about(asked: WholeRequest, id: str) -> WholeReply:
     return common.json(_file((await _any_file(asked, id))[0]))
 
 
-async def _content(asked: Asked, id: str) -> Said:
+async def _content(asked: WholeRequest, id: str) -> WholeReply:
     _, batch = await _any_file(asked, id)
     if batch is None:
-        return Said(await asked.queue.content(id), kind="application/octet-stream")
+        return WholeReply(await asked.queue.content(id), kind="application/octet-stream")
     part = OUTPUT if id.endswith(OUTPUT) else ERRORS
-    return Said(kind="application/octet-stream", pieces=_lines(asked, batch.id, part))
+    return WholeReply(kind="application/octet-stream", pieces=_lines(asked, batch.id, part))
 
 
-async def _lines(asked: Asked, batch: str, part: str) -> AsyncIterator[bytes]:
+async def _lines(asked: WholeRequest, batch: str, part: str) -> AsyncIterator[bytes]:
     after = -1
     while rows := await asked.queue.results(batch, after, batch_store.PIECE):
         lines = [_line(row) for row in rows if (row.outcome == SUCCEEDED) == (part == OUTPUT)]
@@ -258,13 +258,13 @@ def _line(row: Result) -> bytes:
     return b'{"id":"batch_req_%d","custom_id":"%b","response":null,"error":%b}\n' % (row.nth, name, error)
 
 
-async def _delete_file(asked: Asked, id: str) -> Said:
+async def _delete_file(asked: WholeRequest, id: str) -> WholeReply:
     file = await _owned_file(asked, id)
     await asked.queue.delete_file(file.id)
     return common.json({"id": file.id, "object": "file", "deleted": True})
 
 
-async def _list_files(asked: Asked, id: str) -> Said:
+async def _list_files(asked: WholeRequest, id: str) -> WholeReply:
     rows = await asked.queue.files(asked.owner)
     if purpose := asked.parameter("purpose"):
         rows = [row for row in rows if row.purpose == purpose]

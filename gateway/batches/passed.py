@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.batches import file_of_requests, messages_batches, openai_batches
-from gateway.batches.asked import Asked, Said
+from gateway.batches.asked import WholeReply, WholeRequest
 from gateway.flow.client_request import ClientRequest
 from gateway.limits.budget import Bounds
 from gateway.pages.upstream_query import Asking
@@ -26,7 +26,7 @@ from translate.errors import ApiError
 from translate.messages.dialect import MESSAGES
 
 
-async def created(service: Service, request: ClientRequest, asked: Asked) -> Said | None:
+async def created(service: Service, request: ClientRequest, asked: WholeRequest) -> WholeReply | None:
     """Makes the batch at an upstream. Returns None if the proxy must run it itself. Raises ApiError."""
     counted = is_counted(service, request.client)
     if request.dialect is MESSAGES:
@@ -79,7 +79,7 @@ def _may_send_unread(service: Service, client: str, upstream: str, *, counted: b
         )
 
 
-async def about(service: Service, request: ClientRequest, asked: Asked, id: str) -> Said:
+async def about(service: Service, request: ClientRequest, asked: WholeRequest, id: str) -> WholeReply:
     """Answers a request about an upstream's batch. Raises ApiError (404) for a batch of another client."""
     owned = await noted(service, id)
     if (owned is None and service.response_store.shared) or (owned is not None and owned.owner != asked.owner):
@@ -98,7 +98,7 @@ async def about(service: Service, request: ClientRequest, asked: Asked, id: str)
     return said
 
 
-def _note_results(service: Service, asked: Asked, upstream: LiveUpstream, key: int, said: Said) -> None:
+def _note_results(service: Service, asked: WholeRequest, upstream: LiveUpstream, key: int, said: WholeReply) -> None:
     """Notes that the files that a batch has made belong to its client."""
     if said.status < 300:
         for name in ("output_file_id", "error_file_id"):
@@ -110,7 +110,7 @@ def has_batches(upstream: LiveUpstream, protocol: str) -> bool:
     return upstream.settings.has_batches and protocol in upstream.settings.protocol
 
 
-def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tuple[LiveUpstream, bytes] | None:
+def _of_messages(service: Service, request: ClientRequest, asked: WholeRequest) -> tuple[LiveUpstream, bytes] | None:
     """Returns the one upstream to which all requests of the batch may go, and the batch in its words."""
     if not any(has_batches(upstream, MESSAGES.name) for upstream in service.router.upstreams.values()):
         return None
@@ -134,7 +134,7 @@ def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tupl
     return upstream, wire.dumps({"requests": rows})
 
 
-async def _are_its_own(service: Service, asked: Asked, ids: Sequence[str]) -> None:
+async def _are_its_own(service: Service, asked: WholeRequest, ids: Sequence[str]) -> None:
     """Raises ApiError (404) for what another client has made, as for a request alone."""
     for id in ids:
         owned = await noted(service, id)
@@ -142,7 +142,7 @@ async def _are_its_own(service: Service, asked: Asked, ids: Sequence[str]) -> No
             raise references.unknown(id)
 
 
-async def _owned_file(service: Service, request: ClientRequest, asked: Asked) -> Owned | None:
+async def _owned_file(service: Service, request: ClientRequest, asked: WholeRequest) -> Owned | None:
     """Returns where the file with a batch's requests is, if an upstream has it. Raises ApiError (404)."""
     file_id = str(object_of(asked.body).get("input_file_id"))
     if openai_batches.is_ours(file_id):
@@ -166,8 +166,8 @@ def object_of(body: bytes) -> dict[str, Any]:
 
 
 async def _ask(
-    service: Service, request: ClientRequest, asked: Asked, upstream: LiveUpstream, key: int, body: bytes | None
-) -> Said:
+    service: Service, request: ClientRequest, asked: WholeRequest, upstream: LiveUpstream, key: int, body: bytes | None
+) -> WholeReply:
     """Raises ApiError."""
     reply = await Asking(service, upstream, None, key, request.protocol, body).ask(
         asked.method, asked.path.removeprefix("/v1/"), asked.query, asked.headers
@@ -176,10 +176,10 @@ async def _ask(
     if b'"results_url"' in out and reply.status < 300:
         out = _with_our_address(out, upstream, asked)
     kind = "application/x-jsonl" if asked.path.endswith("/results") and reply.status < 300 else "application/json"
-    return Said(out, reply.status, kind, upstream=upstream.name)
+    return WholeReply(out, reply.status, kind, upstream=upstream.name)
 
 
-def _with_our_address(body: bytes, upstream: LiveUpstream, asked: Asked) -> bytes:
+def _with_our_address(body: bytes, upstream: LiveUpstream, asked: WholeRequest) -> bytes:
     said = object_of(body)
     for row in [said, *(said["data"] if isinstance(said.get("data"), list) else ())]:
         if isinstance(row, dict) and isinstance(row.get("results_url"), str):

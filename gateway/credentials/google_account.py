@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-from gateway.credentials.asking import Ask, Told
+from gateway.credentials.asking import Answer, Ask
 from gateway.credentials.minted import Minted, NoKey
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -24,7 +24,7 @@ PUBLIC = "its Google account gives no token"
 class _Answer:
     """A reply, as google-auth wants one."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: Answer) -> None:
         self.status = told.status
         self.headers = dict(told.headers)
         self.data = told.body
@@ -55,11 +55,11 @@ async def token(file: str, timeout_s: float, ask: Ask) -> Minted:
         raise NoKey(f"{file}: no answer within {timeout_s:g} s", PUBLIC) from None
 
 
-async def _asked(ask: Ask, method: str, url: str, lines: list[str], body: bytes | None, timeout_s: float) -> Told:
+async def _asked(ask: Ask, method: str, url: str, lines: list[str], body: bytes | None, timeout_s: float) -> Answer:
     return await ask(method, url, lines, body, timeout_s)
 
 
-def _is_readable(told: Told) -> bool:
+def _is_readable(told: Answer) -> bool:
     """google-auth takes for granted that a token comes in an object. A page for a login is none, which networks and
     proxies of companies put in its place; of a refusal it reads any text."""
     try:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from gateway.routing.router import Route
 from translate import dialects, text_turns
 from translate.dialect import Dialect
-from translate.text_turns import Framed
+from translate.text_turns import FramedTexts
 
 MAX_KEPT = 20_000  # counts of texts
 LEAST_KEPT = 64  # characters: the counts of shorter texts are not worth keeping
@@ -58,12 +58,12 @@ class ExactCounts:
     def knows(self, route: Route) -> bool:
         return text_turns.is_known(route.model)
 
-    def framed(self, route: Route, body: dict[str, Any]) -> Framed | None:
+    def framed(self, route: Route, body: dict[str, Any]) -> FramedTexts | None:
         """body: as the route's upstream gets it."""
         turns = dialects.of(route.protocol).text_turns
         return text_turns.framed(route.model, turns(body)) if turns is not None else None
 
-    def framed_alike(self, route: Route, data: dict[str, Any], client: Dialect) -> Framed | None:
+    def framed_alike(self, route: Route, data: dict[str, Any], client: Dialect) -> FramedTexts | None:
         """data: as the client says it, in a request that is translated. None if the upstream gets it otherwise."""
         alike = not route.home and dialects.of(route.protocol).text_turns is not None
         return text_turns.framed(route.model, client.single_turns(data)) if alike else None
@@ -72,21 +72,21 @@ class ExactCounts:
         """Whether requests with some tools can be counted."""
         return (route.upstream.name, route.model) in self._with_more
 
-    def more(self, route: Route, framed: Framed) -> int | None:
+    def more(self, route: Route, framed: FramedTexts) -> int | None:
         """The tokens to be added to those that are counted; None = a sum cannot be trusted."""
         learned = self._learned.get((route.upstream.name, route.model, framed.kind))
         if learned is not None:
             return None if learned.wants else learned.more
         return 0 if framed.proven else None
 
-    def tokens(self, framed: Framed) -> int:
+    def tokens(self, framed: FramedTexts) -> int:
         """Of all that can be counted of a request; 0 = it holds what is no Unicode."""
         try:
             return framed.around + sum(map(self._of_text, framed.texts))
         except UnicodeEncodeError:
             return 0
 
-    def is_large(self, framed: Framed) -> bool:
+    def is_large(self, framed: FramedTexts) -> bool:
         """Whether much of it has not been counted before."""
         return sum(len(text) for text in framed.texts if (hash(text), len(text)) not in self._kept) > LARGE
 

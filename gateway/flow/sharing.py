@@ -20,7 +20,7 @@ from gateway.flow.failover import Failover
 from gateway.flow.ports import Ports
 from gateway.flow.reframed import Reframed
 from gateway.flow.states import Event, State
-from gateway.flow.token_counting import BY_UPSTREAM, Counted
+from gateway.flow.token_counting import BY_UPSTREAM, WhoCounts
 from gateway.http import header_rules
 from gateway.http.response_writer import Writer
 from gateway.routing.router import Route
@@ -115,11 +115,11 @@ class Sharing:
         ApiError."""
         flow, ports = self._flow, self._ports
         said = ports.counting.asks(self, route, ports.quota_of(self.request.client), ports.now())
-        if said is Counted.BY_UPSTREAM:
+        if said is WhoCounts.BY_UPSTREAM:
             return True
-        if said is Counted.BY_ANOTHER:
+        if said is WhoCounts.BY_ANOTHER:
             flow.share(event)
-        elif said is Counted.HERE:
+        elif said is WhoCounts.HERE:
             self.tell_count(event, route)
         else:
             head = flow.completion.own_head(route.upstream.name) + BY_UPSTREAM

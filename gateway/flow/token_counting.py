@@ -65,7 +65,7 @@ class Asker(Protocol):
         """The other request is over without an answer."""
 
 
-class Counted(Enum):
+class WhoCounts(Enum):
     BY_UPSTREAM = "the upstream is to be asked"
     BY_ANOTHER = "another request asks the same: its answer is coming"
     HERE = "an estimate is all that there is"
@@ -228,30 +228,30 @@ class Counting:
         off = b"X-Proxy-Token-Count: calibrated +-%d %%\r\n" % max(1, math.ceil(calibration.error * 100))
         return _ESTIMATE + off, counting.body(calibration.count(features))
 
-    def asks(self, flow: Asker, route: Route, quota: Limiter | None, now: float) -> Counted | bytes:
+    def asks(self, flow: Asker, route: Route, quota: Limiter | None, now: float) -> WhoCounts | bytes:
         """Returns who counts for the request, or the answer that the upstream gave before. quota: its client's. Raises
         ApiError."""
         request = flow.request
         if not (route.home and request.protocol in route.upstream.counts):
             if isinstance(request.previous, PreviousResponse) and not route.home and NAMED in request.body:
                 request.previous.refuse(request.parsed(), route.upstream.name, route.protocol)
-            return Counted.HERE
+            return WhoCounts.HERE
         sidewards = route.upstream.side(request.protocol, request.task, route.model)
         url = query_string.onward(sidewards, request.query, route.upstream.settings.query)
         wait = quota.take(0, now) if quota is not None else 0.0
         if not isinstance(wait, int | float):
             limiter.when(wait, _nobody_waits)  # a count is cheap, and editors ask for many
         elif wait > 0:  # a client over its limits gets an estimate
-            return Counted.HERE
+            return WhoCounts.HERE
         said = self.ask(flow, url)
-        if said is not Counted.BY_UPSTREAM and quota is not None:
+        if said is not WhoCounts.BY_UPSTREAM and quota is not None:
             limiter.finish(quota.give_back(0))
         return said
 
-    def ask(self, flow: Asker, url: str) -> Counted | bytes:
+    def ask(self, flow: Asker, url: str) -> WhoCounts | bytes:
         """Returns whether the upstream is to be asked, or the answer that it gave before."""
         if flow in self._leads:  # this request already asks, and tries again
-            return Counted.BY_UPSTREAM
+            return WhoCounts.BY_UPSTREAM
         key = _key(flow.request, url)
         until, known = self._counts.get(key, (0.0, b""))
         if until > self._clock():
@@ -260,11 +260,11 @@ class Counting:
         if (waiting := self._asking.get(key)) is not None:
             self.told["shared"] += 1
             waiting.append(flow)
-            return Counted.BY_ANOTHER
+            return WhoCounts.BY_ANOTHER
         self.told["asked"] += 1
         self._asking[key] = []
         self._leads[flow] = key
-        return Counted.BY_UPSTREAM
+        return WhoCounts.BY_UPSTREAM
 
     def answered(self, flow: Asker, reply: tuple[int, bytes, bytes] | None, error: ApiError | None) -> None:
         """A request has its answer (status, head, body), and so have the requests that wait for the same."""

@@ -23,7 +23,7 @@ _EFFORT_FIELDS = ("reasoning_effort", "reasoning.effort", "output_config.effort"
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "generationConfig.maxOutputTokens")
 
 
-class Told(NamedTuple):
+class ToldLimit(NamedTuple):
     """words: as the upstream said them. setting: the one of [upstream]; value: as it would be there."""
 
     words: str
@@ -66,36 +66,36 @@ _NO_CHOICE = (
 )  # fmt: skip
 
 
-def read(error: ApiError) -> Iterator[Told]:
+def read(error: ApiError) -> Iterator[ToldLimit]:
     message = error.message[:MAX_READ]
     if error.kind == "context_overflow":
         yield from _window(message)
         return
     if (found := _BESIDE.search(message)) is not None and int(found[1]) < int(found[2]):
-        yield Told(found.group(), "context", f"{found[2]} {found[1]}")
+        yield ToldLimit(found.group(), "context", f"{found[2]} {found[1]}")
     for pattern in _MOST:
         if (found := pattern.search(message)) is not None:
-            yield Told(found.group(), "max_tokens", found[1])
+            yield ToldLimit(found.group(), "max_tokens", found[1])
     if (found := _BELOW.search(message)) is not None:
-        yield Told(found.group(), "max_tokens", str(int(found[1]) - 1))
+        yield ToldLimit(found.group(), "max_tokens", str(int(found[1]) - 1))
     found = _EFFORTS.search(message)
     if found is None and error.param in _EFFORT_FIELDS:
         found = _SUPPORTED.search(message)
     if found is not None and (said := _WORDS.match(message, found.end())) is not None:
         words = [word for word in re.findall(r"[a-z]+", said[0].lower()) if word == "none" or word in effort.BUDGETS]
         if words:
-            yield Told(message[found.start() : said.end()], "reasoning_effort", ", ".join(words))
+            yield ToldLimit(message[found.start() : said.end()], "reasoning_effort", ", ".join(words))
     for pattern, field in _NO_CHOICE:
         if (found := pattern.search(message)) is not None:
-            yield Told(found.group(), "thinking_switch", field)
+            yield ToldLimit(found.group(), "thinking_switch", field)
 
 
-def _window(message: str) -> Iterator[Told]:
+def _window(message: str) -> Iterator[ToldLimit]:
     """Yields the context's length and the prompt's where the prompt fits: then the reply's limit was too much beside
     it."""
     window, given = _WINDOW.search(message), _INPUT.search(message)
     if window is not None and given is not None and int(given[1]) < int(window[1]):
-        yield Told(window.group(), "context", f"{window[1]} {given[1]}")
+        yield ToldLimit(window.group(), "context", f"{window[1]} {given[1]}")
 
 
 def beyond(error: ApiError, sent: dict[str, Any], data: dict[str, Any], own: OwnWords) -> list[tuple[str, str]]:

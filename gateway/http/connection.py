@@ -2,9 +2,9 @@
 every refusal.
 
 Tornado answers a bad head or chunk with an empty 400, and closes without an answer if a line has no end
-(client_stream.py). Here Told.malformed is called instead, so that the client gets an error that it can read. What the
-client still sends is then read and dropped for a while, because a close with unread bytes would discard the error on
-its way (RFC 9112, section 9.6).
+(client_stream.py). Here Delegate.malformed is called instead, so that the client gets an error that it can read. What
+the client still sends is then read and dropped for a while, because a close with unread bytes would discard the error
+on its way (RFC 9112, section 9.6).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PIECE = 65536
 AT_ONCE = 256 * 1024  # bytes of a body that are read before others have their turn
 
 
-class Told(Protocol):
+class Delegate(Protocol):
     """What Door.start_request returns (gateway/endpoints.py), besides being Tornado's HTTPMessageDelegate."""
 
     def malformed(self, error: ApiError, target: str, headers: HTTPHeaders) -> None:
@@ -87,7 +87,7 @@ class ClientConnection(HTTP1Connection):
         except UnsatisfiableReadError:
             error = self._too_long()
         if not self._write_finished:  # otherwise the client has its last reply already
-            told: Told = delegate  # type: ignore[assignment]  # the delegate is an Entrance
+            told: Delegate = delegate  # type: ignore[assignment]  # the delegate is an Entrance
             told.malformed(error, *self._asked())
         await drop(self.stream, DROPPING_S)
         return False

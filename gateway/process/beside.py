@@ -17,14 +17,14 @@ T = TypeVar("T")
 TURN_S = 0.001
 
 
-class Thread:
+class SideThread:
     """Is called with what is to be done, and gives a future of the result."""
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
 
     def __repr__(self) -> str:
-        return f"<Thread {'of work' if self._pool is not None else 'not needed yet'}>"
+        return f"<SideThread {'of work' if self._pool is not None else 'not needed yet'}>"
 
     def __call__(self, work: Callable[[], T]) -> asyncio.Future[T]:
         if self._pool is None:

@@ -17,7 +17,7 @@ from gateway.http import query_string
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
 from gateway.relay import files
-from gateway.relay.files import Asked
+from gateway.relay.files import FileRequest
 from gateway.relay.incoming import Coming
 from gateway.relay.intake import Intake
 from gateway.relay.reply import Reply
@@ -63,7 +63,7 @@ class Attempt:
 
     def __init__(
         self, ports: Ports, request: ClientRequest, clock: Clock, intake: Intake, reply: Reply, lease: Lease,
-        asked: Asked | None,
+        asked: FileRequest | None,
     ) -> None:  # fmt: skip
         """asked: for a request about files, what it asks; else None."""
         self._ports = ports

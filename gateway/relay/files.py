@@ -32,7 +32,7 @@ MOST_PAGES = 100  # that are looked through for one on which there is something 
 _METHODS = {"": ("POST", "GET"), "id": ("GET", "DELETE"), "content": ("GET",)}
 
 
-class Asked(NamedTuple):
+class FileRequest(NamedTuple):
     """What a request asks about. id: of a file, "" = all of them or a new one. part: "/content" or ""."""
 
     method: str
@@ -44,7 +44,7 @@ class Asked(NamedTuple):
         return f"files/{self.id}{self.part}" if self.id else "files"
 
 
-def asked(method: str, path: str) -> Asked | None:
+def asked(method: str, path: str) -> FileRequest | None:
     """Returns what a request asks about; None for other paths. Raises ApiError (405) for another method."""
     found = _PATH.fullmatch(path)
     if found is None:
@@ -53,10 +53,10 @@ def asked(method: str, path: str) -> Asked | None:
     allowed = _METHODS["content" if part else "id" if id else ""]
     if method not in allowed:
         raise ApiError("invalid_request", f"{method} {path}: only {' and '.join(allowed)} are served here", 405)
-    return Asked(method, id, part)
+    return FileRequest(method, id, part)
 
 
-async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
+async def route(request: ClientRequest, asked: FileRequest, ports: Ports) -> Route:
     """Returns where the request goes. Raises ApiError."""
     rules = ports.rules_of(request.client) if ports.rules_of is not None else None
     able = {upstream.name: upstream for upstream in _having(request.dialect, ports)}
@@ -98,7 +98,7 @@ def _having(dialect: Dialect, ports: Ports) -> Iterable[LiveUpstream]:
     return named or [upstream for upstream in able if upstream.settings.files == "auto"]
 
 
-async def _owned(request: ClientRequest, asked: Asked, ports: Ports) -> Owned | None:
+async def _owned(request: ClientRequest, asked: FileRequest, ports: Ports) -> Owned | None:
     """Returns where a file is. Raises ApiError (404) for a file of another client."""
     memory, owner = ports.response_store, owner_of(request.client, request.headers)
     await _learn(ports, owner, [asked.id])
@@ -114,7 +114,7 @@ async def _learn(ports: Ports, owner: str, ids: list[str]) -> None:
         await store_sync.fetch(ports.worker_rpc, ports.response_store, owner, lacking)
 
 
-def note(request: ClientRequest, asked: Asked, ports: Ports, route: Route, body: bytes) -> None:
+def note(request: ClientRequest, asked: FileRequest, ports: Ports, route: Route, body: bytes) -> None:
     """Notes to which client a new file belongs. body: the upstream's reply."""
     try:
         said = wire.loads(body)

@@ -28,7 +28,7 @@ def boundary_of(content_type: str) -> bytes:
     return names[0].encode()
 
 
-class Form:
+class MultipartForm:
     """A form that is read as it comes. model: its name, None until it is there. span: where the name stands in the
     body, (begin, end). pictures: how many the form asks for, as far as it is known."""
 
@@ -46,7 +46,7 @@ class Form:
         self.ended = False
 
     def __repr__(self) -> str:
-        return f"<Form {self.model or 'without a model yet'}>"
+        return f"<MultipartForm {self.model or 'without a model yet'}>"
 
     def feed(self, chunk: bytes) -> None:
         """Raises BadRequest."""

@@ -9,7 +9,7 @@ from gateway.flow import outline, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports
 from gateway.http import header_rules
-from gateway.relay.form import Form, boundary_of
+from gateway.relay.form import MultipartForm, boundary_of
 from gateway.relay.upload import AHEAD_BYTES, KEPT_BYTES, Reading, Upload
 from translate.errors import ApiError, BadRequest
 from upstream.request import Body
@@ -31,7 +31,7 @@ class Intake:
         self._request = request
         self._most = most_bytes
         self._broke = broke
-        self._form: Form | None = None
+        self._form: MultipartForm | None = None
         self._known = False  # whether the model is known; all before it is kept
         self._news = asyncio.Event()  # more of the body has come, or its end
         self._blocked_s = 0.0  # for how long the upstream did not take anything
@@ -56,7 +56,7 @@ class Intake:
         most = KEPT_BYTES + AHEAD_BYTES
         self._request.hold(most if self.upload.length < 0 else min(most, self.upload.length))
         if names_model:
-            self._form = Form(boundary)
+            self._form = MultipartForm(boundary)
 
     def comes(self, chunk: bytes) -> Awaitable[None] | None:
         """Takes a piece of the body. What it returns is awaited before more is read from the client."""

@@ -28,7 +28,7 @@ from gateway.http.response_writer import ResponseWriter, Writer
 from gateway.limits import limiter
 from gateway.relay import files
 from gateway.relay.attempt import Attempt, leased
-from gateway.relay.files import Asked
+from gateway.relay.files import FileRequest
 from gateway.relay.incoming import Coming
 from gateway.relay.intake import Intake
 from gateway.relay.reply import Reply
@@ -77,7 +77,7 @@ class Relay(HTTPMessageDelegate):
         self.request.address = str(getattr(conn.context, "remote_ip", ""))
         self._failover = Failover(ports, self.request)
         self._path = self._method = ""
-        self._asked: Asked | None = None  # for a request about files
+        self._asked: FileRequest | None = None  # for a request about files
         most = service.settings.limits.upload_mb << 20
         self._intake = Intake(ports, self.request, most, self._end)
         self._reply = Reply(ports, self.request, self._clock, self._failover, self._intake, self.writer)

@@ -46,7 +46,7 @@ MOST_TOLD, KIND_CHARS = 20, 60  # kinds of odd answers that are told, and what t
 _NAMES = re.compile(r"\d+|f_[0-9a-f]{40}")
 
 
-class Line:
+class RedisConnection:
     """One connection, made again whenever it is lost. on_change: is told when it comes and goes. away: why it is not
     there, or nothing can be written on it; what the server has can still be read then. answers_s: how long the server
     took for an answer when the connection was new."""
@@ -70,7 +70,7 @@ class Line:
         self.ready = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Line {self._wire!r}>"
+        return f"<RedisConnection {self._wire!r}>"
 
     def start(self) -> None:
         self._task = asyncio.ensure_future(self._keep())
@@ -193,8 +193,8 @@ class RedisStore:
         self._on_change = on_change
         self._patience_s = patience_s
         self._is_told_slow = False
-        self._counts = Line(self._link, patience_s, self._changed)
-        self._values = Line(self._link, patience_s, self._changed)
+        self._counts = RedisConnection(self._link, patience_s, self._changed)
+        self._values = RedisConnection(self._link, patience_s, self._changed)
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._counts!r}>"
@@ -225,9 +225,9 @@ class RedisStore:
         except TimeoutError:
             return
 
-    def line(self, scripts: Sequence[str], patience_s: float, on_change: Callable[[], None]) -> Line:
+    def line(self, scripts: Sequence[str], patience_s: float, on_change: Callable[[], None]) -> RedisConnection:
         """A further connection, for callers for which no request waits."""
-        return Line(self._link, patience_s, on_change, scripts)
+        return RedisConnection(self._link, patience_s, on_change, scripts)
 
     def close(self) -> None:
         self._counts.close()
@@ -311,7 +311,7 @@ class RedisStore:
         return self._prefix + key.encode("utf-8", "surrogatepass")
 
     def _run(
-        self, line: Line, script: str, keys: Sequence[str], words: Sequence[bytes], read: Callable[[Any], T],
+        self, line: RedisConnection, script: str, keys: Sequence[str], words: Sequence[bytes], read: Callable[[Any], T],
         otherwise: Callable[[Away], T] | None = None,
     ) -> asyncio.Future[T]:  # fmt: skip
         return line.send(scripts.call(script, [*map(self.key, keys)], words), read, otherwise)

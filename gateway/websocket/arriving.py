@@ -36,7 +36,7 @@ class Arriving:
     def __repr__(self) -> str:
         return f"<Arriving {self._held} bytes>"
 
-    def came(self, size: int, protocol: Counted) -> None:
+    def came(self, size: int, protocol: CountingProtocol) -> None:
         """Counts bytes that have arrived. Raises ApiError (503) if there is no memory for them."""
         if self._timer is None:
             patience = self._service.settings.server.body_timeout
@@ -55,12 +55,12 @@ class Arriving:
         self._service.bodies.let_go(self._held)
         self._held = 0
 
-    def _too_slow(self, protocol: Counted) -> None:
+    def _too_slow(self, protocol: CountingProtocol) -> None:
         self._timer = None
         protocol.hang_up(POLICY_VIOLATION, "the message did not arrive in time ([server] body_timeout)")
 
 
-class Counted(WebSocketProtocol13):
+class CountingProtocol(WebSocketProtocol13):
     """Tornado's protocol, which counts what it reads. refusing: answers a message that was dropped."""
 
     def __init__(

@@ -11,7 +11,7 @@ from tornado.websocket import WebSocketHandler, WebSocketProtocol, _WebSocketPar
 
 from gateway.pages.handlers import Handler
 from gateway.runtime import Service
-from gateway.websocket.arriving import Arriving, Counted
+from gateway.websocket.arriving import Arriving, CountingProtocol
 from gateway.websocket.session import Session
 from translate.errors import ApiError
 from translate.responses.dialect import RESPONSES
@@ -56,7 +56,7 @@ class Socket(Handler, WebSocketHandler):
             max_message_size=self.max_message_size,
             compression_options=self.get_compression_options(),
         )
-        return Counted(self, params, self.arriving, self.too_much)
+        return CountingProtocol(self, params, self.arriving, self.too_much)
 
     async def too_much(self, error: ApiError) -> None:
         """Of what messages may take together: this one was not kept."""

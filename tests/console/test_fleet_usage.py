@@ -16,7 +16,7 @@ import pytest
 from console import fleet_usage, usage
 from console.books import Books
 from console.dashboard import spent
-from console.dashboard.spent import Asked
+from console.dashboard.spent import SpentQuery
 from console.fleet_usage import FleetUsage
 from gateway.shared.memory_store import MemoryStore
 from gateway.shared.shared import Shared
@@ -189,9 +189,9 @@ async def test_the_command_and_the_dashboard_tell_of_all_hosts(
             books.finished(record(time=NOW, session="s"))
         tick(one, two)
         await soon(functools.partial(_is, one, 3))
-        said = await spent.shown(one.store, Asked(24, "client", NOW), one.fleet)
+        said = await spent.shown(one.store, SpentQuery(24, "client", NOW), one.fleet)
         assert said["whole"]["requests"] == 3 and len(said["hosts"]) == 2 and said["lines"][0]["requests"][-1] == 3
-        said = await spent.shown(one.store, Asked(24, "session", NOW), one.fleet)
+        said = await spent.shown(one.store, SpentQuery(24, "session", NOW), one.fleet)
         assert said["whole"]["requests"] == 1 and "their host alone" in said["missing"]
         file = tmp_path / "settings.ini"
         mine = f"[shared]\nurl = {server.url}\nprefix = p\n[logging]\ndir = {tmp_path}\n[usage]\nfile = one\n"
@@ -210,7 +210,7 @@ async def test_the_command_and_the_dashboard_tell_of_all_hosts(
         numbers, whose = await told("--by", "session")
         assert numbers == [1] and "This host alone (session" in whose
         server.stop()
-        said = await spent.shown(one.store, Asked(24, "client", NOW), one.fleet)
+        said = await spent.shown(one.store, SpentQuery(24, "client", NOW), one.fleet)
         assert said["whole"]["requests"] == 1 and "away" in said["missing"] and said["hosts"] == []
     usage.PATIENCE_S, before = 0.1, usage.PATIENCE_S
     try:

@@ -20,7 +20,7 @@ _FIXED = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", 
 _ROLES = ("system", "developer", "user", "assistant")
 
 
-def said(body: dict[str, Any]) -> text_turns.Said | None:
+def said(body: dict[str, Any]) -> text_turns.TextRequest | None:
     """Returns None where there is something else."""
     fixed, messages = text_turns.fixed(body, _ASIDE, _FIXED), body.get("messages")
     if fixed is None or not isinstance(messages, list):
@@ -34,4 +34,4 @@ def said(body: dict[str, Any]) -> text_turns.Said | None:
         if (texts := text_turns.texts_of(message.get("content"), ("text",))) is None:
             return None
         found.append((message["role"], texts))
-    return text_turns.Said(found, fixed)
+    return text_turns.TextRequest(found, fixed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate.text_turns import Said
+from translate.text_turns import TextRequest
 
 _ASIDE = frozenset({
     "model", "messages", "system", "stream", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences",
@@ -12,7 +12,7 @@ _ASIDE = frozenset({
 })  # fmt: skip
 
 
-def said(body: dict[str, Any]) -> Said | None:
+def said(body: dict[str, Any]) -> TextRequest | None:
     """Returns None where translation may join texts, or add some."""
     messages, system = body.get("messages"), body.get("system")
     if not body.keys() <= _ASIDE or not isinstance(messages, list):
@@ -31,7 +31,7 @@ def said(body: dict[str, Any]) -> Said | None:
             return None
         found.append((role, [text]))
         before = role
-    return Said(found, {}) if before == "user" else None  # else the answer is begun
+    return TextRequest(found, {}) if before == "user" else None  # else the answer is begun
 
 
 def _text(content: Any) -> str | None:

@@ -20,7 +20,7 @@ _ROLES = ("system", "developer", "user", "assistant")
 _TEXTS = ("input_text", "output_text")
 
 
-def said(body: dict[str, Any]) -> text_turns.Said | None:
+def said(body: dict[str, Any]) -> text_turns.TextRequest | None:
     """Returns None where there is something else."""
     fixed, asked, told = text_turns.fixed(body, _ASIDE, _FIXED), body.get("input"), body.get("instructions")
     if fixed is None or not isinstance(told, str | None):
@@ -35,4 +35,4 @@ def said(body: dict[str, Any]) -> text_turns.Said | None:
         if (texts := text_turns.texts_of(item.get("content"), _TEXTS)) is None:
             return None
         found.append((item["role"], texts))
-    return text_turns.Said(found, fixed)
+    return text_turns.TextRequest(found, fixed)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from console.dashboard import spent
-from console.dashboard.spent import DEEPEST, MOST_LINES, Asked
+from console.dashboard.spent import DEEPEST, MOST_LINES, SpentQuery
 from operate.usage_store import Sum, SumKey, UsageStore
 from tests.console.dashboard.test_data import ini, message
 from tests.support.house import House
@@ -38,7 +38,7 @@ def add(store: UsageStore, hours_ago: float, usd: float, **of: str) -> None:
 
 
 def seen(store: UsageStore | None, **query: str) -> dict[str, Any]:
-    return asyncio.run(spent.shown(store, Asked.of(query, NOW)))
+    return asyncio.run(spent.shown(store, SpentQuery.of(query, NOW)))
 
 
 def test_a_day_and_a_week_by_hour(store: UsageStore) -> None:
@@ -107,7 +107,7 @@ def test_nothing_there_is_said(store: UsageStore, monkeypatch: pytest.MonkeyPatc
 
 
 def test_odd_questions_are_the_usual_ones() -> None:
-    assert Asked.of({"hours": "1e9", "by": "x; DROP"}, NOW) == Asked(24, "model", NOW)
+    assert SpentQuery.of({"hours": "1e9", "by": "x; DROP"}, NOW) == SpentQuery(24, "model", NOW)
 
 
 def test_what_a_request_cost_is_seen_by_everyone_who_asks(tmp_path: Path) -> None:

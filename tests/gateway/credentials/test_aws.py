@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.credentials.asking import Told
+from gateway.credentials.asking import Answer
 from gateway.credentials.aws import Chain
 from gateway.credentials.minted import AwsKeys, Minted, NoKey
 
@@ -25,12 +25,12 @@ class Services:
         self.answers = answers
         self.asked: list[tuple[str, str, list[str]]] = []
 
-    async def ask(self, method: str, url: str, lines: Sequence[str], body: bytes | None, timeout_s: float) -> Told:
+    async def ask(self, method: str, url: str, lines: Sequence[str], body: bytes | None, timeout_s: float) -> Answer:
         self.asked.append((method, url, [*lines]))
         if url not in self.answers:
-            return Told(404, [], b"")
+            return Answer(404, [], b"")
         said = self.answers[url]
-        return Told(200, [], said.encode() if isinstance(said, str) else json.dumps(said).encode())
+        return Answer(200, [], said.encode() if isinstance(said, str) else json.dumps(said).encode())
 
 
 def keys(place: str, environ: dict[str, str], services: Services | None = None, *, bearer: bool = False) -> Minted:

@@ -38,13 +38,13 @@ def count() -> Callable[[str], int]:
 # --------------------------------------------------------------------------------------------- the frame
 
 
-def _turns(exchange: Json) -> text_turns.Said | None:
+def _turns(exchange: Json) -> text_turns.TextRequest | None:
     protocol = {"openai.chat": "chat", "openai.responses": "responses"}.get(exchange["api"])
     body = exchange["request"]["body"]
     return _turns_in(protocol, body) if protocol and isinstance(body, dict) else None
 
 
-def _turns_in(protocol: str, body: Json) -> text_turns.Said | None:
+def _turns_in(protocol: str, body: Json) -> text_turns.TextRequest | None:
     read = dialects.of(protocol).text_turns
     assert read is not None
     return read(body)
@@ -86,7 +86,7 @@ def test_of_the_frame(model: str, tokens: int, count: Callable[[str], int]) -> N
 )
 def test_of_other_models_nobody_knows_the_frame(model: str) -> None:
     assert not text_turns.is_known(model)
-    assert text_turns.framed(model, text_turns.Said([("user", ["hi"])], {})) is None
+    assert text_turns.framed(model, text_turns.TextRequest([("user", ["hi"])], {})) is None
 
 
 @pytest.mark.parametrize(
@@ -351,9 +351,9 @@ def test_of_a_long_history_only_the_new_message_is_counted(count: Callable[[str]
     counted: list[str] = []
     exact = ExactCounts(lambda text: counted.append(text) or count(text))  # type: ignore[func-returns-value]
     history = [("user", [f"{number} " + "some words " * 90]) for number in range(200)]
-    whole = text_turns.framed("gpt-4o", text_turns.Said(history, {}))
+    whole = text_turns.framed("gpt-4o", text_turns.TextRequest(history, {}))
     assert whole is not None and exact.tokens(whole) and len(counted) == 200
-    longer = text_turns.framed("gpt-4o", text_turns.Said([*history, ("user", ["something new " * 10])], {}))
+    longer = text_turns.framed("gpt-4o", text_turns.TextRequest([*history, ("user", ["something new " * 10])], {}))
     assert longer is not None and not exact.is_large(longer)
     took = []
     for _ in range(9):

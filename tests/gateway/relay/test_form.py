@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.relay.form import MOST_HEAD, MOST_NAME, Form, boundary_of
+from gateway.relay.form import MOST_HEAD, MOST_NAME, MultipartForm, boundary_of
 from translate.errors import BadRequest
 
 FILE = b"abc\r\n--Xy\r\n\r\n\0" * 10
@@ -14,8 +14,8 @@ def part(name: bytes, value: bytes, more: bytes = b"") -> bytes:
     return b'--XyZ\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n' % (name, more, value)
 
 
-def read(body: bytes, size: int = 1 << 20) -> Form:
-    form = Form(b"XyZ")
+def read(body: bytes, size: int = 1 << 20) -> MultipartForm:
+    form = MultipartForm(b"XyZ")
     for at in range(0, len(body), size):
         form.feed(body[at : at + size])
     return form
