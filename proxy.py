@@ -42,7 +42,7 @@ from gateway.process.upgrade import Upgrade
 from gateway.process.watch import Watch
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.runtime import Service
-from operate import extras, handover, listening, memory, place, privileges, systemd
+from operate import extras, handover, installation, listening, memory, privileges, systemd
 from operate.logs.fields import SHOWN, fields
 from operate.logs.journal import Journal, folder_of, install
 from operate.printing import printed
@@ -104,7 +104,7 @@ def _run(options: Options, source: Source, chosen: Settings) -> int:
         return EX_CONFIG
     # Many servers open their logs anew at SIGUSR1, and so logrotate sends it; its default would end this one.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    place.commit()  # remembered: neither a loop nor each worker waits for git
+    installation.commit()  # remembered: neither a loop nor each worker waits for git
     try:
         sockets = handover.taken_over(listening.address(chosen.server)) or listening.bound(chosen.server)
     except (OSError, UnicodeError) as why:  # UnicodeError: a name that is not valid
@@ -118,9 +118,10 @@ def _run(options: Options, source: Source, chosen: Settings) -> int:
     except (privileges.Refused, SettingsError) as why:
         print(f"[server] user = {chosen.server.user}: {why}", file=sys.stderr)
         return EX_CONFIG
-    if options.config is None and place.is_shipped(place.settings_file()):
-        where = f"{place.home() / 'settings.ini'} nor {place.SYSTEM}"
-        print(f"There is neither {where}, so the shipped settings are used. To make your own: {place.command()} init")
+    if options.config is None and installation.is_shipped(installation.settings_file()):
+        where = f"{installation.home() / 'settings.ini'} nor {installation.SYSTEM}"
+        own = f"{installation.command()} init"
+        print(f"There is neither {where}, so the shipped settings are used. To make your own: {own}")
     if chosen.server.workers == 1:
         return _work(sockets, source, chosen)
     work = functools.partial(_work, sockets, source)
@@ -130,7 +131,7 @@ def _run(options: Options, source: Source, chosen: Settings) -> int:
 def _checked(chosen: Settings) -> str:
     """What --check-config says of settings without an error."""
     folder, stream = folder_of(chosen.logging), chosen.logging.stream or "stderr"
-    if chosen.logging.to_files and (why := place.why_unwritable(folder)):
+    if chosen.logging.to_files and (why := installation.why_unwritable(folder)):
         return f"ok, but [logging] dir: cannot write in {folder} ({why}): log lines would go to {stream}"
     return "ok"
 
@@ -203,7 +204,7 @@ def _parse(argv: Sequence[str], options: Options) -> None:
     import argparse
 
     parser = argparse.ArgumentParser(
-        prog=place.command(),
+        prog=installation.command(),
         description=__doc__.splitlines()[0] if __doc__ else "",
         epilog=_commands(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -220,7 +221,7 @@ def _parse(argv: Sequence[str], options: Options) -> None:
     )
     parser.add_argument("--check-config", action="store_true", help="say ok, or every error in the settings, and exit")
     parser.add_argument("--print-config", action="store_true", help="show each value and where it came from, and exit")
-    parser.add_argument("--version", action="version", version=place.described())
+    parser.add_argument("--version", action="version", version=installation.described())
     parser.parse_args(argv, options)
 
 
@@ -359,7 +360,7 @@ async def serve(
 
 def _log_start(proxy: Proxy, worker: Worker | None) -> None:
     chosen, pid = proxy.service.settings, os.getpid()
-    facts = fields(event="start", version=VERSION, commit=place.commit(), pid=pid, settings=str(chosen.file),
+    facts = fields(event="start", version=VERSION, commit=installation.commit(), pid=pid, settings=str(chosen.file),
                    worker=worker.number if worker else None, workers=chosen.server.workers)  # fmt: skip
     at = ", ".join(listening.named(host, chosen.server.port) for host in chosen.server.hosts)
     log.info("anthropic-proxy %s serves as process %d at %s", VERSION, pid, at, extra=facts)

@@ -23,7 +23,7 @@ from bench.plan import Own, Sizes, Step, Target
 from bench.relay import Relay
 from bench.report import Measured, Start
 from bench.speech import NAMES, named
-from operate import place
+from operate import installation
 from operate.settings.load import SettingsError
 from operate.version import VERSION
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog=f"{place.command()} bench",
+        prog=f"{installation.command()} bench",
         description="Measures the proxy beside going direct: on an upstream that the bench brings along, on one of "
         "your settings (--upstream), on one at an address, or on a proxy that runs at an address.",
     )
@@ -244,7 +244,7 @@ def picture(measured: Measured, target: Target) -> str:
 
 def _write(files: dict[str, str]) -> int:
     for name, text in files.items():
-        file = Path(name) if os.sep in name else place.home() / "logs" / name
+        file = Path(name) if os.sep in name else installation.home() / "logs" / name
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)

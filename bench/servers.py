@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.speech import NAMES
-from operate import place
+from operate import installation
 
 PATIENCE_S = 30.0
 ENDED_WITHIN_S = 5.0
@@ -90,8 +90,8 @@ class Child:
 
 def _program() -> list[str]:
     """How this program is started, in each of its forms."""
-    is_checkout = place.home() == place.PROGRAM
-    return [sys.executable, str(place.PROGRAM / "proxy.py") if is_checkout else sys.argv[0]]
+    is_checkout = installation.home() == installation.PROGRAM
+    return [sys.executable, str(installation.PROGRAM / "proxy.py") if is_checkout else sys.argv[0]]
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from bench import servers
 from bench.client import Client, Reply, Request
 from bench.plan import Target
 from bench.speech import Speech, credentials, named
-from operate import place
+from operate import installation
 from operate.settings import load
 from operate.settings.load import Settings, Upstream
 from operate.settings.url_types import DEMO
@@ -114,7 +114,7 @@ def _of_the_settings(asked: Asked) -> Iterator[Target]:
     client_key = os.environ.get("PROXY_KEY") or next((k for c in settings.clients for k in c.plain_keys), "")
     if settings.clients and not client_key:
         raise Unusable("the settings have only hashes of keys; set $PROXY_KEY to the key of a client")
-    with servers.proxy(Path(asked.config) if asked.config else place.settings_file(), ONCE) as proxy:
+    with servers.proxy(Path(asked.config) if asked.config else installation.settings_file(), ONCE) as proxy:
         base = upstream.url("models").removesuffix("/models").removesuffix("/v1").removesuffix("/v1beta")
         yield _before(proxy, upstream.name, speech, base, key, asked.model, upstream.name, client_key)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 def main() -> int:
     sys.path.insert(0, str(Path(__file__).resolve().parent))
-    from operate import place
+    from operate import installation
 
-    place.started_as(Path.home() / ".anthropic-proxy", ("anthropic-proxy",))
+    installation.started_as(Path.home() / ".anthropic-proxy", ("anthropic-proxy",))
     import proxy
 
     return proxy.main(sys.argv[1:])

@@ -77,9 +77,9 @@ def main():
     sys.dont_write_bytecode = True
     from pathlib import Path
 
-    from operate import place
+    from operate import installation
 
-    place.started_as(Path(file).parent, (os.path.basename(sys.executable), sys.argv[0]))
+    installation.started_as(Path(file).parent, (os.path.basename(sys.executable), sys.argv[0]))
     import proxy
 
     sys.exit(proxy.main(arguments))

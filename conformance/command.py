@@ -21,7 +21,7 @@ from conformance.case import Case
 from conformance.examine import Result, cost, examine, protocols
 from conformance.speech import ALL, Speech
 from conformance.wire import BadAddress, Line
-from operate import place
+from operate import installation
 from operate.version import VERSION
 
 CLEAN, FAULTS, UNTRIED = 0, 1, 2
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog=f"{place.command()} conformance",
+        prog=f"{installation.command()} conformance",
         description="Asks a server in each protocol that it may claim, and says what holds and what does not.",
     )
     parser.add_argument("url", metavar="URL", help="the server's address, as http://127.0.0.1:8082")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, TextIO
 
-from operate import place
+from operate import installation
 
 
 class Command(NamedTuple):
@@ -73,8 +73,8 @@ def run(name: str, argv: Sequence[str]) -> int:
 
 def listing() -> str:
     """The list of commands, a line for each."""
-    rows = {**COMMANDS, **(DEVELOPERS if place.command() == "./run.sh" else {})}
-    lines = [(f"{place.command()} {name} {row.arguments}".rstrip(), row.line) for name, row in rows.items()]
+    rows = {**COMMANDS, **(DEVELOPERS if installation.command() == "./run.sh" else {})}
+    lines = [(f"{installation.command()} {name} {row.arguments}".rstrip(), row.line) for name, row in rows.items()]
     width = max(len(left) for left, _ in lines)
     return "\n".join(f"  {left:<{width}}  {right}" for left, right in lines)
 

@@ -9,14 +9,14 @@ import argparse
 import re
 from collections.abc import Sequence
 
-from operate import client_keys, place
+from operate import client_keys, installation
 
 _DOES = "Makes a key for a client, and prints it with the lines of settings.ini that the client needs."
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog=f"{place.command()} key", description=_DOES)
+    parser = argparse.ArgumentParser(prog=f"{installation.command()} key", description=_DOES)
     parser.add_argument("name", metavar="NAME", help="name of the client: letters, digits, '-', '_' and '.'")
     parser.add_argument("--admin", action="store_true", help="the client may read the dashboard and the /debug pages")
     options = parser.parse_args(argv)

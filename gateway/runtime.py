@@ -49,7 +49,7 @@ from gateway.limits.shape import Shape
 from gateway.observe.dispatcher import Observers
 from gateway.observe.prices import Prices
 from gateway.observe.tags import Tags
-from gateway.process import beside, topics
+from gateway.process import side_thread, topics
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing import client_rules
@@ -145,7 +145,7 @@ class Service:
         self.bodies = BodyMemory(settings.server.max_body_bytes)
         self._key_start = secrets.token_hex(5)
         self.next_key = _ids(self._key_start)
-        self.beside = beside.SideThread()
+        self.beside = side_thread.SideThread()
         self._follow(settings)
 
     @property

@@ -1,7 +1,7 @@
 """What operators work with: the settings, the logs, the metrics and the supervisor of the workers.
 
 settings/, logs/          have their own first pages
-place, version            where the program is installed, and which version it is; extras: optional packages
+installation, version     where the program is installed, and which version it is; extras: optional packages
 supervisor                starts the workers; privileges, memory, terminal, systemd: the process and its system
 steady_clock              seconds since the machine's start, which nobody sets
 listening, tls, handover  the sockets; handover: to another process

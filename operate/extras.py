@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from operate import key_sources, place
+from operate import installation, key_sources
 from operate.settings.load import Settings
 
 
@@ -68,8 +68,8 @@ def ensure(needed: Iterable[tuple[Extra, str]], say: Callable[[str], object]) ->
     for extra, setting in needed:
         if extra.is_here():
             continue
-        file = place.PROGRAM / "extras" / f"{extra.name}.txt"
-        if Path(sys.prefix) != place.PROGRAM / ".venv" or not file.is_file():
+        file = installation.PROGRAM / "extras" / f"{extra.name}.txt"
+        if Path(sys.prefix) != installation.PROGRAM / ".venv" or not file.is_file():
             raise Missing(f"{setting} needs the package {extra.package}, which is not installed: {_advice(extra)}")
         say(f"Installing {extra.package}, which {setting} needs ...")
         _install(extra, setting, file)
@@ -78,7 +78,7 @@ def ensure(needed: Iterable[tuple[Extra, str]], say: Callable[[str], object]) ->
 
 def _install(extra: Extra, setting: str, file: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--require-hashes", "-r"]
-    wheels = place.PROGRAM / "wheels"
+    wheels = installation.PROGRAM / "wheels"
     offline = ["--no-index", "--find-links", str(wheels)] if wheels.is_dir() else []  # an unzipped bundle
     done = subprocess.run([*pip, str(file), *offline], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -90,7 +90,7 @@ def _install(extra: Extra, setting: str, file: Path) -> None:
 
 
 def _advice(extra: Extra) -> str:
-    if place.facts():  # a bundle: it has its own interpreter settings, but reads PYTHONPATH
+    if installation.facts():  # a bundle: it has its own interpreter settings, but reads PYTHONPATH
         return (
             f"pip install --target DIR {extra.package}, then start with PYTHONPATH=DIR; or take a bundle that has it "
             f"inside (in a checkout: ./run.sh bundle --with {extra.name})"

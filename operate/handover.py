@@ -16,7 +16,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from operate import place, systemd
+from operate import installation, systemd
 
 SOCKETS, READY = "ANTHROPIC_PROXY_SOCKETS", "ANTHROPIC_PROXY_READY"
 PATIENCE_S = 60.0
@@ -59,7 +59,7 @@ class Successor:
         environ = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"} | more
         try:
             self._process = subprocess.Popen(
-                place.command_line(), cwd=place.folder(), env=environ, pass_fds=[*numbers, ready]
+                installation.command_line(), cwd=installation.folder(), env=environ, pass_fds=[*numbers, ready]
             )
         except OSError:
             os.close(self.waiting)

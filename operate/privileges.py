@@ -15,7 +15,7 @@ import resource
 import sys
 from pathlib import Path
 
-from operate import place
+from operate import installation
 
 _PR_SET_DUMPABLE = 4
 _WITHOUT = 0
@@ -56,6 +56,6 @@ def become(name: str, folder: Path) -> None:
         raise Refused(f"cannot become '{name}': {why.strerror}") from None
     os.environ |= {"HOME": account.pw_dir, "USER": name, "LOGNAME": name}
     harden()  # the change of the user has allowed dumps again
-    for file in (place.SHIPPED, Path(os.__file__)):
+    for file in (installation.SHIPPED, Path(os.__file__)):
         if not os.access(file, os.R_OK):
             raise Refused(f"'{name}' cannot read {file}, which the program needs")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.batches import passed
-from gateway.batches.asked import WholeReply, WholeRequest
+from gateway.batches.whole_request import WholeReply, WholeRequest
 from gateway.flow.client_request import ClientRequest
 from gateway.pages.upstream_query import Asking
 from gateway.routing.upstreams import LiveUpstream

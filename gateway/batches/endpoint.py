@@ -17,7 +17,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
 from gateway.batches import cached_contents, messages_batches, openai_batches, passed
-from gateway.batches.asked import WholeReply, WholeRequest
+from gateway.batches.whole_request import WholeReply, WholeRequest
 from gateway.flow import charges, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Standing

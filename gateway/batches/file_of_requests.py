@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.batches.asked import WholeRequest
+from gateway.batches.whole_request import WholeRequest
 from gateway.pages.upstream_query import Asking
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service

@@ -13,10 +13,10 @@ from typing import Any
 
 from tornado.httputil import HTTPFile, HTTPHeaders, parse_multipart_form_data
 
-from gateway.batches import asked as common
-from gateway.batches.asked import WholeReply, WholeRequest
+from gateway.batches import whole_request as common
 from gateway.batches.gathering import Answered
 from gateway.batches.own_request import Call
+from gateway.batches.whole_request import WholeReply, WholeRequest
 from operate import batch_store
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, File, Result, Work
 from translate import dialects, wire

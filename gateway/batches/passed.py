@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.batches import file_of_requests, messages_batches, openai_batches
-from gateway.batches.asked import WholeReply, WholeRequest
+from gateway.batches.whole_request import WholeReply, WholeRequest
 from gateway.flow.client_request import ClientRequest
 from gateway.limits.budget import Bounds
 from gateway.pages.upstream_query import Asking

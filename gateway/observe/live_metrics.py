@@ -22,7 +22,7 @@ from gateway.cache.cache import Cache
 from gateway.limits.breaker import Breaker
 from gateway.observe.loop_lag import Lag
 from gateway.runtime import Service
-from operate import place
+from operate import installation
 from operate.batch_store import ERRORED, SUCCEEDED
 from operate.metrics import OTHER, Metrics, Sample, sample
 from operate.settings.load import Settings
@@ -162,7 +162,7 @@ def _dropped(fields: Mapping[str, int]) -> Iterator[Sample]:
 @functools.cache
 def _build() -> tuple[str, str, str, str]:
     libcurl = pycurl.version.partition("libcurl/")[2].partition(" ")[0]
-    return VERSION, place.commit(), platform.python_version(), libcurl
+    return VERSION, installation.commit(), platform.python_version(), libcurl
 
 
 def _upstreams(service: Service, counted: Metrics) -> Iterator[Sample]:

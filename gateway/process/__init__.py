@@ -3,5 +3,5 @@
 banner      what is printed at the start
 reload      takes over changed settings; upgrade: another process takes over
 worker_rpc  workers ask each other; topics: what gossip tells them; drains: upstreams that get no new requests
-watch       signs of life for the supervisor; beside: work in threads
+watch       signs of life for the supervisor; side_thread: long work beside the loop
 """

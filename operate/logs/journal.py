@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from operate import place
+from operate import installation
 from operate.logs import lines
 from operate.logs.capture import capture
 from operate.logs.redaction import Redaction
@@ -109,7 +109,7 @@ class Journal:
     def _is_writable(self, otherwise: str) -> bool:
         """Whether files can be written in the folder. It reports once that they cannot, and that lines go to this
         stream."""
-        why = place.why_unwritable(self._folder)
+        why = installation.why_unwritable(self._folder)
         if why and self._unwritable != (self._folder, why):
             instead = f"log lines go to {_NAMES[otherwise]} instead, and none is lost; see [logging] dir and to"
             with contextlib.suppress(OSError):
@@ -154,7 +154,7 @@ class Journal:
 
 def folder_of(settings: Logging) -> Path:
     """The folder of the log files and of the usage store. A relative folder starts at the program's home."""
-    return place.home() / settings.folder
+    return installation.home() / settings.folder
 
 
 def install(settings: Logging, journal: Journal) -> None:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from operate import place
+from operate import installation
 from operate.settings.load import Settings, SettingsError, load
 
 Look = tuple[int, int, int, int]
@@ -37,7 +37,7 @@ class Source:
         self._path = path and _absolute(path)
         self._overrides = tuple(overrides)
         self._environ = environ
-        self._file = Path(self._path) if self._path is not None else place.settings_file()
+        self._file = Path(self._path) if self._path is not None else installation.settings_file()
         self._missing = 0  # how often in turn
         self._named: tuple[str, ...] = ()
         self._included: tuple[str, ...] = ()  # files, and folders that were searched for some

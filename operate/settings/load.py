@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from operate import place
+from operate import installation
 from operate.settings import include, schema
 from operate.settings.checks import is_loopback
 from operate.settings.conditions import Condition, Term
@@ -75,7 +75,7 @@ __all__ = [
     "read",
 ]
 
-SHIPPED = place.SHIPPED
+SHIPPED = installation.SHIPPED
 """The settings file that comes with the program."""
 
 
@@ -146,11 +146,11 @@ def load(
     overrides: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """The settings of the file `path` (None: the one that place.settings_file finds). overrides: options
+    """The settings of the file `path` (None: the one that installation.settings_file finds). overrides: options
     "section.key=value", which replace what the file says. Raises SettingsError with every error, also for a file that
     cannot be read."""
-    file = Path(path) if path is not None else place.settings_file()
-    name = place.SHIPPED_NAME if place.is_shipped(file) else include.short(file)
+    file = Path(path) if path is not None else installation.settings_file()
+    name = installation.SHIPPED_NAME if installation.is_shipped(file) else include.short(file)
     if path is None and not file.exists():
         hint = "cannot be read: there is none; put it beside proxy.py, or name another file with --config FILE"
         raise SettingsError([Problem(name, 0, "", "", hint)])

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from operate import client_keys as keys_of_clients
-from operate import key_sources, place
+from operate import installation, key_sources
 from operate.settings.list_types import split
 from operate.settings.value_types import MASK, PRINTABLE, Kind
 
@@ -73,7 +73,7 @@ def client_keys() -> Kind:
         elif len(text) < keys_of_clients.SHORTEST:
             raise ValueError(
                 f"has {len(text)} characters, fewer than {keys_of_clients.SHORTEST}; to make a good one: "
-                f"{place.command()} key NAME"
+                f"{installation.command()} key NAME"
             )
         return text
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from operate import place
+from operate import installation
 from operate.settings.changes import changed, followed
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError, read
@@ -138,7 +138,7 @@ def test_no_other_file_stands_in_for_the_one_in_use(tmp_path: Path, monkeypatch:
     file, other = tmp_path / "s.ini", tmp_path / "other.ini"
     file.write_text(TEXT)
     other.write_text(TEXT + "[server]\nport = 1\n")
-    monkeypatch.setattr(place, "settings_file", lambda: file if file.exists() else other)
+    monkeypatch.setattr(installation, "settings_file", lambda: file if file.exists() else other)
     source = Source()
     file.unlink()
     with pytest.raises(SettingsError, match="cannot be read"):

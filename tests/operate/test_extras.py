@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from operate import extras, place
+from operate import extras, installation
 
 ROOT = Path(__file__).resolve().parents[2]
 ABSENT = extras.Extra("absent", "absent_module_of_a_test", "absent-package")
@@ -19,7 +19,7 @@ SETTING = "[section] key"
 @pytest.fixture
 def own_venv(monkeypatch, tmp_path):
     """The program is in tmp_path, with the running interpreter's environment as its .venv; yields the commands run."""
-    monkeypatch.setattr(place, "PROGRAM", tmp_path)
+    monkeypatch.setattr(installation, "PROGRAM", tmp_path)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     (tmp_path / "extras").mkdir()
     (tmp_path / "extras" / "absent.txt").write_text("absent-package==1\n")

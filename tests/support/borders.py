@@ -23,7 +23,7 @@ BELOW = {
     "bundle": {"proxy", "operate"},
     "proxy": {"console", "demo", "gateway", "translate", "upstream", "operate"},
     "console": {"demo", "gateway", "translate", "upstream", "operate"},
-    "conformance": {"operate.place", "operate.version"},
+    "conformance": {"operate.installation", "operate.version"},
     "bench": {"operate"},
     "demo": {"translate", "upstream", "operate"},
     "gateway": {"translate", "upstream", "operate"},

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.process.banner import banner
 from gateway.routing.router import Router
-from operate import place
+from operate import installation
 from operate.settings import load
 from tests.upstream.scripted import CERTIFICATE
 
@@ -145,7 +145,7 @@ def test_the_folder_of_the_logs_is_told_as_it_is_seen_from_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relative one starts at the proxy's folder, where not everybody starts it: cron and systemd do not."""
-    monkeypatch.setattr(place._Start, "home", tmp_path / "proxy")
+    monkeypatch.setattr(installation._Start, "home", tmp_path / "proxy")
     monkeypatch.chdir(tmp_path)
     assert "Logs: proxy/logs/. " in said()
     (tmp_path / "elsewhere").mkdir()
