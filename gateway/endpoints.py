@@ -164,7 +164,7 @@ class Entrance(HTTPMessageDelegate):
                 self._door.service.ports, self._conn, hot.dialect, hot.endpoint, model=hot.model
             )
         elif batch is not None:
-            self._to = self._hot = batches.Call(self._door.service, self._conn, batch)
+            self._to = self._hot = batches.BatchesRequest(self._door.service, self._conn, batch)
         elif relayed is not None:
             self._to = self._hot = Relay(self._door.service, self._conn, *relayed, model=deployment)
             self._packed = self._packed and "form-data" not in headers.get("Content-Type", "")

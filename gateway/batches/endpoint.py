@@ -1,9 +1,9 @@
 """The requests about batches, and about files if no upstream has any: read whole, and answered by whoever has the
 batch.
 
-A batch that the proxy runs itself has an id that shows it; every other batch is an upstream's (passed.py). A Call is
-Tornado's delegate for such a request. Its body may be large, so it counts in the memory of all bodies, and it is taken
-only from clients that may come in.
+A batch that the proxy runs itself has an id that shows it; every other batch is an upstream's (passed.py). A
+BatchesRequest is Tornado's delegate for such a request. Its body may be large, so it counts in the memory of all
+bodies, and it is taken only from clients that may come in.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def asked(service: Service, method: str, target: str, headers: HTTPHeaders) -> D
     return _CHAT if alone and service.batches.queue is not None else None
 
 
-class Call(HTTPMessageDelegate):
+class BatchesRequest(HTTPMessageDelegate):
     """One request. request, writer, streaming: as of every request in flight."""
 
     def __init__(self, service: Service, conn: HTTP1Connection, dialect: Dialect) -> None:
@@ -81,7 +81,7 @@ class Call(HTTPMessageDelegate):
         self.streaming = False
 
     def __repr__(self) -> str:
-        return f"<Call {self._method} {self._target[:200]}>"
+        return f"<BatchesRequest {self._method} {self._target[:200]}>"
 
     # --------------------------------------------------------------------------------- what the client sends
 

@@ -71,7 +71,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "mine.ini").write_bytes(b"[server]\n\xff = 1")
     with pytest.raises(SettingsError, match=r"^mine\.ini:2: is not UTF-8 text$"):
         load("mine.ini")
-    monkeypatch.setattr("operate.settings.load.place.settings_file", lambda: tmp_path / "gone.ini")
+    monkeypatch.setattr("operate.settings.load.installation.settings_file", lambda: tmp_path / "gone.ini")
     with pytest.raises(SettingsError, match=r"beside proxy\.py, or name another file with --config FILE"):
         load()
 
