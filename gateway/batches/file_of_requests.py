@@ -1,7 +1,7 @@
 """Reads a file of requests that an upstream runs as a batch, where several clients share the upstream's key.
 
-Such a file went to the upstream as it came. Its lines could have the model read what another client has there: files,
-responses, conversations. A request alone is refused for that, and so is a batch.
+The lines of such a file may have the model read what another client has at the upstream: files, responses,
+conversations. A request alone is refused for that, and so is a batch.
 """
 
 from __future__ import annotations

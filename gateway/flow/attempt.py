@@ -9,9 +9,6 @@ Whatever happens, `settle` gives the lease back exactly once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 from gateway.credentials.minted import Minted
 from gateway.credentials.signing import signed
@@ -29,8 +26,7 @@ from gateway.flow.reframed import failed_unsaid
 from gateway.flow.sealing import Seal
 from gateway.flow.trace import Span
 from gateway.flow.waves import Step
-from gateway.flow.whole_reply import formed
-from gateway.http import header_rules
+from gateway.flow.whole_reply import WholeReply
 from gateway.http.auth import keys_of
 from gateway.limits.retry_policy import Outcome
 from translate import errors
@@ -178,7 +174,7 @@ class Attempt:
         if self.owner is not None:
             self.owner.on_broken(error)
 
-    def _goes_on(self) -> bool:
+    def goes_on(self) -> bool:
         """Sends the next request of the turn, if there is one. Returns whether one is on its way."""
         if self.more is None or self.reply is None:
             return False
@@ -198,7 +194,7 @@ class Attempt:
                 if self.pass_on(self.reply.feed(chunk)) and self.incoming.on_data == self.on_stream:
                     self.incoming.on_data = self._stream
             if self.more is not None and self.lease.state != "released":
-                self._goes_on()
+                self.goes_on()
         except Exception as error:
             self.on_fault(error)
 
@@ -224,7 +220,7 @@ class Attempt:
                 else:
                     owner.write(out)
             if self.more is not None:
-                self._goes_on()
+                self.goes_on()
         except Exception as error:
             self.on_fault(error)
 
@@ -262,7 +258,7 @@ class Attempt:
             if self.hold is not None:
                 out = self.hold.feed(out) or (self.hold.rest() if reply.ended else b"")
                 if reply.ended and not out:
-                    self._lost(outcomes.declined())
+                    self.lose(outcomes.declined())
                     return False
             if not out:
                 return False
@@ -324,23 +320,14 @@ class Attempt:
             elif self.incoming.status != 200:
                 self._refused()
             else:
-                self._ports.waves.add(Step.ANSWER, partial(self._step, self._gathered))
+                self._ports.waves.add(Step.ANSWER, WholeReply(self, self._ports, self._seal).read)
                 return
-            self._must_go_on()
+            self.must_go_on()
         except Exception as error:
             self.on_fault(error)
 
-    def _step(self, take: Callable[..., None], *args: Any) -> None:
-        """A step of a whole reply, in its wave."""
-        if self.owner is None:
-            return  # nobody wants the reply any more
-        try:
-            take(*args)
-        except Exception as error:
-            self.on_fault(error)
-
-    def _must_go_on(self) -> None:
-        if self.lease.state != "released" and not self._goes_on():
+    def must_go_on(self) -> None:
+        if self.lease.state != "released" and not self.goes_on():
             raise errors.BadReply("the upstream's reply came to nothing")
 
     def _closed(self) -> None:
@@ -353,14 +340,14 @@ class Attempt:
         if self.owner is None:  # the terminal event has gone to the client
             self.settle("faulted" if reply.fault else "answered")
             return
-        if self._goes_on():
+        if self.goes_on():
             return
         if self.hold is not None and not self.leads and self.lease.state != "released":
             if rest := self.hold.rest():
                 owner.on_first_byte(self, rest)
                 owner.write(rest)
             elif self.hold.held:
-                self._lost(outcomes.declined())
+                self.lose(outcomes.declined())
         if self.leads:
             self._is_over("faulted" if reply.fault else "answered", reply.fault)
 
@@ -389,43 +376,14 @@ class Attempt:
             owner.write(self._ports.masked(reply.fail(outcome.error)))
             self._is_over("unreached" if failure.kind in UNSENT else "faulted", outcome.error)
             return
-        self._lost(outcome)
+        self.lose(outcome)
 
     def _refused(self) -> None:
         """The upstream answered with an error, or with a status that is no answer."""
         got, asked, unix = self.incoming, self.request.body, self._ports.unix()
         outcome = outcomes.of_refusal(self.route, got.status, got.headers, got.body(), asked, unix)
         if self.more is None or not self.more.again(outcome):
-            self._lost(outcome)
-
-    def _gathered(self) -> None:
-        """Makes the client's reply of a whole one that is no error."""
-        assert self.reply is not None
-        reply, body, streamed, passes = formed(
-            self.request, self._ports, self.reply, self.incoming, self._seal, verbatim=self.verbatim
-        )
-        self.reply = reply
-        if self.request.streams and not passes:
-            self.pass_on(reply.whole_as_stream(body))
-            if self.owner is None or (not self._goes_on() and self.lease.state != "released"):
-                self.settle("answered")
-            self._must_go_on()
-            return
-        out = reply.whole(self._ports.masked(body) if streamed else body, streamed)
-        kind = header_rules.EVENT_STREAM if streamed and passes else header_rules.JSON_HEAD
-        self._ports.waves.add(Step.GIVE, partial(self._step, self._gives, kind, out))
-
-    def _gives(self, kind: bytes, out: bytes) -> None:
-        """The client gets its whole reply, of this Content-Type; or the turn goes on, or another model is asked."""
-        owner = self.owner
-        assert owner is not None
-        if self.more is not None and self._goes_on():
-            return
-        if self.hold is not None and self.hold.whole(out):
-            self._lost(outcomes.declined())
-            return
-        self.settle("answered")
-        owner.on_whole_reply(self, kind, out)
+            self.lose(outcome)
 
     def _pass_rest(self) -> None:
         """Passes on the last bytes of a stream, if they do not end a line."""
@@ -447,9 +405,9 @@ class Attempt:
         if outcome.cause == "status":  # under a 200: the error gets the status that it means
             self.incoming.status = error.status
             self.incoming.body()
-        self._lost(outcome)
+        self.lose(outcome)
 
-    def _lost(self, outcome: Outcome) -> None:
+    def lose(self, outcome: Outcome) -> None:
         if self.span is not None:
             self.span.ends(self.incoming.status, outcome.error.kind)
         owner = self.owner

@@ -7,16 +7,20 @@ other: so the one is made of the other, also where both sides speak the same pro
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from gateway.flow import outline
+from gateway.flow import outcomes, outline
+from gateway.flow.attempt_owner import Owner
 from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.incoming import Incoming
-from gateway.flow.ports import Ports
+from gateway.flow.lease import Lease, Verdict
+from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import kept_bytes, seconds
 from gateway.flow.reframed import Reframed
 from gateway.flow.sealing import Seal
+from gateway.flow.waves import Step
 from gateway.http import header_rules
+from gateway.limits.retry_policy import Outcome
 from translate.dialect import Reply
 from translate.errors import ApiError
 from translate.json_fields import Body
@@ -24,6 +28,93 @@ from translate.pair import Crossing
 from translate.target import Asked
 
 _ID = re.compile(rb'"id"\s*:\s*"(?:msg_|resp_|chatcmpl-)([A-Za-z0-9_-]{1,200})"')
+
+
+class Answering(Protocol):
+    """The part of an attempt that is used here."""
+
+    request: ClientRequest
+    lease: Lease
+    hold: Hold | None
+    reply: Reply | None
+    verbatim: bool
+
+    @property
+    def owner(self) -> Owner[Any] | None: ...
+
+    @property
+    def incoming(self) -> Incoming: ...
+
+    @property
+    def more(self) -> object | None:
+        """Not None = the turn may take further requests."""
+
+    def pass_on(self, out: bytes) -> bool: ...
+
+    def goes_on(self) -> bool: ...
+
+    def must_go_on(self) -> None: ...
+
+    def settle(self, verdict: Verdict) -> None: ...
+
+    def lose(self, outcome: Outcome) -> None: ...
+
+    def on_fault(self, error: Exception) -> None: ...
+
+
+class WholeReply:
+    """The two steps of an attempt whose reply has come whole and is no error, each in its wave (waves.py)."""
+
+    __slots__ = ("_attempt", "_kind", "_out", "_ports", "_seal")
+
+    def __init__(self, attempt: Answering, ports: Ports, seal: Seal | None) -> None:
+        """seal: the envelope of the cloud that the reply comes from."""
+        self._attempt = attempt
+        self._ports = ports
+        self._seal = seal
+        self._kind = self._out = b""
+
+    def __repr__(self) -> str:
+        return f"<WholeReply {len(self._out)} bytes for the client>"
+
+    def read(self) -> None:
+        """Makes the client's reply of the upstream's."""
+        attempt, ports = self._attempt, self._ports
+        if attempt.owner is None:
+            return  # nobody wants the reply any more
+        try:
+            assert attempt.reply is not None
+            reply, body, streamed, passes = formed(
+                attempt.request, ports, attempt.reply, attempt.incoming, self._seal, verbatim=attempt.verbatim
+            )
+            attempt.reply = reply
+            if attempt.request.streams and not passes:
+                attempt.pass_on(reply.whole_as_stream(body))
+                if attempt.owner is None or (not attempt.goes_on() and attempt.lease.state != "released"):
+                    attempt.settle("answered")
+                attempt.must_go_on()
+                return
+            self._out = reply.whole(ports.masked(body) if streamed else body, streamed)
+            self._kind = header_rules.EVENT_STREAM if streamed and passes else header_rules.JSON_HEAD
+            ports.waves.add(Step.GIVE, self.give)
+        except Exception as error:
+            attempt.on_fault(error)
+
+    def give(self) -> None:
+        """Gives it to the client; or the turn goes on, or another model is asked."""
+        attempt = self._attempt
+        if (owner := attempt.owner) is None:
+            return
+        try:
+            if attempt.more is not None and attempt.goes_on():
+                return
+            if attempt.hold is not None and attempt.hold.whole(self._out):
+                attempt.lose(outcomes.declined())
+                return
+            attempt.settle("answered")
+            owner.on_whole_reply(attempt, self._kind, self._out)
+        except Exception as error:
+            attempt.on_fault(error)
 
 
 class Formed(NamedTuple):
