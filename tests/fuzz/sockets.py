@@ -13,7 +13,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import _WebSocketParams
 
 from gateway.runtime import Service
-from gateway.websocket.arriving import Arriving, Counted
+from gateway.websocket.arriving import Arriving, CountingProtocol
 from gateway.websocket.session import Session
 from operate.logs.journal import Journal
 from operate.settings import load
@@ -110,7 +110,7 @@ async def _frames(data: bytes) -> None:
     async def refused(error: Exception) -> None:
         pass
 
-    protocol: Any = Counted(handler, params, arriving, refused)
+    protocol: Any = CountingProtocol(handler, params, arriving, refused)
     protocol.stream = Stream(data)
     await protocol._receive_frame_loop()
     arriving.over()
