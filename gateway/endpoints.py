@@ -30,7 +30,7 @@ from gateway.flow import upstream_request
 from gateway.flow.flow import Flow
 from gateway.http import azure_addresses, query_string
 from gateway.http.header_rules import JSON_HEAD, of_refusal
-from gateway.http.idle_connections import Connection, Idle
+from gateway.http.idle_connections import Idle, ServerConnection
 from gateway.http.response_writer import ResponseWriter
 from gateway.pages import dry_run, ollama, status
 from gateway.pages.dry_run import DryRun
@@ -99,7 +99,7 @@ class Door(HTTPServerConnectionDelegate):
         }
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        connection = cast(Connection, server_conn)  # Tornado's type is object; its HTTP server passes one of these
+        connection = cast(ServerConnection, server_conn)  # Tornado's type is object; it passes one of these
         self.idle.waits(connection)
         return Entrance(self, connection, request_conn)
 
@@ -120,7 +120,7 @@ class Entrance(HTTPMessageDelegate):
 
     __slots__ = ("_conn", "_door", "_hot", "_packed", "_server_conn", "_timer", "_to")
 
-    def __init__(self, door: Door, server_conn: Connection, conn: HTTPConnection) -> None:
+    def __init__(self, door: Door, server_conn: ServerConnection, conn: HTTPConnection) -> None:
         self._door = door
         self._server_conn = server_conn
         self._conn = conn

@@ -40,7 +40,7 @@ class Context(Protocol):
     remote_ip: str
 
 
-class Connection(Protocol):
+class ServerConnection(Protocol):
     """A tornado.http1connection.HTTP1ServerConnection."""
 
     @property
@@ -58,8 +58,8 @@ class Idle:
     """Call waits() and ends() for each request, and forget() when the connection is closed."""
 
     def __init__(self) -> None:
-        self._since: dict[Connection, float] = {}
-        self._begun: dict[Connection, float] = {}  # those of them whose head is coming
+        self._since: dict[ServerConnection, float] = {}
+        self._begun: dict[ServerConnection, float] = {}  # those of them whose head is coming
         self._patience_s = self._head_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._slow = Seldom(log, "%s sent no whole head of a request in time ([limits] header_seconds)")
@@ -75,12 +75,12 @@ class Idle:
             self._timer.cancel()
             self._look()
 
-    def waits(self, connection: Connection) -> None:
+    def waits(self, connection: ServerConnection) -> None:
         self._since[connection] = time.monotonic()
         if self._timer is None:
             self._look()
 
-    def ends(self, connection: Connection) -> None:
+    def ends(self, connection: ServerConnection) -> None:
         """The connection no longer waits: the head of a request is there, or it is closed."""
         self._since.pop(connection, None)
         if self._begun:
@@ -88,7 +88,7 @@ class Idle:
 
     def _look(self) -> None:
         now = time.monotonic()
-        due: list[tuple[Connection, bool]] = []
+        due: list[tuple[ServerConnection, bool]] = []
         for connection, since in self._since.items():
             begun = _has_begun(connection.stream)
             if begun:
@@ -104,7 +104,7 @@ class Idle:
             every = BETWEEN_S if len(due) == CLOSED_AT_ONCE else min(EVERY_S, self._head_s / 2)
             self._timer = asyncio.get_running_loop().call_later(every, self._look)
 
-    def _close(self, connection: Connection, told: bool) -> None:
+    def _close(self, connection: ServerConnection, told: bool) -> None:
         """Closes a connection. told: it has begun to send, and is told why. All that it sent has been read, so that the
         close does not take the answer back."""
         self.ends(connection)

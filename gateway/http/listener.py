@@ -27,7 +27,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from gateway.http import connection
 from gateway.http.client_stream import ClientStream
 from gateway.http.forwarded import Clients, is_own
-from gateway.http.idle_connections import Connection, Idle
+from gateway.http.idle_connections import Idle, ServerConnection
 from gateway.http.rate_limited_warning import Seldom
 from gateway.http.tls_stream import TlsStream, write_no_more
 from gateway.limits.per_address import PerAddress, holder
@@ -189,7 +189,7 @@ class Server(HTTPServer):
         client = connection.Connection(stream, self.conn_params, context)
         if reserved:
             client.turned_away = functools.partial(self._is_full, address[0])
-            self._reserved.add(cast(Connection, client))
+            self._reserved.add(cast(ServerConnection, client))
         self._connections.add(client)
         self._of_address.take(address[0])
         client.start_serving(self)
@@ -273,7 +273,7 @@ class Server(HTTPServer):
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
-        client = cast(Connection, server_conn)  # Tornado promises an object; it gives one of its own
+        client = cast(ServerConnection, server_conn)  # Tornado promises an object; it gives one of its own
         if getattr(client.stream.error, "errno", None) == errno.ETIMEDOUT:
             self._unread.tell(client.context.remote_ip, self.write_timeout_ms / 1000)
         self.idle.ends(client)
