@@ -1,9 +1,10 @@
 """The fields of a request for which another protocol has no word, and which of them must be reported.
 
 A client's top-level fields without a neutral word wait in ext[protocol], under the names that the client gave them (a
-field within a field as "text.verbosity"). An encoder of another protocol reports each of them as dropped, unless its
-value only says what is the case anyway. Groups with a dot in their name ("responses.form") only remember how a thing
-was written.
+field within a field as "text.verbosity"). What an object within a part, a tool or a field says besides what is read of
+it waits in the group `WITHIN`, as "source.NAME"; no encoder takes that group. An encoder of another protocol reports
+each of them as dropped, unless its value only says what is the case anyway. Groups with a dot in their name
+("responses.form") only remember how a thing was written.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ PLAIN_TIERS = ("auto", "default", "on_demand")  # these tiers ask for what every
 OPENAI_TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")  # other words are servers' own
 USUAL_VERBOSITY = "medium"  # every model writes so much without being asked
 CACHE_CONTROL, BREAKPOINT = "cache_control", "prompt_cache_breakpoint"
+WITHIN = "within"
 _READ_MARKS = frozenset(("cache", "chat", "responses"))  # groups of the encoders that write such marks
 _OPENAI = (
     "metadata", "store", "safety_identifier", "prompt_cache_retention", "prompt_cache_options", "moderation",
@@ -56,10 +58,10 @@ def dropped(conversation: Conversation, taken: Collection[str]) -> list[str]:
 _REPORTED = frozenset((
     "cache_control", "citations", "input_examples", "allowed_callers",
     "eager_input_streaming", "transformations",
-    "async", "output_schema", "audio", "input_file.detail",
+    "async", "output_schema", "audio",
     # of Gemini's parts and functions
     "videoMetadata", "mediaResolution", "partMetadata", "mediaProcessing", "speechMetadata", "documentMetadata",
-    "spreadsheetMetadata", "audioMetadata", "functionResponse.scheduling", "functionResponse.willContinue",
+    "spreadsheetMetadata", "audioMetadata",
     "functionDeclarations.behavior", "functionDeclarations.response", "functionDeclarations.responseJsonSchema",
 ))  # fmt: skip
 # Fields that only name a thing, say how it was written, or are read elsewhere.
@@ -83,6 +85,12 @@ def of_part(ext: Ext, taken: Collection[str]) -> list[str]:
         and left[field] not in _UNSAID
         and not any(field in ext.get(each, {}) for each in taken)
     ]
+
+
+def note_within(raw: dict[str, Any], name: str, known: Collection[str], ext: Ext) -> None:
+    """Notes in `ext` what the object in the field `name` says besides the fields that are `known`."""
+    if rest := {f"{name}.{key}": raw[key] for key in raw if key not in known and raw[key] not in _UNSAID}:
+        ext.setdefault(WITHIN, {}).update(rest)
 
 
 def note_mark(raw: dict[str, Any], field: str, ext: Ext) -> None:

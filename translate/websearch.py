@@ -34,6 +34,7 @@ _SETTLED: dict[str, Any] = {
     "allowed_callers": ["direct"],
     "response_inclusion": "full",
 }
+_FILTERS = ("allowed_domains", "blocked_domains", "excluded_domains")
 _PLACE = ("city", "region", "country", "timezone")
 
 
@@ -102,19 +103,23 @@ def _read(tool: Tool) -> WebSearch:
     allowed = raw.get("allowed_domains") or filters.get("allowed_domains")
     blocked = raw.get("blocked_domains") or raw.get("excluded_domains") or raw.get("excludeDomains")
     blocked = blocked or filters.get("blocked_domains") or filters.get("excluded_domains")
-    place = raw.get("user_location")
-    if isinstance(place, dict) and isinstance(place.get("approximate"), dict):  # Chat's
-        place = place["approximate"]
+    place = where if isinstance(where := raw.get("user_location"), dict) else {}
+    if isinstance(place.get("approximate"), dict):  # Chat's
+        place = place | place["approximate"]
     size, uses = raw.get("search_context_size"), raw.get("max_uses")
     return WebSearch(
         word(tool),
         allowed if isinstance(allowed, list) else [],
         blocked if isinstance(blocked, list) else [],
-        {key: place[key] for key in _PLACE if place.get(key)} if isinstance(place, dict) else {},
+        {key: place[key] for key in _PLACE if place.get(key)},
         size if isinstance(size, str) else "",
         uses if isinstance(uses, int) else None,
         raw.get("external_web_access") is not False,
-        [key for key, value in raw.items() if key not in _KNOWN and value is not None and value != _SETTLED.get(key)],
+        [
+            *(key for key, value in raw.items() if key not in _KNOWN and value not in (None, _SETTLED.get(key))),
+            *(f"filters.{key}" for key in filters if key not in _FILTERS),
+            *(f"user_location.{key}" for key in place if key not in (*_PLACE, "type", "approximate")),
+        ],
     )
 
 

@@ -28,7 +28,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.json_fields import arguments_in, object_of, objects_of, text_of, thought
-from translate.leftovers import BREAKPOINT, CACHE_CONTROL, note_mark
+from translate.leftovers import BREAKPOINT, CACHE_CONTROL, WITHIN, note_mark, note_within
 from translate.pairing import OpenCalls
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{1,31}://", re.I)  # base64 has no colon
@@ -104,8 +104,11 @@ class _History:
             return
         if isinstance(first := next((part for part in parts if isinstance(part, Text)), None), Text):
             first.author = text_of(raw, "name")
+        fields = ext.get("chat", {})
         for part in parts:
-            part.ext["chat.form"] = {"message": i, **ext.get("chat.form", {}), "fields": ext.get("chat", {})}
+            part.ext["chat.form"] = {"message": i, **ext.get("chat.form", {}), "fields": fields}
+            if fields:
+                part.ext[WITHIN] = part.ext.get(WITHIN, {}) | fields
         self.system += parts
 
     def _assistant(self, raw: dict[str, Any], i: int, path: str) -> None:
@@ -159,7 +162,9 @@ def _assistant(raw: dict[str, Any], path: str, id: str = "") -> Turn:
         raise problems.wrong_type(f"{path}.tool_calls", "an array of objects", calls)
     parts += [_call(call, f"{path}.tool_calls[{n}]", id and f"{id}_{n}") for n, call in enumerate(calls or ())]
     if isinstance(legacy := raw.get("function_call"), dict):
-        parts.append(ToolCall(id, text_of(legacy, "name"), arguments_in(legacy), {"chat.form": {"legacy": True}}))
+        call = ToolCall(id, text_of(legacy, "name"), arguments_in(legacy), {"chat.form": {"legacy": True}})
+        note_within(legacy, "function_call", _CALLED, call.ext)
+        parts.append(call)
     parts += [shown for image in objects_of(raw, "images") for shown in media.of_history(image)]
     known = ("role", "content", "refusal", "tool_calls", "function_call", *_REASONING)
     turn = Turn("assistant", parts, _ext(raw, parts, *known), text_of(raw, "name"))
@@ -213,6 +218,8 @@ def _part(raw: Any, path: str) -> Part:
     if reader:
         if rest := {key: value for key, value in raw.items() if key not in _READ and key != kind}:
             part.ext.setdefault("chat", {}).update(rest)
+        if type(inner := raw.get(kind)) is dict:
+            note_within(inner, str(kind), _INNER, part.ext)
     if BREAKPOINT in raw:
         note_mark(raw, BREAKPOINT, part.ext)
     if CACHE_CONTROL in raw:
@@ -313,6 +320,8 @@ _READERS = {
 }
 # What of a part's fields is read, besides the one that is called as its type.
 _READ = frozenset(("type", "signature", BREAKPOINT, "file_id", "document_name", "file_name"))
+_INNER = frozenset(("url", "detail", "filename", "file_data", "file_id", "data", "format"))  # of that one's object
+_CALLED = frozenset(("name", "arguments", "input"))
 
 
 # ------------------------------------------------------------------------------------- thoughts and calls
@@ -344,6 +353,8 @@ def _call(raw: Any, path: str, otherwise: str) -> ToolCall:
     if rest := {key: value for key, value in raw.items() if key not in ("id", "type", kind)}:
         call.ext["chat"] = rest
         _note_proof(raw, call.ext)
+    if not function.keys() <= _CALLED:
+        note_within(function, kind, _CALLED, call.ext)
     if CACHE_CONTROL in raw:
         note_mark(raw, CACHE_CONTROL, call.ext)
     return call

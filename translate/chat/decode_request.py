@@ -24,7 +24,7 @@ from translate.conversation import (
     ToolChoice,
 )
 from translate.json_fields import flag_of, list_of, object_of, text_of
-from translate.leftovers import CACHE_CONTROL, note_mark, split_openai
+from translate.leftovers import CACHE_CONTROL, note_mark, note_within, split_openai
 
 _REASONING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget")
 _MAPPED = frozenset(
@@ -42,6 +42,19 @@ _REASONING_KEYS = {
     "reasoning": ("effort", "max_tokens", "enabled", "exclude"),
     "thinking": ("type", "budget_tokens"),
 }
+
+_CHOICES = {
+    "tool_choice": frozenset((
+        "type", "function", "custom", "allowed_tools", "name", "mode", "tools", "disable_parallel_tool_use",
+    )),
+    "function_call": frozenset(("name",)),
+}  # fmt: skip
+_CHOSEN = ("name", "mode", "tools")
+_FORMAT = ("type", "name", "description", "schema", "strict")
+_FUNCTION = frozenset(("name", "description", "parameters", "strict"))
+_MARKED = frozenset((CACHE_CONTROL,))
+_GRAMMAR = ("type", "grammar", "syntax", "definition")
+_CUSTOM = frozenset(("name", "description", "format"))
 
 _NO_LIMIT = (-1, -2, 0)  # what clients of LM Studio, llama.cpp and Ollama say for none
 _SEARCHES = ("web_search_options", "openrouter:web_search")
@@ -75,7 +88,7 @@ def decode(body: dict[str, Any]) -> Conversation:
         service_tier=text_of(given, "service_tier"),
         verbosity=text_of(given, "verbosity"),
         stream=bool(given.get("stream")),
-        ext=split_openai(_leftovers(given), "chat") | _form(given),
+        ext=split_openai(_leftovers(given), "chat") | _form(given) | _within(given),
         words=WORDS,
         one_call=bool(given.get("functions")) and not given.get("tools"),
         pictures="modalities" in given and "image" in list_of(given, "modalities"),
@@ -87,6 +100,23 @@ def _form(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns how the wish for reasoning was worded, for a Chat upstream."""
     said = {key: given[key] for key in _REASONING if key in given}
     return {"chat.form": {"reasoning": said}} if said else {}
+
+
+def _within(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns what the choice of a tool and the form of the answer say besides what is read of them."""
+    ext: dict[str, dict[str, Any]] = {}
+    for field, known in _CHOICES.items():
+        if isinstance(said := given.get(field), dict):
+            note_within(said, field, known, ext)
+            for inner in known & said.keys():
+                if isinstance(deeper := said[inner], dict):
+                    note_within(deeper, f"{field}.{inner}", _CHOSEN, ext)
+    if _output(given) is not None:
+        said = given["response_format"]
+        own = _FORMAT if isinstance(said.get("schema"), dict) else ("type", "json_schema")
+        note_within(said, "response_format", own, ext)
+        note_within(object_of(said, "json_schema"), "response_format.json_schema", _FORMAT, ext)
+    return ext
 
 
 def _leftovers(given: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +152,7 @@ def _tools(given: dict[str, Any]) -> list[Tool]:
         path = f"functions[{i}]"
         if not isinstance(raw, dict):
             raise problems.wrong_type(path, "an object", raw)
-        found.append(_function(raw, path))
+        found.append(_function(raw, path, "functions"))
     if isinstance(given.get("web_search_options"), dict):
         raw = {"type": "web_search_options", "web_search_options": given["web_search_options"]}
         found.append(Tool("web_search", kind="server", protocol="chat", raw=raw, purpose="web_search"))
@@ -146,9 +176,12 @@ def _tool(raw: Any, path: str) -> Tool:
         function, raw = {key: value for key, value in raw.items() if key != "type"}, {}
     if not isinstance(function, dict):
         raise problems.missing(f"{path}.{kind}")
-    tool = _function(function, f"{path}.{kind}")
+    tool = _function(function, f"{path}.{kind}", kind)
     if kind == "custom":
         tool.kind, tool.raw = "custom", _format(function)
+        form = object_of(function, "format")
+        note_within(form, "custom.format", _GRAMMAR, tool.ext)
+        note_within(object_of(form, "grammar"), "custom.format.grammar", _GRAMMAR, tool.ext)
     if rest := {key: value for key, value in raw.items() if key not in ("type", kind)}:
         tool.ext["chat"] = rest
     for marked in (function, raw):  # the latter's counts
@@ -164,13 +197,18 @@ def _format(custom: dict[str, Any]) -> dict[str, Any]:
     return {"type": "grammar", **object_of(format, "grammar")} if is_nested else format
 
 
-def _function(raw: dict[str, Any], path: str) -> Tool:
+def _function(raw: dict[str, Any], path: str, where: str) -> Tool:
+    """where: the field that it is in."""
     if not (name := text_of(raw, "name")):
         raise problems.missing(f"{path}.name")
     schema = raw.get("parameters")
     if schema is not None and not isinstance(schema, dict):
         raise problems.wrong_type(f"{path}.parameters", "an object", schema)
-    return Tool(name, text_of(raw, "description"), schema, flag_of(raw, "strict"))
+    tool = Tool(name, text_of(raw, "description"), schema, flag_of(raw, "strict"))
+    known = _CUSTOM if where == "custom" else _FUNCTION
+    if not raw.keys() <= known:
+        note_within(raw, where, known | _MARKED, tool.ext)
+    return tool
 
 
 def _tool_choice(given: dict[str, Any]) -> ToolChoice | None:

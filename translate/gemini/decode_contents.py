@@ -30,10 +30,14 @@ from translate.conversation import (
 )
 from translate.gemini import proofs
 from translate.gemini.fields import Raw, camel, items, section, text, wrong
+from translate.leftovers import note_within
 from translate.pairing import OpenCalls
 
 _ROLES: dict[str, Role] = {"": "user", "user": "user", "model": "assistant", "function": "user"}
-_OF_RESPONSES = frozenset(("scheduling", "willContinue"))  # of functions that run on while the model speaks
+_CALL = frozenset(("id", "name", "args"))
+_RESPONSE = frozenset(("id", "name", "response", "parts"))
+_BLOB = frozenset(("data", "mimeType", "displayName"))
+_FILE = frozenset(("fileUri", "mimeType", "displayName"))
 _BESIDE = ("thought", "thoughtSignature")
 _GOOGLES = re.compile(r"gs://|https://generativelanguage\.googleapis\.com/|files/")
 _FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}
@@ -64,7 +68,10 @@ def instructions(given: Any) -> list[Part]:
     content = camel(given)
     raw = items(content, "parts", "systemInstruction.") if "parts" in content else [content]
     where = "systemInstruction.parts"
-    return [part for n, each in enumerate(raw) for part in _content(_object(each, f"{where}[{n}]"), f"{where}[{n}]")]
+    found = [part for n, each in enumerate(raw) for part in _content(_object(each, f"{where}[{n}]"), f"{where}[{n}]")]
+    if found and "parts" in content:
+        note_within(content, "systemInstruction", ("role", "parts"), found[0].ext)
+    return found
 
 
 class _History:
@@ -138,7 +145,9 @@ class _History:
         id = text(call, "id", f"{where}.functionCall.") or f"call_{n}"
         self._calls.add(id)
         self._waiting.add(name, id)
-        return ToolCall(id, name, wire.dumps_text(arguments or {}), _ext(raw, "functionCall"))
+        ext = _ext(raw, "functionCall")
+        note_within(call, "functionCall", _CALL, ext)
+        return ToolCall(id, name, wire.dumps_text(arguments or {}), ext)
 
     def _result(self, raw: Raw, where: str, n: str) -> Part:
         given = section(raw, "functionResponse", f"{where}.")
@@ -154,8 +163,7 @@ class _History:
             inner = f"{where}.functionResponse.parts[{at}]"
             parts += _content(_object(each, inner), inner)
         ext = _ext(raw, "functionResponse")
-        for key in _OF_RESPONSES & given.keys():
-            ext.setdefault("gemini", {})[f"functionResponse.{key}"] = given[key]
+        note_within(given, "functionResponse", _RESPONSE, ext)
         return ToolResult(id, parts, is_error, ext)
 
 
@@ -258,6 +266,7 @@ def _blob(raw: Raw, where: str) -> Part:
     data = data.replace("-", "+").replace("_", "/")  # Google takes both alphabets
     family, _, form = kind.partition(";")[0].partition("/")
     ext, title = _ext(raw, "inlineData"), text(blob, "displayName")
+    note_within(blob, "inlineData", _BLOB, ext)
     if family == "image":
         return Image(data=data, media_type=kind, ext=ext)
     if family == "audio":
@@ -273,6 +282,7 @@ def _file(raw: Raw, where: str) -> Part:
     if not uri:
         raise wrong(f"{where}.fileData.fileUri", "an address is expected")
     ext, title = _ext(raw, "fileData"), text(file, "displayName")
+    note_within(file, "fileData", _FILE, ext)
     if kind.startswith(("video/", "audio/")) or "youtube.com/" in uri or "youtu.be/" in uri:
         return Unknown("gemini", {"type": "video" if "audio" not in kind else "audio", **raw}, ext)
     id, url = (uri, "") if _GOOGLES.match(uri) else ("", uri)

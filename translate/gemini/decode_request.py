@@ -22,9 +22,10 @@ from translate.errors import BadRequest
 from translate.gemini import thinking
 from translate.gemini.decode_contents import decode_contents, instructions
 from translate.gemini.decode_tools import allowed, tools_of
-from translate.gemini.fields import Raw, camel, flag, items, number, section, text, whole, word, wrong
+from translate.gemini.fields import Raw, camel, items, number, section, text, whole, word, wrong
 from translate.gemini.schema import as_json_schema
 from translate.gemini.words import WORDS
+from translate.leftovers import note_within
 
 _KNOWN = frozenset({"model", "stream", "contents", "systemInstruction", "tools", "toolConfig", "generationConfig"})
 _GENERATION = frozenset({
@@ -35,6 +36,8 @@ _REFUSED = {
     "cachedContent": "what it stands for is kept by Google, and this model's upstream cannot read it; send it instead",
     "continuationToken": "it goes on with a reply that Google has begun, and this model's upstream has not",
 }
+_THINKING = ("includeThoughts", "thinkingBudget", "thinkingLevel")
+_CALLING = ("mode", "allowedFunctionNames")
 _IN = "generationConfig."
 _MODES = ("MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED")
 _TEXT = 1  # the number of TEXT
@@ -70,6 +73,9 @@ def decode(body: Raw) -> Conversation:
     )
     _output(config, conversation, left)
     _rest_of_tools(given, left)
+    note_within(section(config, "thinkingConfig"), f"{_IN}thinkingConfig", _THINKING, conversation.ext)
+    calling = section(section(given, "toolConfig"), "functionCallingConfig")
+    note_within(calling, "toolConfig.functionCallingConfig", _CALLING, conversation.ext)
     return conversation
 
 
@@ -145,7 +151,5 @@ def _rest_of_tools(given: Raw, left: Raw) -> None:
     """The fields of toolConfig besides the choice."""
     config = section(given, "toolConfig")
     left |= {f"toolConfig.{key}": value for key, value in config.items() if key != "functionCallingConfig"}
-    if flag(section(config, "functionCallingConfig"), "streamFunctionCallArguments"):
-        left["toolConfig.functionCallingConfig.streamFunctionCallArguments"] = True
     if (mode := _mode(section(config, "functionCallingConfig"))) == "VALIDATED":
         left["toolConfig.functionCallingConfig.mode"] = mode

@@ -24,9 +24,12 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
+from translate.leftovers import note_within
 from translate.messages import citations
 
 Block = dict[str, Any]
+
+_SOURCE = frozenset(("type", "media_type", "data", "url", "file_id", "content"))
 
 
 def read_content(content: Any, where: str) -> list[Part]:
@@ -86,6 +89,7 @@ def _text(block: Block, where: str) -> Part:
 def _image(block: Block, where: str) -> Part:
     source = _source(block, where)
     ext = rest(block, "type", "source")
+    note_within(source, "source", _SOURCE, ext)
     match source.get("type"):
         case "base64":
             media_type = _string(source, "media_type", f"{where}.source")
@@ -104,6 +108,7 @@ def _document(block: Block, where: str) -> Part:
         context=_optional(block, "context", where),
         ext=rest(block, "type", "source", "title", "context"),
     )
+    note_within(source, "source", _SOURCE, part.ext)
     inside = f"{where}.source"
     match source.get("type"):
         case "base64":

@@ -29,6 +29,7 @@ from translate.conversation import (
 )
 from translate.errors import BadRequest
 from translate.json_fields import is_number
+from translate.leftovers import note_within
 from translate.messages import decode_messages, mid_conversation
 from translate.messages.encode_request import encode
 from translate.messages.words import WORDS
@@ -47,6 +48,7 @@ _PLAIN = frozenset(("role", "content"))  # of a message
 _SAMPLING = ("temperature", "top_p", "top_k", "stop_sequences")
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _CHOICES = ("auto", "any", "none", "tool")
+_CHOICE = ("type", "name", "disable_parallel_tool_use")
 
 
 def decode(body: dict[str, Any]) -> Conversation:
@@ -188,6 +190,7 @@ def _tool_choice(choice: Any, conversation: Conversation) -> None:
     if choice["type"] == "tool" and not name:
         raise BadRequest("tool_choice.tool.name: Field required")
     conversation.tool_choice = ToolChoice(choice["type"], name)
+    note_within(choice, "tool_choice", _CHOICE, conversation.ext)
     disabled = choice.get("disable_parallel_tool_use")
     if isinstance(disabled, bool):
         conversation.parallel_tools = not disabled
@@ -294,6 +297,8 @@ def _output(body: dict[str, Any], conversation: Conversation, left: dict[str, An
     if not isinstance(wanted.get("schema"), dict):
         raise BadRequest(f"{field}: the format's schema is required")
     conversation.output = OutputFormat("json_schema", wanted["schema"])
+    where = f"{field}.format" if field == "output_config" else field
+    note_within(wanted, where, ("type", "schema", "name"), conversation.ext)
 
 
 def _metadata(metadata: Any, conversation: Conversation, left: dict[str, Any]) -> None:

@@ -112,6 +112,12 @@ RESULTS = frozenset({
 """Types of the items that answer them."""
 
 
+_SETTINGS = frozenset((
+    "type", "name", "environment", "execution", "description", "parameters", "display_width", "display_height",
+    "defer_loading",
+))  # fmt: skip
+
+
 def function(tool: Tool) -> Tool | None:
     """Returns the function that stands for a declaration; None for what is no such tool."""
     raw = tool.raw
@@ -132,7 +138,8 @@ def function(tool: Tool) -> Tool | None:
         about += f" Its display has {size} pixels; it is a {raw.get('environment')} environment."
     elif kind == "shell" and isinstance(place, dict):
         about += _skills(place)
-    return Tool(name, about, schema)
+    left = {key: value for key, value in raw.items() if key not in _SETTINGS}
+    return Tool(name, about, schema, ext={"responses": left} if left else {})
 
 
 def _skills(place: Item) -> str:

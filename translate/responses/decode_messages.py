@@ -32,7 +32,7 @@ from translate.conversation import (
 )
 from translate.errors import BadRequest
 from translate.json_fields import list_of, object_of, text_of
-from translate.leftovers import BREAKPOINT, note_mark
+from translate.leftovers import BREAKPOINT, note_mark, note_within
 from translate.pairing import OpenCalls
 from translate.responses import citations, media
 from translate.responses.decode_tools import read_tools
@@ -43,6 +43,7 @@ _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "
 _STORED = {
     "item_reference": "refers to an item that another upstream stored; send the item itself",
 }
+_FILE = ("type", "filename", "file_data", "file_url", "file_id", BREAKPOINT)
 _CIPHER = re.compile(r"~sealed\..*|[A-Za-z0-9+/_=-]{64,}", re.S)  # a cipher, not words
 
 
@@ -265,8 +266,7 @@ def _image(raw: Item, path: str) -> Part:
 def _file(raw: Item, path: str) -> Part:
     title, data, url = text_of(raw, "filename"), text_of(raw, "file_data"), text_of(raw, "file_url")
     form: Ext = {"responses.form": {"raw": raw}}
-    if detail := text_of(raw, "detail"):
-        form["responses"] = {"input_file.detail": detail}
+    note_within(raw, "input_file", _FILE, form)
     if url:
         return Document(url=url, title=title, ext=form)
     if not data:

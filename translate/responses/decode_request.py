@@ -15,7 +15,7 @@ from translate import effort, problems
 from translate.conversation import Conversation, OutputFormat, Part, Reasoning, Sampling, Text, Tool, ToolCall
 from translate.errors import BadRequest
 from translate.json_fields import flag_of, text_of
-from translate.leftovers import split_openai
+from translate.leftovers import note_within, split_openai
 from translate.responses.decode_messages import History
 from translate.responses.decode_tools import allowed, read_choice, read_tools
 from translate.responses.words import WORDS
@@ -30,6 +30,8 @@ _STATEFUL = {
     "prompt": "this model's upstream keeps no prompts; send instructions and input",
     "background": "this model's upstream cannot answer in the background",
 }
+_FORMAT = ("type", "name", "description", "schema", "strict")
+_CHOICE = ("type", "name", "namespace", "mode", "tools", "server_label")
 _SUMMARIES = ("auto", "concise", "detailed")
 
 
@@ -61,6 +63,10 @@ def decode(body: dict[str, Any]) -> Conversation:
         left.pop("safety_identifier", None)
     form = {"user": "user" if "user" in given else "safety_identifier", "reasoning": given.get("reasoning")}
     conversation.ext = split_openai(left, "responses") | {"responses.form": form}
+    if conversation.output is not None:
+        note_within(given["text"]["format"], "text.format", _FORMAT, conversation.ext)
+    if isinstance(choice := given.get("tool_choice"), dict):
+        note_within(choice, "tool_choice", _CHOICE, conversation.ext)
     conversation.cache_key = text_of(given, "prompt_cache_key")
     conversation.service_tier = text_of(given, "service_tier")
     conversation.stream = given.get("stream") is True

@@ -13,10 +13,13 @@ from typing import Any, Literal
 from translate import problems, recurring
 from translate.conversation import Purpose, Tool, ToolChoice
 from translate.json_fields import text_of
+from translate.leftovers import note_within
 
 _CHOICES: dict[str, Literal["auto", "none", "any"]] = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
 _FUNCTION = ("type", "name", "description", "parameters", "strict", "defer_loading")
 _WEB_SEARCH = re.compile(r"web_search(_preview)?(_\d+)*")
+_FORMAT = ("type", "syntax", "definition")
+_NAMESPACE = ("type", "name", "description", "tools")
 _CUSTOM = ("type", "name", "description", "format", "defer_loading")
 
 
@@ -70,6 +73,7 @@ def _custom(raw: dict[str, Any], path: str) -> Tool:
     format = raw.get("format")
     tool = Tool(_name(raw, path), text_of(raw, "description"), kind="custom")
     tool.raw = format if isinstance(format, dict) else {}
+    note_within(tool.raw, "format", _FORMAT, tool.ext)
     return _rest(tool, raw, _CUSTOM)
 
 
@@ -90,6 +94,7 @@ def _namespace(raw: dict[str, Any], path: str) -> list[Tool]:
         tool.namespace = name
     if tools:
         tools[0].about_namespace = text_of(raw, "description")
+        note_within(raw, "namespace", _NAMESPACE, tools[0].ext)
     return tools
 
 
