@@ -87,10 +87,26 @@ def of_part(ext: Ext, taken: Collection[str]) -> list[str]:
     ]
 
 
+# How gateways and servers tell who has served a reply, how fast, for how much, and what filters found in the prompt.
+_SERVED = frozenset((
+    "provider", "provider_metadata", "provider_specific_fields", "timings", "time_info", "latency_checkpoint",
+    "sla_metrics", "cost", "copilot_usage", "usage_breakdown", "total_tokens", "request_id", "generationId", "nvext",
+    "kv_transfer_params", "prompt_logprobs", "prompt_token_ids", "token_ids", "token_id", "routed_experts", "channel",
+    "stream_options", "prompt_filter_results", "content_filter_results", "content_filter_offsets", "content_filters",
+    "obfuscation", "p", "metadata", "seed", "thought_signature",  # the last one: extra_content has it
+))  # fmt: skip
+
+
 def note_within(raw: dict[str, Any], name: str, known: Collection[str], ext: Ext) -> None:
     """Notes in `ext` what the object in the field `name` says besides the fields that are `known`."""
     if rest := {f"{name}.{key}": raw[key] for key in raw if key not in known and raw[key] not in _UNSAID}:
         ext.setdefault(WITHIN, {}).update(rest)
+
+
+def said_beyond(raw: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Returns what an object of a reply says besides the fields that are `known`. What is empty says nothing, nor does
+    how a server has served it."""
+    return {key: value for key, value in raw.items() if value and key not in known and key not in _SERVED}
 
 
 def note_mark(raw: dict[str, Any], field: str, ext: Ext) -> None:

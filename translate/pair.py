@@ -19,6 +19,7 @@ from translate import (
     errors,
     fit,
     foreign_parts,
+    leftovers,
     provider_tools,
     readable_parts,
     usage,
@@ -276,6 +277,9 @@ class Crossing:
     def _unbridged(self, events: list[Event]) -> list[Event]:
         for event in events:
             if type(event) is Open:
+                if event.part.ext:
+                    for field in leftovers.of_part(event.part.ext, (self._client.name,)):
+                        foreign_parts.report(field, self.asked.left)
                 if type(event.part) is ToolCall:
                     self._make_distinct(event.part)
                 elif type(event.part) is Unknown:

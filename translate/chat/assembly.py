@@ -30,7 +30,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.json_fields import arguments_in, index_of, list_of, object_of, objects_of, text_of, thought
-from translate.leftovers import OPENAI_TIERS
+from translate.leftovers import OPENAI_TIERS, WITHIN, said_beyond
 from translate.repeats import TextRepeats
 from translate.sequence import Sequence
 from translate.target import Policy
@@ -39,15 +39,27 @@ _PLAIN = frozenset(("role", "content"))
 # What most chunks and their choices have; nothing else need be looked for in these.
 _USUAL = frozenset(("id", "object", "created", "model", "system_fingerprint", "choices", "usage", "obfuscation"))
 _USUAL_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
-_BESIDE = ("citations", "search_results", "related_questions", "images", "moderation", "service_tier")
+# What else is read of them, of a message and of a call.
+_KNOWN = _USUAL | {"error", "x_groq", "venice_parameters"}
+_CHOICE = _USUAL_CHOICE | {
+    "message", "text", "error", "stop_reason", "matched_stop", "native_finish_reason",
+}  # fmt: skip
+_DELTA = _PLAIN | {
+    "reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "extra_content", "audio",
+    "executed_tools", "annotations", "refusal", "images", "tool_calls", "function_call", "name", "prefix", "padding",
+    "parsed",
+}  # fmt: skip
+_CALL = frozenset((
+    "index", "id", "type", "function", "custom", "extra_content", "name", "arguments", "input",
+))  # fmt: skip
 
 
 class Assembly:
     """Takes each decoded object by `chunk`, then `stop` or `fail`; `take` gives the events so far."""
 
     __slots__ = (
-        "_annotations", "_answered", "_calls", "_extras", "_finish", "_met", "_noted", "_refused", "_repeats_of",
-        "_sequence", "_since", "_sounds", "_tags", "remark", "seen", "trace", "usage",
+        "_annotations", "_answered", "_beyond", "_calls", "_extras", "_finish", "_met", "_noted", "_refused",
+        "_repeats_of", "_sequence", "_since", "_sounds", "_tags", "remark", "seen", "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
@@ -64,6 +76,7 @@ class Assembly:
         self._annotations: list[Any] = []  # they came after the text that they belong to
         self._noted = False  # a text has annotations
         self._extras: dict[str, Any] = {}
+        self._beyond: dict[str, Any] = {}  # the same, within the choice
         self._sounds: list[dict[str, Any]] = []
         self.remark: errors.ApiError | None = None  # what an object without choices complained of
         self.seen = 0  # choices so far; a stream without any choice is no reply
@@ -111,6 +124,8 @@ class Assembly:
         extras = self._extras | ({"annotations": self._annotations} if self._annotations else {})
         tier = extras.pop("service_tier", "")
         ext = {"chat": extras} if extras else {}
+        if self._beyond:
+            ext[WITHIN] = self._beyond
         told = tier if tier in OPENAI_TIERS else ""
         self._sequence.finish(Stop(reason, self.usage, self._met, ext, service_tier=told))
 
@@ -154,9 +169,8 @@ class Assembly:
     def _about(self, data: dict[str, Any]) -> None:
         self._names(data)
         self.usage = of_chunk(data, self.usage)
-        for key in _BESIDE:  # some send them on every chunk
-            if data.get(key):
-                self._extras[key] = data[key]
+        if not data.keys() <= _KNOWN:
+            self._extras |= said_beyond(data, _KNOWN)  # some send them on every chunk
         if "venice_parameters" in data and (pages := citations.of_venice(data)):
             self._extras["search_results"] = pages
 
@@ -164,6 +178,8 @@ class Assembly:
         self.seen += 1
         if choice.get("error") and (error := errors.of_object(choice)):
             return error
+        if not choice.keys() <= _CHOICE:
+            self._beyond |= said_beyond(choice, _CHOICE)
         self._delta(self._said(choice))
         if error := self._finished_by(_reason(choice)):
             return error
@@ -198,6 +214,8 @@ class Assembly:
                 self._text(content)
             if content is None or isinstance(content, str):
                 return
+        if not delta.keys() <= _DELTA:
+            self._beyond |= said_beyond(delta, _DELTA)
         self._reasoning(delta)
         if "extra_content" in delta and not self._answered:
             self._beside(delta, extras.OF_MESSAGE)
@@ -355,6 +373,8 @@ class Assembly:
             if not (name or id or piece):
                 return
             self._since += 1
+            if not raw.keys() <= _CALL:
+                self._beyond |= said_beyond(raw, _CALL)
             if "extra_content" in raw:
                 self._beside(raw, extras.OF_CALL)
             id = self._calls.free_id(id)

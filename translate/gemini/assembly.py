@@ -15,18 +15,31 @@ from translate.gemini.fields import camel
 from translate.gemini.stop import breakdown, read_stop
 from translate.gemini.usage import of_event
 from translate.json_fields import object_of, objects_of, text_of
+from translate.leftovers import WITHIN, said_beyond
 from translate.sequence import Item, Sequence
 
 Raw = dict[str, Any]
 
 _BESIDE = frozenset(("thoughtSignature", "thought"))
+# What is read, and what is about Google's own API and the request, or asked for by fields that do not cross.
+_KNOWN = frozenset((
+    "candidates", "usageMetadata", "promptFeedback", "responseId", "modelVersion", "createTime", "modelStatus", "error",
+    "parsed", "automaticFunctionCallingHistory", "sdkHttpResponse",
+))  # fmt: skip
+_CANDIDATE = frozenset((
+    "content", "index", "finishReason", "finishMessage", "groundingMetadata", "citationMetadata", "urlContextMetadata",
+    "safetyRatings", "avgLogprobs", "logprobsResult", "tokenCount", "continuationToken",
+))  # fmt: skip
+_CONTENT = frozenset(("role", "parts"))
+_SAID = _BESIDE | {"text", "functionCall", "partMetadata", "mediaProcessing"}
+_CALL = frozenset(("id", "name", "args", "partialArgs", "willContinue"))
 
 
 class Assembly:
     """Takes each decoded object by `chunk`, then `stop` or `fail`; `take` gives the events so far."""
 
     __slots__ = (
-        "_blocked", "_calls", "_finish", "_ground", "_said", "_sequence", "_texts", "_why", "remark",
+        "_beyond", "_blocked", "_calls", "_finish", "_ground", "_said", "_sequence", "_texts", "_why", "remark",
         "seen", "usage",
     )  # fmt: skip
 
@@ -39,6 +52,7 @@ class Assembly:
         self._blocked = ""
         self._said = False
         self._ground: Raw = {}
+        self._beyond: Raw = {}  # what is said besides what is read
         self.usage: Usage | None = None
         self.remark: errors.ApiError | None = None  # what an object without candidates complained of
         self.seen = False  # something of a reply
@@ -66,6 +80,7 @@ class Assembly:
             start.id = start.id or text_of(data, "responseId")
             start.model = start.model or text_of(data, "modelVersion")
         self.usage = of_event(data, self.usage)
+        self._note(data, _KNOWN)
         feedback = object_of(data, "promptFeedback")
         if blocked := text_of(feedback, "blockReason"):
             self.seen = True
@@ -78,7 +93,10 @@ class Assembly:
 
     def _candidate(self, candidate: Raw) -> errors.ApiError | None:
         self.seen = True
-        for part in objects_of(object_of(candidate, "content"), "parts"):
+        content = object_of(candidate, "content")
+        self._note(candidate, _CANDIDATE)
+        self._note(content, _CONTENT)
+        for part in objects_of(content, "parts"):
             self._part(camel(part))
         if found := object_of(candidate, "groundingMetadata"):
             self._ground = self._ground | found
@@ -101,7 +119,8 @@ class Assembly:
         why = self._why if reason == "refusal" else ""
         if reason == "refusal" and not self._said:  # else the client would hear nothing at all
             why = why or f"The answer was blocked: {self._blocked or self._finish}"
-        self._sequence.finish(Stop(reason, self.usage, explanation=why))
+        ext = {WITHIN: self._beyond} if self._beyond else {}
+        self._sequence.finish(Stop(reason, self.usage, ext=ext, explanation=why))
 
     def fail(self, error: Exception) -> None:
         """Ends the reply with a Fault: it broke off."""
@@ -111,6 +130,8 @@ class Assembly:
 
     def _part(self, raw: Raw) -> None:
         signature = text_of(raw, "thoughtSignature")
+        if "functionCall" in raw or "text" in raw:
+            self._note(raw, _SAID)
         if isinstance(call := raw.get("functionCall"), dict):
             self._call(call, signature)
         elif isinstance(text := raw.get("text"), str):
@@ -123,6 +144,7 @@ class Assembly:
 
     def _call(self, call: Raw, signature: str) -> None:
         self._said = True
+        self._note(call, _CALL)
         if signature:
             self._sequence.push(proofs.of_google(signature, proofs.OF_CALL))
         arguments = call.get("args")
@@ -148,6 +170,10 @@ class Assembly:
             self._sequence.say(item, text)
         if thought and signature:
             item.close.signature = proofs.sealed_thought(signature)
+
+    def _note(self, raw: Raw, known: frozenset[str]) -> None:
+        if not raw.keys() <= known:
+            self._beyond |= said_beyond(raw, known)
 
     def _cite(self) -> None:
         """Google tells the pages at the end, for the last text."""

@@ -20,7 +20,7 @@ from translate.errors import ApiError, BadReply
 from translate.messages.assembly import Block, Raw, block_of, push
 from translate.messages.encode_stream import Encoder
 from translate.messages.fast_path import Template, learn
-from translate.messages.reply import explode
+from translate.messages.reply import MESSAGE, explode
 from translate.messages.stop import breakdown, explanation_in, read_stop
 from translate.messages.usage import read_usage
 from translate.pieces import BETWEEN
@@ -181,7 +181,7 @@ class Decoder:
         self.usage = read_usage(message.get("usage"))
         self._start = Start(str(message.get("id") or ""), str(message.get("model") or ""), self.usage)
         self._note_stop(message)
-        self._ext |= {k: message[k] for k in ("container", "stop_details") if message.get(k) is not None}
+        self._ext |= {k: value for k, value in message.items() if value is not None and k not in MESSAGE}
         content = message.get("content")
         for raw in content if isinstance(content, list) else []:
             self._close(self._begin(block_of(None, raw), out), out)

@@ -36,7 +36,7 @@ from translate.sequence import CUT, broken_call
 from translate.target import Asked
 from translate.usage import with_estimate
 
-_MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
+MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
 
 
 def explode(body: Any) -> list[Event]:
@@ -65,7 +65,7 @@ def explode(body: Any) -> list[Event]:
     broken = next((block.broken for block in blocks if block.broken is not None), None)
     if broken is not None and reason not in CUT:
         return [Fault(broken_call(broken))]
-    ext |= {key: value for key, value in body.items() if key not in _MESSAGE}
+    ext |= {key: value for key, value in body.items() if key not in MESSAGE}
     left = {"messages": ext} if ext else {}
     out.append(Stop(reason, usage, text_of(body, "stop_sequence"), left, explanation_in(body)))
     return out

@@ -14,7 +14,7 @@ from typing import Any
 from translate import errors
 from translate.conversation import Event, Fault, Stop, Usage
 from translate.json_fields import list_of, object_of, text_of
-from translate.leftovers import OPENAI_TIERS
+from translate.leftovers import OPENAI_TIERS, WITHIN, said_beyond
 from translate.responses.readers import CallReader, ItemReader, Raw, reader_of
 from translate.responses.stop import read_stop
 from translate.responses.usage import usage_of
@@ -36,7 +36,15 @@ _ENDS = {f"response.{status}": {"status": status} for status in ("incomplete", "
 _DONE_KEYS = ("text", "refusal", "arguments", "input")
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
 MOST_COMPARED = 64  # an item under another index and id is compared with so many: the same one is near
-_BESIDE = ("moderation", "input_transformations")  # what a response says beside its output, and not of its request
+# What is read of a response, what it says of its request once more, and what is about its provider's own API.
+_KNOWN = frozenset((
+    "id", "object", "created_at", "completed_at", "status", "error", "incomplete_details", "model", "output", "usage",
+    "output_text", "service_tier", "tool_usage", "access_programs", "background", "billing", "conversation", "image",
+    "include", "input", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "parallel_tool_calls",
+    "previous_response_id", "prompt", "prompt_cache_diagnostics", "prompt_cache_key", "prompt_cache_options",
+    "prompt_cache_retention", "reasoning", "safety_identifier", "store", "stream", "temperature", "presence_penalty",
+    "frequency_penalty", "text", "tool_choice", "tools", "top_k", "top_logprobs", "top_p", "truncation", "user",
+))  # fmt: skip
 _UNFINISHED = ("queued", "in_progress")
 
 
@@ -197,8 +205,12 @@ class Assembly:
         self.ended = True
         by_filter = reason == "refusal" and response.get("status") == "incomplete"
         left: Raw = {"incomplete": "content_filter"} if by_filter else {}
-        left |= {key: response[key] for key in _BESIDE if response.get(key)}
+        if not response.keys() <= _KNOWN:
+            left |= said_beyond(response, _KNOWN)
         ext = {"responses": left} if left else {}
+        for reader in self._order:
+            if reader.beyond:
+                ext[WITHIN] = ext.get(WITHIN, {}) | reader.beyond
         tier = text_of(response, "service_tier")
         told = tier if tier in OPENAI_TIERS else ""
         self._sequence.finish(Stop(reason, self.usage, ext=ext, service_tier=told))

@@ -12,6 +12,7 @@ from typing import Any
 from translate import repeats, sealed_reasoning, wire
 from translate.conversation import Ext, Part, Refusal, Text, Thinking, ToolCall, Unknown
 from translate.json_fields import list_of, text_of
+from translate.leftovers import said_beyond
 from translate.responses import citations, media
 from translate.responses.decode_messages import said_in
 from translate.sequence import Item, Sequence
@@ -20,6 +21,12 @@ Raw = dict[str, Any]
 
 _NOT_SAID = ("id", "status")  # the same item may come under another id
 
+# What messages, reasoning and calls are known to say, and the parts of their content.
+_ITEM = frozenset((
+    "id", "type", "status", "role", "content", "phase", "agent", "summary", "encrypted_content", "call_id", "name",
+    "namespace", "arguments", "input", "async", "caller", "created_by", "parsed_arguments",
+))  # fmt: skip
+_PART = frozenset(("type", "text", "refusal", "annotations", "logprobs", "parsed"))
 BETWEEN = "\n\n"  # two parts of a summary
 _OWN_SEARCH = "xs_call_"  # xAI runs these itself, though they look like the client's custom tools
 
@@ -27,10 +34,11 @@ _OWN_SEARCH = "xs_call_"  # xAI runs these itself, though they look like the cli
 class ItemReader:
     """An item of a kind that has no word here: it is told when it is whole."""
 
-    __slots__ = ("_sequence", "is_over", "raw")
+    __slots__ = ("_sequence", "beyond", "is_over", "raw")
 
     def __init__(self, raw: Raw, sequence: Sequence) -> None:
         self.raw = raw
+        self.beyond: Raw = {}  # what it says besides what is read
         self.is_over = False
         self._sequence = sequence
 
@@ -75,6 +83,8 @@ class ItemReader:
         if not self.is_over:
             self.is_over = True
             self._end(raw)
+            if not raw.keys() <= _ITEM and type(self) is not ItemReader:
+                self.beyond |= said_beyond(raw, _ITEM)
             self._sequence.advance()
 
     def fall_back(self) -> None:
@@ -161,6 +171,9 @@ class MessageReader(ItemReader):
     def _end(self, raw: Raw) -> None:
         told = {kind: self._said_of(kind) for kind in ("text", "refusal")}
         at = dict.fromkeys(told, 0)
+        for part in list_of(raw, "content"):
+            if type(part) is dict and not part.keys() <= _PART:
+                self.beyond |= said_beyond(part, _PART)
         for i, (kind, text, notes) in enumerate(_parts_of(raw)):
             before = told[kind][at[kind] : at[kind] + len(text) + 1]  # of what is said beyond this part, one character
             at[kind] += len(text)
