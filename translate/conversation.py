@@ -49,12 +49,14 @@ class Citation:
 @dataclass(slots=True)
 class Text:
     """A piece of text. citations: of a text in the history; those of a reply come with its Close. author: who speaks,
-    if several speak in one role. It is set for an instruction at the head; elsewhere the Turn has it."""
+    if several speak in one role. It is set for an instruction at the head; elsewhere the Turn has it. apart: it is a
+    message of its own in a reply, and no piece of the text before."""
 
     text: str
     ext: Ext = field(default_factory=dict)
     citations: list[Citation] = field(default_factory=list)
     author: str = ""
+    apart: bool = field(default=False, compare=False, repr=False)
 
 
 @dataclass(slots=True)

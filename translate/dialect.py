@@ -240,7 +240,8 @@ class Dialect:
     says_client_search: a search that the client runs itself is marked as one. followed: puts text into a conversation
     whose history only points to text that its own upstream has kept. pauses: upstreams may
     pause a turn. shows: which pictures and sounds of other providers fit into a reply. model_shows: the same parts fit
-    into the model's turns of a request. wants_turns: instructions without a turn are no request.
+    into the model's turns of a request. joins_texts: clients read all texts of a reply as one. wants_turns:
+    instructions without a turn are no request.
 
     Requests that do not cross: without_foreign(body) takes out thinking that the upstream has not signed, and returns
     its names. summaries_in_words(body) turns summaries of the proxy into text, and returns whether there were any. Both
@@ -286,6 +287,7 @@ class Dialect:
     wants_turns: bool = False
     shows: Callable[[Part], bool] = lambda part: False
     model_shows: bool = False
+    joins_texts: bool = False
     asks: Asks = MAX_TOKENS
     http: Http = Http()
     models: ModelListing = ModelListing()

@@ -6,14 +6,22 @@ client's protocol has a place take its place. The others become text in the same
 there was something to see; the text is the same, streamed or not. What a provider's own tools did on the way is no
 answer: what the model made of it is in the reply. `left` names all that the client does not get as it was. The header
 of a whole reply shows it, and the log always. A search of the web passes, since encoders know it.
+
+What is foreign, too, is that a reply has several texts, where the client's protocol has one (Chat, and Gemini, whose
+SDKs join the parts). Two that follow one another may be one sentence (Claude begins a block for each passage that cites
+something). But a text after a call, or after what a provider's tools did, and another message (what OpenAI's models say
+between, and then the answer) begin a paragraph: otherwise the last word of the one would run into the first word of the
+other. What comes from an upstream whose texts are one has its own.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
-from translate import reply_media, websearch, wire
-from translate.conversation import Audio, Close, Delta, Event, Ext, Open, Part, Text, Unknown
+from translate import leftovers, reply_media, websearch, wire
+from translate.conversation import Audio, Citation, Close, Delta, Event, Ext, Open, Part, Text, Unknown
 
 MOST_LEFT, MOST_LETTERS = 100, 64
 
@@ -21,6 +29,9 @@ _UNSAID = frozenset((
     "stop_reason", "stop_details", "incomplete",  # the neutral form has them
     "citations", "search_results",  # Perplexity's, as pages that the text cites
 ))  # fmt: skip
+
+_BLANK = rb"\n\n"
+_LENGTH = 2  # in characters
 
 Shows = Callable[[Part], bool]
 """Tells whether a protocol's replies have a place for such a picture or sound."""
@@ -103,7 +114,49 @@ def leave(ext: Ext, protocol: str, left: list[str]) -> None:
                 report(field, left)
 
 
+def leave_part(ext: Ext, protocol: str, left: list[str]) -> None:
+    """Reports the same of a part."""
+    for field in leftovers.of_part(ext, (protocol,)):
+        report(field, left)
+
+
 def report(name: str, left: list[str]) -> None:
     """Names something that a reply says and the client is not given. An upstream may say what it likes, and much."""
     if len(left) < MOST_LEFT and (name := f"reply.{name[:MOST_LETTERS]}") not in left:
         left.append(name)
+
+
+class Paragraphs:
+    """Takes a reply's events. The texts that begin a paragraph say so (`apart`)."""
+
+    __slots__ = ("_inside",)
+
+    def __init__(self) -> None:
+        self._inside = False  # the open text has begun with a blank line
+
+    def __repr__(self) -> str:
+        return f"<Paragraphs inside={self._inside}>"
+
+    def passed(self, events: list[Event]) -> list[Event]:
+        out: list[Event] = []
+        for event, after in itertools.zip_longest(events, events[1:]):
+            out.append(event)
+            if isinstance(event, Open):
+                self._inside = isinstance(event.part, Text) and event.part.apart and not _has_blank(after)
+                if self._inside:
+                    out.append(Delta([_BLANK]))
+            elif isinstance(event, Close) and self._inside and event.citations:
+                event.citations = list(map(_shifted, event.citations))
+        return out
+
+
+def _has_blank(after: Event | None) -> bool:
+    """Tells whether a text begins with a new line of its own. Its first piece comes together with its beginning."""
+    return isinstance(after, Delta) and after.pieces[0].startswith(rb"\n")
+
+
+def _shifted(cited: Citation) -> Citation:
+    """Returns the citation, whose place counts from the beginning of its text."""
+    start = None if cited.start is None else cited.start + _LENGTH
+    end = None if cited.end is None else cited.end + _LENGTH
+    return replace(cited, start=start, end=end)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from translate import (
     answer_tool,
@@ -19,7 +20,6 @@ from translate import (
     errors,
     fit,
     foreign_parts,
-    leftovers,
     provider_tools,
     readable_parts,
     usage,
@@ -152,9 +152,9 @@ class Crossing:
     """
 
     __slots__ = (
-        "_answer", "_as_said", "_bridge", "_call_ids", "_client", "_decoder", "_earlier", "_encoder", "_foreign",
-        "_forms", "_latest", "_look_at", "_recorded", "_rounds", "_said", "_schemas", "_summary", "_upstream", "_usage",
-        "asked", "ended", "fault",
+        "_answer", "_as_said", "_before", "_bridge", "_call_ids", "_client", "_decoder", "_earlier", "_encoder",
+        "_foreign", "_forms", "_latest", "_look_at", "_paragraphs", "_recorded", "_rounds", "_schemas", "_summary",
+        "_upstream", "_usage", "asked", "ended", "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked, look: Look = as_it_is) -> None:
@@ -177,7 +177,8 @@ class Crossing:
         self._call_ids: set[str] = set()
         self._earlier: list[Event] = []  # what the rounds before have brought of a whole reply
         self._recorded: list[Event] | None = None  # all events of a stream, see record()
-        self._said = False  # a text has begun
+        self._before: Literal["", "text", "tool"] = ""  # a text, or, after one, a call or what a provider's tool did
+        self._paragraphs: foreign_parts.Paragraphs | None = None  # of a reply that has several
         self.asked = asked
         self.ended = False  # the client has its terminal event
         self.fault: errors.ApiError | None = None
@@ -277,18 +278,26 @@ class Crossing:
     def _unbridged(self, events: list[Event]) -> list[Event]:
         for event in events:
             if type(event) is Open:
-                if event.part.ext:
-                    for field in leftovers.of_part(event.part.ext, (self._client.name,)):
-                        foreign_parts.report(field, self.asked.left)
-                if type(event.part) is ToolCall:
-                    self._make_distinct(event.part)
-                elif type(event.part) is Unknown:
+                part = event.part
+                if part.ext:
+                    foreign_parts.leave_part(part.ext, self._client.name, self.asked.left)
+                if type(part) is ToolCall:
+                    self._make_distinct(part)
+                    self._before = self._before and "tool"
+                elif type(part) is Unknown:
                     self._meet_foreign()
-                elif type(event.part) is Text:
-                    self._said = True
+                    if self._before and not part.parts:
+                        self._before = "tool"
+                elif type(part) is Text:
+                    part.apart = self._before == "tool" or (part.apart and self._before == "text")
+                    self._before = "text"
+                    if part.apart and self._client.joins_texts and not self._upstream.joins_texts:
+                        self._paragraphs = self._paragraphs or foreign_parts.Paragraphs()
             elif type(event) is Close and event.citations:
                 self._meet_foreign()
         events = self._changed(events)
+        if self._paragraphs is not None:
+            events = self._paragraphs.passed(events)
         return events if self._foreign is None else self._foreign.passed(events)
 
     def _changed(self, events: list[Event]) -> list[Event]:
@@ -309,7 +318,9 @@ class Crossing:
         """Looks at each event from here on: one may be of a part that the client's protocol does not have."""
         if self._foreign is None:
             client = self._client
-            self._foreign = foreign_parts.ForeignParts(client.name, client.shows, self.asked.left, said=self._said)
+            self._foreign = foreign_parts.ForeignParts(
+                client.name, client.shows, self.asked.left, said=self._before != ""
+            )
 
     def _make_distinct(self, call: ToolCall) -> None:
         """Gives a call another id where one of the reply has it already: results name their call by it."""

@@ -31,7 +31,8 @@ class Meaning:
     """text and thinking are joined over all blocks. calls: (name, arguments), arguments as a dict, or as the
     text itself where that is no JSON object. stop: end, length, tool, refusal, or "" where the reply has no
     end. prompt, cached, output: tokens, None where never told. failed: the reply is or ends in an error.
-    foreign: block types that no other protocol has (server tools)."""
+    foreign: block types that no other protocol has (server tools). breaks: where in the text another message begins, or
+    a tool stands between."""
 
     text: str = ""
     thinking: str = ""
@@ -55,6 +56,22 @@ class Meaning:
     media: int = 0  # pictures, files and untold sounds that are shown, or told of in a line of text
     beside: set[str] = field(default_factory=set)  # what else was said: logprobs, further answers, speech, ...
 
+    breaks: list[int] = field(default_factory=list, compare=False)
+
+    def parted(self) -> None:
+        """What comes now is no piece of the text so far."""
+        if self.text and self.breaks[-1:] != [len(self.text)]:
+            self.breaks.append(len(self.text))
+
+    def in_paragraphs(self) -> str:
+        """The text as clients read it whose protocol has one text."""
+        out, at = "", 0
+        for end in self.breaks:
+            rest = self.text[end:]
+            out += self.text[at:end] + ("\n\n" if rest and not rest.startswith("\n") else "")
+            at = end
+        return out + self.text[at:]
+
     def settled(self) -> Meaning:
         """With the stop reason that fits the content: a server may say "stop" although it calls a tool."""
         self.text, told = _TOLD.subn("", self.text)
@@ -73,7 +90,9 @@ class Meaning:
 def differences(want: Meaning, got: Meaning, usage: bool = True) -> list[str]:
     """Names of the fields that differ, each with both values. Usage counts only where `want` has it."""
     out = []
-    for name in ("text", "thinking", "calls", "media", "failed"):
+    if got.text not in (want.text, want.in_paragraphs()):
+        out.append(f"text: want {_short(want.in_paragraphs())} got {_short(got.text)}")
+    for name in ("thinking", "calls", "media", "failed"):
         if getattr(want, name) != getattr(got, name):
             out.append(f"{name}: want {_short(getattr(want, name))} got {_short(getattr(got, name))}")
     if not want.failed and want.stop != got.stop:
@@ -205,6 +224,8 @@ def _messages_end(out: Meaning, said: dict[str, Any]) -> None:
 
 def _block(out: Meaning, block: dict[str, Any]) -> None:
     kind = block.get("type")
+    if kind not in ("text", "thinking", "redacted_thinking"):
+        out.parted()
     if kind == "text":
         out.text += block.get("text") or ""
         for cited in block.get("citations") or []:

@@ -30,6 +30,8 @@ def of_gemini(reply: dict[str, Any] | bytes) -> Meaning:
 
 
 def _part(out: Meaning, part: dict[str, Any]) -> None:
+    if "text" not in part:
+        out.parted()
     if "functionCall" in part:
         given = part["functionCall"]["args"]
         given = given["_raw"] if given.keys() == {"_raw"} else given

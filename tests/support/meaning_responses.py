@@ -43,6 +43,8 @@ def _body(reply: dict[str, Any], items: list[dict[str, Any]] | None = None) -> M
 
 def _item(out: Meaning, item: dict[str, Any]) -> None:
     kind = item.get("type")
+    if kind != "reasoning":
+        out.parted()
     if kind == "message":
         for part in item.get("content") or []:
             out.text += part.get("text") or part.get("refusal") or ""

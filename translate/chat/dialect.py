@@ -68,6 +68,7 @@ CHAT = Dialect(
         ),
     ),
     shows=media.shows,
+    joins_texts=True,
     asks=Asks((b'"max_tokens"', b'"max_completion_tokens"')),
     carries=("responses", "messages"),
     usual={"user": "doctor", "seed": 1, "prompt_cache_key": "doctor", "reasoning_effort": "low"},

@@ -116,6 +116,7 @@ GEMINI = Dialect(
     wants_turns=True,
     shows=parts.shows,
     model_shows=True,
+    joins_texts=True,
     carries=("messages", "responses", "chat"),
     counting=TokenCounting(_check, lambda count: wire.dumps({COUNTED: count}), COUNTED),
     echo=_echo,

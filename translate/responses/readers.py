@@ -161,7 +161,7 @@ class MessageReader(ItemReader):
                 self._parts[latest].done = True  # parts come one after another
             left = {key: self.raw[key] for key in ("id", "phase") if self.raw.get(key)}
             ext: Ext = {"responses": left} if left else {}
-            part: Part = Refusal(ext=ext) if kind == "refusal" else Text("", ext)
+            part: Part = Refusal(ext=ext) if kind == "refusal" else Text("", ext, apart=latest is None)
             item = self._parts[at] = self._sequence.push(part, done=False)
         return item
 

@@ -216,10 +216,10 @@ def test_a_paused_turn_goes_on(client: str, stream: bool) -> None:
     elif stream:
         check_chat(raw)
         text = "".join(event["choices"][0]["delta"].get("content", "") for event in told(raw) if event["choices"])
-        assert text == "Let me see. Here it is." and raw.count(b'"finish_reason":"stop"') == 1
+        assert text == "Let me see. \n\nHere it is." and raw.count(b'"finish_reason":"stop"') == 1
     else:
         choice = json.loads(raw)["choices"][0]
-        assert choice["message"]["content"] == "Let me see. Here it is." and choice["finish_reason"] == "stop"
+        assert choice["message"]["content"] == "Let me see. \n\nHere it is." and choice["finish_reason"] == "stop"
 
 
 def test_of_a_messages_client_a_pause_is_its_own() -> None:
