@@ -65,6 +65,8 @@ def write(body: Body, conversation: Conversation, policy: Policy) -> str:
     wanted = asked_for(reasoning)
     mode = mode_of(body["model"])
     if wanted is None:
+        if not reasoning.display and _ALWAYS.search(body["model"]) and (shown := _shown(body["model"], words)):
+            body["thinking"] = {"type": "adaptive"} | shown  # as it thinks anyway
         return ""
     if not wanted:
         if _ALWAYS.search(body["model"]):

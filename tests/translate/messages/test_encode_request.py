@@ -27,8 +27,8 @@ from translate.target import Target
 
 
 def test_the_least_request() -> None:
-    assert write().body == {
-        "model": NEW,
+    assert write(model="claude-sonnet-5").body == {
+        "model": "claude-sonnet-5",
         "max_tokens": 32_000,
         "messages": [{"role": "user", "content": [text("Hi")]}],
     }

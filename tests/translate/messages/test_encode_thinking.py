@@ -50,6 +50,26 @@ def test_how_a_model_is_told_to_think(model: str) -> None:
     assert out.dropped == (["reasoning_effort"] if MODES[model] == "never" else [])
 
 
+SHOWN = {"type": "adaptive", "display": "summarized"}
+
+
+@pytest.mark.parametrize(
+    ("model", "reasoning", "thinking"),
+    [
+        ("claude-opus-5-5", Reasoning(), SHOWN),
+        ("claude-fable-5-1", Reasoning(), SHOWN),
+        ("claude-opus-5-5", Reasoning(display="omitted"), None),
+        ("claude-opus-5", Reasoning(), None),  # unasked, these do not think
+        ("claude-sonnet-5-5", Reasoning(), None),
+        ("my-model", Reasoning(), None),
+    ],
+)
+def test_what_always_thinks_shows_a_chat_client_what_it_says_between_calls(
+    model: str, reasoning: Reasoning, thinking: dict[str, str] | None
+) -> None:
+    assert write(model=model, reasoning=reasoning).body.get("thinking") == thinking
+
+
 @pytest.mark.parametrize(
     ("reasoning", "thinking", "effort"),
     [
