@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from translate import dialects, pair
-from translate.target import Asked, Protocol
+from translate.target import Asked, Protocol, Target
 
 Json = dict[str, Any]
 
@@ -100,3 +100,13 @@ def test_a_chat_reply_that_is_written_anew_is_as_it_was() -> None:
     said = {"role": "assistant", "content": "I call.So.", "tool_calls": [call]}
     reply = {"choices": [{"index": 0, "message": said, "finish_reason": "tool_calls"}]}
     assert whole("chat", "chat", reply)["choices"][0]["message"]["content"] == "I call.So."
+
+
+def test_a_history_has_the_same_paragraphs() -> None:
+    cited = {"type": "text", "text": "rains", "citations": [CITED]}
+    said = messages("I search.", SEARCH, FOUND, "It ", cited, ".")["content"]
+    user = {"role": "user", "content": "k"}
+    history = [user, {"role": "assistant", "content": said}, user]
+    body = {"model": "m", "max_tokens": 9, "messages": history}
+    sent: Any = pair.request("messages", "chat", body, Target("gpt-5.2")).body["messages"]
+    assert sent[1] == {"role": "assistant", "content": "I search.\n\nIt rains."}

@@ -160,8 +160,12 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
     signs = extras.may_go_to(draft.target)
     beside: Body = {}  # what goes with the next call
     of_message: Body = {}
+    in_pieces = citations.are_pieces(turn.parts)
+    before: Part | None = None
     for part in turn.parts:
         draft.leave_part(part)
+        goes_on = in_pieces and isinstance(before, Text) and isinstance(part, Text)
+        before = part
         if isinstance(part, ToolCall):
             calls.append(_call(part, draft) | beside)
             beside = {}
@@ -172,7 +176,7 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
             else:
                 of_message = {"extra_content": extra}
         elif isinstance(part, Text | Refusal):
-            texts.append(part.text)
+            texts.append(texts.pop() + part.text if goes_on else part.text)
             if part.ext and breakpoint_of(part.ext):
                 draft.drop(BREAKPOINT)
         elif isinstance(part, Unknown):
@@ -180,7 +184,7 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
                 texts.append(text)
         elif not isinstance(part, Thinking):
             texts += [body["text"] for body in content(part, draft) if body["type"] == "text"]
-    text = ("" if citations.are_pieces(turn.parts) else "\n\n").join(text for text in texts if text)
+    text = "\n\n".join(text for text in texts if text)
     message: Body = {"role": "assistant", "content": text or None}
     _reason(message, turn, bool(calls), draft)
     if calls:
