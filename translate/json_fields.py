@@ -21,7 +21,12 @@ def thought(raw: dict[str, Any]) -> str:
 
 def arguments_in(function: dict[str, Any]) -> str:
     """Returns arguments as JSON text: servers send text, an object, or null."""
-    value = function.get("arguments")
+    return json_in(function, "arguments")
+
+
+def json_in(raw: dict[str, Any], key: str) -> str:
+    """Returns the JSON text in a field, which may stand there as a value of its own."""
+    value = raw.get(key)
     if value is None:
         return ""
     return value if isinstance(value, str) else wire.dumps_text(value)

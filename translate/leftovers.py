@@ -9,7 +9,7 @@ each of them as dropped, unless its value only says what is the case anyway. Gro
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from translate import websearch
@@ -101,6 +101,11 @@ def note_within(raw: dict[str, Any], name: str, known: Collection[str], ext: Ext
     """Notes in `ext` what the object in the field `name` says besides the fields that are `known`."""
     if rest := {f"{name}.{key}": raw[key] for key in raw if key not in known and raw[key] not in _UNSAID}:
         ext.setdefault(WITHIN, {}).update(rest)
+
+
+def mistyped(raw: dict[str, Any], types: Mapping[str, type]) -> dict[str, Any]:
+    """Returns the fields that have a value of another type than is read, so that nothing of it crosses."""
+    return {key: raw[key] for key in raw.keys() & types.keys() if not isinstance(raw[key], types[key] | None)}
 
 
 def said_beyond(raw: dict[str, Any], known: Collection[str]) -> dict[str, Any]:

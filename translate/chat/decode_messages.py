@@ -27,7 +27,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.json_fields import arguments_in, object_of, objects_of, text_of, thought
+from translate.json_fields import arguments_in, json_in, object_of, objects_of, text_of, thought
 from translate.leftovers import BREAKPOINT, CACHE_CONTROL, WITHIN, note_mark, note_within
 from translate.pairing import OpenCalls
 
@@ -348,7 +348,7 @@ def _call(raw: Any, path: str, otherwise: str) -> ToolCall:
     if not isinstance(function, dict) or not (name := text_of(function, "name")):
         raise problems.missing(f"{path}.{kind}.name")
     is_custom = kind == "custom"
-    id, arguments = text_of(raw, "id") or otherwise, text_of(function, "input") if is_custom else arguments_in(function)
+    id, arguments = text_of(raw, "id") or otherwise, json_in(function, "input") if is_custom else arguments_in(function)
     call = ToolCall(id, name, arguments, custom=is_custom)
     if rest := {key: value for key, value in raw.items() if key not in ("id", "type", kind)}:
         call.ext["chat"] = rest

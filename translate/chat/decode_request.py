@@ -24,7 +24,7 @@ from translate.conversation import (
     ToolChoice,
 )
 from translate.json_fields import flag_of, list_of, object_of, text_of
-from translate.leftovers import CACHE_CONTROL, note_mark, note_within, split_openai
+from translate.leftovers import CACHE_CONTROL, mistyped, note_mark, note_within, split_openai
 
 _REASONING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget")
 _MAPPED = frozenset(
@@ -38,6 +38,10 @@ _MAPPED = frozenset(
     )
 )  # fmt: skip
 
+_TYPES = {
+    "user": str, "safety_identifier": str, "prompt_cache_key": str, "parallel_tool_calls": bool,
+    "reasoning_effort": str, "enable_thinking": bool,
+}  # fmt: skip
 _REASONING_KEYS = {
     "reasoning": ("effort", "max_tokens", "enabled", "exclude"),
     "thinking": ("type", "budget_tokens"),
@@ -135,6 +139,7 @@ def _leftovers(given: dict[str, Any]) -> dict[str, Any]:
         rest["stream_options"] = options
         if not options:
             del rest["stream_options"]
+    rest |= mistyped(given, _TYPES)
     for field, known in _REASONING_KEYS.items():
         if left := {key: value for key, value in object_of(given, field).items() if key not in known}:
             rest[field] = left

@@ -31,7 +31,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.json_fields import list_of, object_of, text_of
+from translate.json_fields import json_in, list_of, object_of, text_of
 from translate.leftovers import BREAKPOINT, note_mark, note_within
 from translate.pairing import OpenCalls
 from translate.responses import citations, media
@@ -307,7 +307,7 @@ def _call(raw: Item, path: str) -> ToolCall:
     return ToolCall(
         text_of(raw, "call_id"),
         text_of(raw, "name"),
-        text_of(raw, text),
+        json_in(raw, text),
         {"responses": left} if left else {},
         custom=is_custom,
         namespace=text_of(raw, "namespace"),

@@ -15,7 +15,7 @@ from translate import effort, problems
 from translate.conversation import Conversation, OutputFormat, Part, Reasoning, Sampling, Text, Tool, ToolCall
 from translate.errors import BadRequest
 from translate.json_fields import flag_of, text_of
-from translate.leftovers import note_within, split_openai
+from translate.leftovers import mistyped, note_within, split_openai
 from translate.responses.decode_messages import History
 from translate.responses.decode_tools import allowed, read_choice, read_tools
 from translate.responses.words import WORDS
@@ -24,6 +24,9 @@ _MAPPED = frozenset({
     "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens",
     "temperature", "top_p", "user", "prompt_cache_key", "service_tier", "stream", "text", "reasoning",
 })  # fmt: skip
+_TYPES = {
+    "user": str, "safety_identifier": str, "prompt_cache_key": str, "parallel_tool_calls": bool, "service_tier": str,
+}  # fmt: skip
 _STATEFUL = {
     "previous_response_id": "it names a response that this model's upstream has not stored; send the whole input",
     "conversation": "this model's upstream keeps no conversations; send the whole input",
@@ -47,7 +50,7 @@ def decode(body: dict[str, Any]) -> Conversation:
     history = History()
     history.system += _instructions(given)
     history.read(given.get("input"))
-    left = {key: value for key, value in given.items() if key not in _MAPPED}
+    left = {key: value for key, value in given.items() if key not in _MAPPED} | mistyped(given, _TYPES)
     conversation = Conversation(model, history.turns, history.system, ext={"responses": left}, words=WORDS)
     tools = read_tools(given.get("tools"))
     conversation.tools = allowed(_offered(tools, history), given.get("tool_choice"))
@@ -112,6 +115,7 @@ def _reasoning(given: dict[str, Any], left: dict[str, Any]) -> Reasoning:
             wanted.enabled = wanted.adaptive = True
     known = ("effort", "summary", "generate_summary")
     left |= {f"reasoning.{key}": value for key, value in said.items() if key not in known and value is not None}
+    left |= {f"reasoning.{key}": value for key, value in mistyped(said, dict.fromkeys(known, str)).items()}
     return wanted
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import repeats, sealed_reasoning, wire
+from translate import repeats, sealed_reasoning
 from translate.conversation import Ext, Part, Refusal, Text, Thinking, ToolCall, Unknown
-from translate.json_fields import list_of, text_of
+from translate.json_fields import json_in, list_of, text_of
 from translate.leftovers import said_beyond
 from translate.responses import citations, media
 from translate.responses.decode_messages import said_in
@@ -333,8 +333,7 @@ class CallReader(ItemReader):
 
 
 def _given(raw: Raw, key: str) -> str:
-    given = raw.get(key)
-    return wire.dumps_text(given) if isinstance(given, dict) else text_of(raw, key)
+    return json_in(raw, key) if isinstance(raw.get(key), dict) else text_of(raw, key)
 
 
 def reader_of(raw: Raw, sequence: Sequence) -> ItemReader:
