@@ -108,6 +108,19 @@ def test_it_is_named(client: Protocol, upstream: Protocol, place: Place, streame
     assert crossed(client, upstream, novel(upstream, place), streamed) == [f"reply.{NOVELTY}"]
 
 
+@pytest.mark.parametrize("client", ["chat", "responses", "gemini"])
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_so_is_a_delta_that_nobody_knows(client: Protocol, index: int) -> None:
+    asked = Asked("m", "k", echo={"includeThoughts": True})
+    crossing = pair.Crossing(client, "messages", asked)
+    for event in events("messages", REPLIES["messages"]):
+        if event == {"type": "content_block_stop", "index": index}:
+            said = {"type": "content_block_delta", "index": index, "delta": {"type": "novelty_delta", NOVELTY: "x"}}
+            crossing.feed(b"data: %b\n\n" % json.dumps(said).encode())
+        crossing.feed(b"data: %b\n\n" % json.dumps(event).encode())
+    assert crossing.ended and crossing.fault is None and asked.left == ["reply.novelty_delta"]
+
+
 @pytest.mark.parametrize("client", ["messages", "responses", "gemini"])
 @pytest.mark.parametrize("name", ["timings", "provider", "cost", "prompt_filter_results"])
 def test_how_a_server_has_served_it_is_not(client: Protocol, name: str) -> None:

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from translate import errors, sse, wire
-from translate.conversation import Event, Fault, Open, Part, Ping, Start, Stop, ToolCall, Usage
+from translate.conversation import Event, Fault, Open, Part, Ping, Start, Stop, ToolCall, Unknown, Usage
 from translate.errors import ApiError, BadReply
+from translate.leftovers import WITHIN
 from translate.messages.assembly import Block, Raw, block_of, push
 from translate.messages.encode_stream import Encoder
 from translate.messages.fast_path import Template, learn
@@ -31,6 +32,9 @@ __all__ = ["Decoder", "Encoder"]
 
 # Blocks that may begin without a start, or within one that began as another.
 _IMPLIED = {"text_delta": "text", "thinking_delta": "thinking"}
+_DELTAS = frozenset({
+    "text_delta", "thinking_delta", "signature_delta", "input_json_delta", "citations_delta", str(None),
+})  # fmt: skip
 _SHOWN = 200  # characters of an unreadable reply that its error quotes
 
 
@@ -42,8 +46,8 @@ class Decoder:
     """
 
     __slots__ = (
-        "_splitter", "_state", "_start", "usage", "_given", "_sequence", "_ext", "_seen", "_bare", "_block", "_broken",
-        "_held", "_later", "_remark", "_template", "look",
+        "_beyond", "_splitter", "_state", "_start", "usage", "_given", "_sequence", "_ext", "_seen", "_bare", "_block",
+        "_broken", "_held", "_later", "_remark", "_template", "look",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,6 +59,7 @@ class Decoder:
         self._given: Any = None  # the stop_reason
         self._sequence = ""
         self._ext: dict[str, Any] = {}
+        self._beyond: dict[str, Any] = {}  # deltas that nobody knows, of blocks that are known
         self._seen: set[type[Part]] = set()
         self._block: Block | None = None
         self._bare: list[Event] = []  # a call that closed without any input: perhaps it was cut
@@ -247,6 +252,8 @@ class Decoder:
                 return
             block = self._begin(block_of(index, {"type": _IMPLIED[kind]}), out)
         block.delta(delta, self._onward(out))
+        if kind not in _DELTAS and block.part is not Unknown:
+            self._beyond[kind] = delta
         if block.template and block.template[0] == kind and event and block.opened and self._broken is None:
             text = delta.get(block.template[1])
             if block.half:
@@ -304,6 +311,8 @@ class Decoder:
         out += self._held
         ext = self._ext | word
         left = {"messages": ext} if ext else {}
+        if self._beyond:
+            left[WITHIN] = self._beyond
         out.append(Stop(reason, self.usage, self._sequence, left, explanation_in(ext)))
         self._tell_start(out)
         self._over()
