@@ -38,19 +38,20 @@ SILENT = """
 block:compaction.encrypted_content block:compaction.signature | its provider's proof; the summary crosses
 block:compaction.tool_changes* | changes of tools that are not there
 block:search_result.citations block:search_result.citations.enabled | asks for citations of Anthropic's form
+block:text_editor_code_execution_tool_result.content.*_line* | which lines they are; they cross themselves
 block:search_result.content.cache_control* | a part of what may be marked as a whole
 role:system.clear_at role:system.output_config | means nothing where it changes nothing; what it changes is changed
 thinking.display reasoning.summary reasoning.generate_summary | what is told of the model's thinking is told
-tool:custom.format tool:custom.custom.format | free text, as unsaid
+tool:custom.format tool:custom.custom.format *.tools.format | free text, as unsaid
 tool:custom.input_schema.required | names no property; Google takes only names that there are
-tool:namespace.tools.parameters | an empty schema, as unsaid
+*.tools.parameters | an empty schema, as unsaid
 item:function_call_output.call_id item:function_call_output.name item:function_call_output.namespace \
 | the call says it
 item:tool_search_output.execution item:tool_search_call.execution | who searched; what was found is offered
 *.defer_loading | few deferred tools are offered at once, more are searched for; what has been found is offered
 tool:tool_search.description tool:tool_search.parameters | those of a search that the client runs are offered
 tool:*_toolset_*.configs* | as unsaid: the tool is offered
-tool:tool_search_tool_*.cache_control* block:tool_search_tool_result.cache_control* \
+tool:tool_search_tool_*.cache_control* block:tool_search_tool_result.*cache_control* \
 | the proxy answers the search itself
 item:computer_call.pending_safety_checks.* item:computer_call_output.acknowledged_safety_checks* | OpenAI's own checks
 item:shell_call.environment* item:shell_call_output.max_output_length | where it ran, and how much of it was kept

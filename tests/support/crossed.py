@@ -118,7 +118,8 @@ class Said:
 
     def fate(self, upstream: Protocol) -> str:
         bare = crossed(self.protocol, upstream, self.before)
-        assert isinstance(bare, Encoded), bare
+        if isinstance(bare, BadRequest):
+            return "refused"  # as a whole
         full = crossed(self.protocol, upstream, self.after)
         if isinstance(full, BadRequest):
             return "refused"

@@ -26,13 +26,12 @@ _SKIPPED = {"type", "role"}
 def optional(protocol: Protocol) -> Iterator[tuple[str, Said]]:
     """Each field's name, and the two requests: without it and with it."""
     for name, declared in sample.said(protocol).items():
-        bare = say(protocol, name, declared)
         value = _value(protocol, name, declared)
         if not isinstance(value, dict):
             continue
-        for path, full in _fields(declared, value, DEPTH):
-            with_it = _said(protocol, name, full)
-            yield f"{name}.{path}", Said(protocol, name, bare.after, with_it.after)
+        for path, without, full in _fields(declared, value, DEPTH):
+            before, with_it = _said(protocol, name, without), _said(protocol, name, full)
+            yield f"{name}.{path}", Said(protocol, name, before.after, with_it.after)
 
 
 def _value(protocol: Protocol, name: str, declared: Any) -> Any:
@@ -54,8 +53,8 @@ def _said(protocol: Protocol, name: str, value: Any) -> Said:
             MEANT[protocol][name] = kept
 
 
-def _fields(declared: Any, value: Json, depth: int) -> Iterator[tuple[str, Json]]:
-    """(path, `value` with that field as well) for each optional field of the TypedDict that `value` is one of."""
+def _fields(declared: Any, value: Json, depth: int) -> Iterator[tuple[str, Json, Json]]:
+    """(path, `value` without that field, with it) for each optional field of the TypedDict that `value` is one of."""
     one = _fitting(declared, value)
     if one is None:
         return
@@ -68,15 +67,32 @@ def _fields(declared: Any, value: Json, depth: int) -> Iterator[tuple[str, Json]
                 inner = _telling(kind)
             except NotImplementedError:
                 continue
-            yield key, copy.deepcopy(value) | {key: inner}
-        if depth > 1 and isinstance(inner, dict):
-            for path, deeper in _fields(kind, inner, depth - 1):
-                yield f"{key}.{path}", copy.deepcopy(value) | {key: deeper}
-        elif depth > 1 and isinstance(inner, list) and inner and isinstance(inner[0], dict):
-            for item in sample.items(kind):
-                for path, deeper in _fields(item, inner[0], depth - 1):
-                    yield f"{key}.{path}", copy.deepcopy(value) | {key: [deeper]}
-                break
+            yield key, copy.deepcopy(value), copy.deepcopy(value) | {key: inner}
+        if depth > 1:
+            for path, without, deeper in _within(kind, inner, depth - 1):
+                yield f"{key}.{path}", copy.deepcopy(value) | {key: without}, copy.deepcopy(value) | {key: deeper}
+
+
+def _within(kind: Any, inner: Any, depth: int) -> Iterator[tuple[str, Any, Any]]:
+    """The same of what a field holds, and of all else that it may hold."""
+    if isinstance(inner, dict):
+        for one in sample.members(kind):
+            if te.is_typeddict(one):
+                chosen = inner if _fitting(one, inner) is not None else _smallest(one)
+                yield from _fields(one, chosen, depth) if chosen is not None else ()
+    elif isinstance(inner, list) and inner and isinstance(inner[0], dict):
+        for one in sample.items(kind):
+            chosen = inner[0] if _fitting(one, inner[0]) is not None else _smallest(one)
+            for path, without, full in _fields(one, chosen, depth) if chosen is not None else ():
+                yield path, [without], [full]
+
+
+def _smallest(one: Any) -> Json | None:
+    try:
+        found: Json = sample.smallest(one)
+    except NotImplementedError:
+        return None
+    return found
 
 
 def _telling(kind: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -34,12 +35,21 @@ def lost(client: Protocol) -> dict[str, list[Protocol]]:
 
 
 def _is_told(client: Protocol, upstream: Protocol, name: str, said: nested.Said) -> bool:
-    """With what it is in: "cache_control.ttl" goes with "cache_control"."""
+    """With what it is in: "cache_control.ttl" goes with "cache_control", the fields of a tool with the tool."""
     full = crossed(client, upstream, said.after)
     if not isinstance(full, Encoded):
         return True
     told = {field.rpartition(".")[2] for field in full.dropped}
-    return any(step in told for step in name.split(".")[1:])
+    return any(step in told for step in name.split(".")) or not told.isdisjoint(_types(said.after))
+
+
+def _types(said: Any) -> set[str]:
+    if isinstance(said, list):
+        return {kind for each in said for kind in _types(each)}
+    if not isinstance(said, dict):
+        return set()
+    kind = said.get("type")
+    return {kind for each in said.values() for kind in _types(each)} | ({kind} if isinstance(kind, str) else set())
 
 
 @pytest.mark.parametrize("client", PROTOCOLS)
