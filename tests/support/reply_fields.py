@@ -66,7 +66,7 @@ def fields(protocol: Protocol) -> Iterator[Field]:
         yield from _of_texts()
     for unit in _units(protocol):
         full, least = _of(unit.model, DEPTH, whole=True) | unit.tag, _of(unit.model, DEPTH, whole=False) | unit.tag
-        for path in _paths(full, DEPTH):
+        for path in paths(full, DEPTH):
             if path[0] in unit.tag:
                 continue
             name = ".".join([unit.name, *(str(step) for step in path if step != 0)]).removeprefix(".")
@@ -131,6 +131,16 @@ def _kinds(model: type[BaseModel], field: str) -> Iterator[tuple[str, type[BaseM
 # ------------------------------------------------------------------------------------------------ the values
 
 
+def whole(model: type[BaseModel], depth: int) -> Json:
+    """An object with all of its fields."""
+    return _of(model, depth, whole=True)
+
+
+def least(model: type[BaseModel], depth: int) -> Json:
+    """An object with what must be there."""
+    return _of(model, depth, whole=False)
+
+
 def _item_of(declared: Any) -> Any:
     return next(get_args(one)[0] for one in members(declared) if get_origin(one) in (list, te.List))
 
@@ -178,15 +188,15 @@ def _telling(declared: Any, depth: int, *, whole: bool) -> Any:
     return TEXT
 
 
-def _paths(value: Any, depth: int) -> Iterator[Path]:
+def paths(value: Any, depth: int) -> Iterator[Path]:
     if isinstance(value, dict):
         for key, inner in value.items():
             if key == "type":
                 continue
             yield (key,)
-            yield from ((key, *path) for path in _paths(inner, depth - 1))
+            yield from ((key, *path) for path in paths(inner, depth - 1))
     elif isinstance(value, list) and value:
-        yield from ((0, *path) for path in _paths(value[0], depth - 1))
+        yield from ((0, *path) for path in paths(value[0], depth - 1))
 
 
 def _pair(base: Json, full: Json, path: Path) -> tuple[Json, Json]:
