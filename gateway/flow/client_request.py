@@ -27,6 +27,7 @@ from gateway.limits.shape import SHAPE, Shape
 from gateway.routing import request_facts
 from gateway.stored.previous_response import PreviousResponse
 from gateway.stored.threads import Thread
+from operate.owner_store import Owned
 from translate import tokens, top_level, wire
 from translate.dialect import Dialect
 from translate.endpoint import Endpoint, Framed
@@ -45,7 +46,8 @@ class ClientRequest:
     (see Endpoint). front: for a client that has no HTTP connection. in_path: the model's name, if the address has
     it; then the address also says whether the reply streams. asked_model, streams: what the address or the body says.
     span: where the model's name stands in the body. framed: the form of the stream, None for server-sent events.
-    previous: what the request builds on, for Responses and for requests with a thread. refusal: why the request is
+    previous: what the request builds on, for Responses and for requests with a thread. keeper: where the upstream keeps
+    a file that the request names, if that is known. refusal: why the request is
     refused, if that is known before all of the body is here. size: the bytes of the body that have come. pictures: how
     many are asked for, where any are. charged: the tokens that its client's quota was charged. tags, trace: for its
     record. cached: its question to the response cache, None = no question. address: of the other side of the
@@ -55,7 +57,7 @@ class ClientRequest:
     __slots__ = (
         "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "alone", "asked_model", "body",
         "cached", "charged", "client", "crossed", "data", "dialect", "endpoint", "framed", "front", "headers",
-        "in_path", "key", "left", "pictures", "previous", "protocol", "query", "refusal", "session", "shape",
+        "in_path", "keeper", "key", "left", "pictures", "previous", "protocol", "query", "refusal", "session", "shape",
         "size", "span", "streams", "tags", "task", "trace",
     )  # fmt: skip
 
@@ -85,6 +87,7 @@ class ClientRequest:
         self.data: dict[str, Any] | None = None
         self.crossed: Crossed | None = None
         self.previous: PreviousResponse | Thread | None = None
+        self.keeper: Owned | None = None
         self.refusal: ApiError | None = None
         self.size = 0
         self.pictures = 1

@@ -119,17 +119,23 @@ class Failover:
                 self.passed_over.append(f"{route.place.name}: {route.place.why_not(now)}")
 
     def _keepers_first(self, routes: list[Route], ordered: list[Route]) -> list[Route]:
-        """If the request builds on a response, puts first the upstream that keeps it, with the key that made it. No
-        other will do, even if this one had better be left alone."""
-        previous, body = self._request.previous, self._request.body
-        if previous is None or not previous.builds_on(body) or not (keeper := previous.keeper(body)):
+        """If the request builds on a response, or names a file, puts first the upstream that keeps it, with the key
+        that made it. No other will do, even if this one had better be left alone."""
+        keeper, key = self._keeper()
+        if not keeper:
             return ordered
-        key = previous.keepers_key(body)
         its_own = [route for route in routes if route.upstream.name == keeper]
         made_it = [route for route in its_own if route.upstream.key_names[route.key] == key]
         if key and made_it:
             return made_it + [route for route in ordered if route.upstream.name != keeper]
         return sorted(ordered, key=lambda route: route.upstream.name != keeper)
+
+    def _keeper(self) -> tuple[str, str]:
+        """Returns which upstream keeps what the request needs, and with which key; "" = it is not known."""
+        previous, body, of_file = self._request.previous, self._request.body, self._request.keeper
+        if previous is not None and previous.builds_on(body) and (name := previous.keeper(body)):
+            return name, previous.keepers_key(body)
+        return (of_file.upstream, of_file.key) if of_file is not None else ("", "")
 
     def skip(self, why: ApiError, skipped: Route | None = None) -> None:
         """Goes on to the next endpoint. Raises `why` where there is none, or where the next one would refuse for the

@@ -63,6 +63,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         found = that_have_it(found, request, ports)
     if len(found) > 1:
         found = client_rules.of_one_provider(found, request.headers, is_open=ports.access.open)
+        if references.are_plainly_in(request.body):
+            yield from finds_keeper(request, ports)
     if ports.cache is not None:
         if not is_known:
             yield from _read(request, ports)
@@ -92,14 +94,27 @@ def _extend(
 
 def names_its_own(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any]:
     """Yields what has to be awaited. Raises ApiError (404) for a file of another client."""
-    yield from _read(request, ports)
-    owner, store = owner_of(request.client, request.headers), ports.response_store
-    named = references.named(request.parsed())
-    if lacking := store_sync.unknown(ports.worker_rpc, store, [owner], named):
-        yield store_sync.fetch(ports.worker_rpc, store, owner, lacking)
-    for id in named:
-        if store.is_anothers(id, owner):
+    owner = owner_of(request.client, request.headers)
+    for id in (yield from _named_files(request, ports, owner)):
+        if ports.response_store.is_anothers(id, owner):
             raise references.unknown(id)
+
+
+def finds_keeper(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any]:
+    """Notes which upstream keeps a file that the request names, and with which of its keys: no other one has it.
+    Yields what has to be awaited."""
+    named = yield from _named_files(request, ports, owner_of(request.client, request.headers))
+    places = (ports.response_store.noted(id) for id in named)
+    request.keeper = next((place for place in places if place is not None), None)
+
+
+def _named_files(request: ClientRequest, ports: Ports, owner: str) -> Generator[Awaitable[Any], Any, list[str]]:
+    """Returns the ids of the files that the request names, once it is known here what others know of them."""
+    yield from _read(request, ports)
+    named = references.named(request.parsed())
+    if lacking := store_sync.unknown(ports.worker_rpc, ports.response_store, [owner], named):
+        yield store_sync.fetch(ports.worker_rpc, ports.response_store, owner, lacking)
+    return named
 
 
 def _within_bounds(request: ClientRequest, ports: Ports, writer: Writer) -> Generator[Awaitable[Any] | float, Any]:

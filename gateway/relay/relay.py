@@ -231,6 +231,9 @@ class Relay(HTTPMessageDelegate):
         found = resolving.that_have_it(found, request, ports)
         if ports.budgets is not None and request.client in ports.budgets.bound:
             charges.hold(request, found[0], ports, ports.budgets)
+        if len(found) > 1 and references.are_plainly_in(request.body):
+            for lacking in resolving.finds_keeper(request, ports):
+                await lacking
         return client_rules.of_one_provider(found, request.headers, is_open=ports.access.open)
 
     def _facts(self) -> request_facts.Facts:

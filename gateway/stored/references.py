@@ -17,6 +17,7 @@ _MARKS = (
     b'"file_id"', b'"file_ids"', b'"cachedContent"', b'"cached_content"',
     b"\\u004", b"\\u005", b"\\u006", b"\\u007",  # letters as escapes: a field's name may hold them, too
 )  # fmt: skip
+_PLAIN_MARKS = b'"file_id', b'"cached'
 _FILES = frozenset(("computer_screenshot", "container_upload", "input_file", "input_image"))
 _WITH_SOURCE = frozenset(("document", "image"))
 _WITH_FILES = ("container", "environment")  # fields that hold files to put there
@@ -29,6 +30,11 @@ _OF_CALLS = _OF_TOOLS | {"input"}
 
 def may_be_in(body: bytes) -> bool:
     return any(body.rfind(mark) >= 0 for mark in _MARKS)
+
+
+def are_plainly_in(body: bytes) -> bool:
+    """The same for who hides nothing: most requests name nothing, and few marks are sought in a moment."""
+    return any(body.rfind(mark) >= 0 for mark in _PLAIN_MARKS)
 
 
 def named(body: dict[str, Any]) -> list[str]:
