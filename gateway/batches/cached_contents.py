@@ -8,6 +8,7 @@ none of the sums, and no hook sees it: clients with such bounds send their conte
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,7 +79,7 @@ def _maker(service: Service, request: ClientRequest, asked: WholeRequest) -> tup
     if not first.home or first.upstream not in _keepers(service):
         raise ApiError("not_found", f"upstream '{first.upstream.name}' of {said} caches nothing: {CACHED_INSTEAD}")
     body, _ = top_level.taken(asked.body, ("model",), b'"model":' + wire.dumps(f"models/{first.model}"))
-    return first.upstream, first.key, body
+    return first.upstream, first.upstream.first_key(time.monotonic()), body
 
 
 async def _keeper(service: Service, asked: WholeRequest, name: str) -> tuple[LiveUpstream, int]:
@@ -90,7 +91,8 @@ async def _keeper(service: Service, asked: WholeRequest, name: str) -> tuple[Liv
     if owned is not None and owned.upstream in keepers:
         upstream = keepers[owned.upstream]
         return upstream, upstream.key_number(owned.key)
-    return next(iter(keepers.values())), 0
+    first = next(iter(keepers.values()))
+    return first, first.first_key(time.monotonic())
 
 
 async def _of_owner(service: Service, asked: WholeRequest, body: bytes) -> bytes:

@@ -7,6 +7,7 @@ responses. Names of models become those of the upstream, and the address of resu
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,9 +34,11 @@ async def created(service: Service, request: ClientRequest, asked: WholeRequest)
         found = None if counted else _of_messages(service, request, asked)
         if found is None:
             return None
-        upstream, body, key = found[0], found[1], 0
-        if service.response_store.shared and references.may_be_in(body):
-            await _are_its_own(service, asked, references.named(object_of(body)))
+        upstream, body = found
+        named = references.named(object_of(body)) if references.may_be_in(body) else []
+        if service.response_store.shared:
+            await _are_its_own(service, asked, named)
+        key = await _key_with(service, upstream, named)
     else:
         owned = await _owned_file(service, request, asked)
         if owned is None:
@@ -92,7 +95,7 @@ async def about(service: Service, request: ClientRequest, asked: WholeRequest, i
         having = [upstream for upstream in upstreams.values() if has_batches(upstream, request.dialect.name)]
         if len(having) != 1:
             raise ApiError("not_found", f"no upstream is known to have batch '{id}'")
-        upstream, key = having[0], 0
+        upstream, key = having[0], 0  # by whose key it was made is not known
     said = await _ask(service, request, asked, upstream, key, b"" if asked.method == "POST" else None)
     _note_results(service, asked, upstream, key, said)
     return said
@@ -140,6 +143,14 @@ async def _are_its_own(service: Service, asked: WholeRequest, ids: Sequence[str]
         owned = await noted(service, id)
         if owned is None or owned.owner not in (asked.owner, ANYONE):
             raise references.unknown(id)
+
+
+async def _key_with(service: Service, upstream: LiveUpstream, named: Sequence[str]) -> int:
+    """Returns the number of the key that has the files which a batch names."""
+    for id in named:
+        if (owned := await noted(service, id)) is not None and owned.upstream == upstream.name:
+            return upstream.key_number(owned.key)
+    return upstream.first_key(time.monotonic())
 
 
 async def _owned_file(service: Service, request: ClientRequest, asked: WholeRequest) -> Owned | None:

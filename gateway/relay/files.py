@@ -56,8 +56,9 @@ def asked(method: str, path: str) -> FileRequest | None:
     return FileRequest(method, id, part)
 
 
-async def route(request: ClientRequest, asked: FileRequest, ports: Ports) -> Route:
-    """Returns where the request goes. Raises ApiError."""
+async def routes(request: ClientRequest, asked: FileRequest, ports: Ports) -> list[Route]:
+    """Returns where the request goes: to the key that has the file. A new file and a list go to the first key, and to
+    the others only where that one is refused. Raises ApiError."""
     rules = ports.rules_of(request.client) if ports.rules_of is not None else None
     able = {upstream.name: upstream for upstream in _having(request.dialect, ports)}
     having = {name: upstream for name, upstream in able.items() if rules is None or rules.allow(name)}
@@ -78,9 +79,9 @@ async def route(request: ClientRequest, asked: FileRequest, ports: Ports) -> Rou
         raise BadRequest(f"several upstreams have files ({', '.join(having)}): name one in the header {HEADER}, or set "
                          "[upstream NAME] files = true for one of them")  # fmt: skip
     upstream = having[named or next(iter(having))]
-    key = upstream.key_number(owned.key) if owned is not None else 0
+    keys = [upstream.key_number(owned.key) if owned is not None else 0] if asked.id else range(len(upstream.key_names))
     protocol = request.protocol if request.protocol in upstream.settings.protocol else upstream.settings.protocol[0]
-    return Route(upstream, protocol, "", protocol, key=key)
+    return [Route(upstream, protocol, "", protocol, key=key, stage=key) for key in keys]
 
 
 def any_for(dialect: Dialect, ports: Ports) -> bool:

@@ -217,7 +217,7 @@ class Relay(HTTPMessageDelegate):
         await charges.question(request.client, ports)
         if self._asked is not None:
             self._clock.read = ports.now()
-            return [await files.route(request, self._asked, ports)]
+            return await files.routes(request, self._asked, ports)
         await self._intake.until_the_model()
         if ports.tags is not None:
             request.tags = ports.tags(request)

@@ -166,6 +166,11 @@ class LiveUpstream:
         """The number of the key with this name in key_names; 0, the first one, if no key has the name any more."""
         return self.key_names.index(name) if name in self.key_names else 0
 
+    def first_key(self, now: float) -> int:
+        """The number of the first key that is not at rest; 0 if all are."""
+        keys = (self.places.key(self.name, number) for number in range(len(self.key_names)))
+        return next((number for number, key in enumerate(keys) if key.bad_until <= now), 0)
+
     def place(self, model: str, key: int) -> Place:
         return self.places.of(self.name, model, key)
 

@@ -100,3 +100,50 @@ def test_what_names_no_file_that_is_known_is_shared_by_the_keys() -> None:
             path, body = asked("file-of-old")["chat"]
             assert {house.post(path, body)[0] for _ in range(24)} == {200}
         assert len({request.headers["authorization"] for request in up.requests}) > 1
+
+
+class Closed(Keeper):
+    """The first key's account has no credit any more."""
+
+    def __call__(self, request: Request) -> Answer:
+        if "first" in str(request.headers):
+            return Answer.json({"error": {"message": "Insufficient Balance"}}, 402)
+        return Answer.json({"data": []}) if request.method == "GET" else super().__call__(request)
+
+
+@pytest.mark.parametrize("protocol", ["messages", "chat", "responses"])
+def test_files_are_brought_and_listed_with_a_key_that_works(protocol: str) -> None:
+    with Upstream(Closed()) as up, House(house_text("* = a", a=section(up.url, KEYS, protocol))) as house:
+        id = brought(house, protocol)
+        path, body = asked(id)[protocol]
+        assert house.post(path, body)[0] == 200
+        assert house.get("/v1/files", ANTHROPICS if protocol == "messages" else OPENAIS)[0] == 200
+        assert len([request for request in up.requests if "first" in str(request.headers)]) == 1
+
+
+def test_contents_are_cached_and_listed_with_a_key_that_is_not_at_rest() -> None:
+    def ask(text: int) -> dict[str, Any]:
+        return {"contents": [{"role": "user", "parts": [{"text": f"{text}"}]}]}
+
+    with Upstream(Closed()) as up, House(house_text("* = a", a=section(up.url, KEYS, "gemini"))) as house:
+        path = asked("")["gemini"][0]
+        assert {house.post(path, ask(number))[0] for number in range(40)} == {200}  # some of them meet the first key
+        id = brought(house, "gemini")
+        assert house.post(*asked(id)["gemini"])[0] == 200 and house.get("/v1beta/cachedContents")[0] == 200
+
+
+class Busy(Keeper):
+    """The first key takes no new files now."""
+
+    def __call__(self, request: Request) -> Answer:
+        if "first" in str(request.headers) and request.path == "/v1/files":
+            return Answer.json({"error": {"message": "later"}}, 429)
+        return super().__call__(request)
+
+
+def test_a_batch_that_an_upstream_runs_goes_with_the_key_of_its_file() -> None:
+    with Upstream(Busy()) as up:
+        with House(house_text("* = a", a=section(up.url, KEYS + "batches = true\n", "messages"))) as house:
+            id = brought(house, "messages")
+            rows = {"requests": [{"custom_id": "a", "params": asked(id)["messages"][1]}]}
+            assert house.post("/v1/messages/batches", rows, ANTHROPICS)[0] == 200
