@@ -34,6 +34,7 @@ from translate.errors import ApiError, BadRequest
 _LETTER = re.compile(rb"\\u00[67]")
 USUAL_REPLY = 4096  # tokens that a reply is taken to have for a budget, where its request does not bound it
 _OF_TEXT = ("", "completions")  # the endpoints whose replies are words
+_OF_MODELS = (*_OF_TEXT, "compact")  # those whose replies a model writes, so that they may be long
 
 
 class Bill(NamedTuple):
@@ -78,7 +79,12 @@ def _size(quota: Limiter, request: ClientRequest) -> int:
     quarter of the quota of a minute. Without the reply's part, many requests at once would be let in before the first
     has told what it took."""
     most = quota.tokens_per_minute // 4
-    return request.size_in_tokens() + (min(_asked(request, most), most) if most else 0)
+    if request.task in _OF_MODELS:
+        reply = _asked(request, most) if most else 0
+    else:
+        untold = of_untold(request, 0)
+        reply = untold.output if untold is not None else 0
+    return request.size_in_tokens() + min(reply, most)
 
 
 def _asked(request: ClientRequest, otherwise: int) -> int:
@@ -116,7 +122,7 @@ def hold(request: ClientRequest, route: Route, ports: Ports, budgets: Budgets) -
 
 
 def _may_take(request: ClientRequest) -> Usage:
-    if request.task not in (*_OF_TEXT, "compact"):
+    if request.task not in _OF_MODELS:
         return of_untold(request, 0) or Usage()
     return Usage(input=request.size_in_tokens(), output=_asked(request, USUAL_REPLY))
 
@@ -179,8 +185,8 @@ def spent(bill: Bill, lead: Attempt | None) -> int:
         return 0
     if reply is None:  # a part of a reply that several share, or a cached reply, which took nothing
         return taken
-    if bill.used is None and not bill.streamed:  # such as a reply that goes on in the background
-        return max(bill.request.charged, bill.request.size_in_tokens(), taken)
+    if bill.used is None and not bill.streamed and bill.request.dialect.stores and lead is not None and lead.verbatim:
+        return max(bill.request.charged, bill.request.size_in_tokens(), taken)  # it may go on in the background
     return (used.prompt or bill.request.size_in_tokens()) + used.output
 
 
