@@ -31,7 +31,7 @@ _RETRY_KINDS = frozenset({"rate_limit", "overloaded", "api", "upstream", "timeou
 _TIMEOUTS = {
     "connect_timeout": "could not be connected to in time ([timeouts] connect)",
     "tls_timeout": "did not finish its TLS handshake in time ([timeouts] connect)",
-    "first_byte_timeout": "sent no first byte in time ([timeouts] first_byte)",
+    "first_byte_timeout": "sent no first byte in time ([timeouts] first_byte, or request for an upload)",
     "idle_timeout": "fell silent ([timeouts] idle)",
     "total_timeout": "was not done in time ([timeouts] request or stream)",
 }

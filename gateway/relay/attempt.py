@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 from gateway.credentials.signing import signed
@@ -22,9 +23,10 @@ from gateway.relay.incoming import Coming
 from gateway.relay.intake import Intake
 from gateway.relay.reply import Reply
 from gateway.routing.router import Route
+from gateway.routing.upstreams import LiveUpstream
 from translate import errors
 from translate.errors import ApiError, BadRequest
-from upstream.request import Body, Request
+from upstream.request import Body, Request, Timeouts
 
 
 async def leased(failover: Failover, clock: Clock, ports: Ports) -> Lease:
@@ -104,6 +106,7 @@ class Attempt:
             await coming.head.wait()
             self._clock.came = ports.now()
             if coming.streams:
+                asking.timeouts = lease.route.upstream.stream_timeouts
                 self._reply.start(lease.route, coming)
             await coming.over.wait()
             outcome = self._outcome(lease.route, coming)
@@ -137,7 +140,7 @@ class Attempt:
             message = f"upstream '{upstream.name}' needs signed requests, and a body that is passed on while it arrives"
             raise BadRequest(f"{message} cannot be signed: give the upstream an API key")
         lines, signing = signed(upstream.settings, minted, lines, body if isinstance(body, bytes) else None)
-        return Request(method, url, lines, body, upstream.whole_timeouts, upstream.way, signing=signing)
+        return Request(method, url, lines, body, _patience(upstream, body), upstream.way, signing=signing)
 
     async def _whole(self, route: Route) -> None:
         """Sends a gathered reply to the client. Raises ApiError."""
@@ -190,3 +193,12 @@ class Attempt:
             most = self._ports.gathered.reply_bytes >> 20
             raise errors.BadReply(f"upstream '{name}': its reply has more than {most} MB ([limits] reply_mb)")
         return None
+
+
+def _patience(upstream: LiveUpstream, body: bytes | Body | None) -> Timeouts:
+    """How long a reply may take that may be whole or a stream, which its head shows. The wait for it begins with the
+    end of an upload: how long that takes is the client's business."""
+    limits = upstream.whole_timeouts
+    if body is None or isinstance(body, bytes):
+        return limits
+    return dataclasses.replace(limits, idle=limits.total, total=upstream.stream_timeouts.total)
