@@ -15,7 +15,7 @@ from tornado.httputil import HTTPHeaders
 from operate.settings.load import Settings
 from translate.errors import ApiError
 
-METHODS = "GET, HEAD, POST, DELETE"
+METHODS = "GET, HEAD, POST, PATCH, DELETE"
 # "*" means all headers, in browsers that know it, for requests without cookies.
 EXPOSED = "request-id, x-request-id, retry-after, retry-after-ms, x-should-retry, x-proxy-upstream, x-proxy-dropped, *"
 MAX_AGE_S = 600

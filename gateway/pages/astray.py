@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
 from translate import dialects
 
 _ROOTS = ("/v1", "/v1beta")  # what base URLs end with, or clients append by themselves
 _FURTHER = (dialects.LISTS, "/v1/batches", "/api/tags", "/api/show", "/api/ps")  # served, and no endpoint of a protocol
 _MODEL = "{model}"
+_SLASHES = re.compile("/{2,}")
 _MOST_SHOWN = 200  # characters of an address
 
 
 def meant(path: str) -> tuple[str, str] | None:
     """Returns the address that was probably meant, and what to do to the client's base URL; None where nothing is like
     it. A client appends "/v1/messages" to its base URL, "/chat/completions", or "/models/NAME:generateContent"."""
+    tidy = _SLASHES.sub("/", path).removesuffix("/")
+    if tidy != path and not path.startswith("//") and (dialects.at(tidy) is not None or tidy in _served()):
+        todo = (
+            "remove the slash at the end" if tidy == path[:-1] else "your client's base URL must not end with a slash"
+        )
+        return tidy[:_MOST_SHOWN], todo
     found: tuple[int, str, str, str] | None = None  # how much is appended, what stands before it, the address, its root
     served = _served()
     for address in served:

@@ -11,6 +11,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
 from gateway.flow import outline, upstream_request
+from gateway.http import body_decoding
 from gateway.http.header_rules import JSON_HEAD
 from gateway.pages.handlers import Handler
 from gateway.routing.known_models import Model
@@ -59,7 +60,8 @@ class Version(Handler):
 class Show(HTTPMessageDelegate):
     """POST /api/show: one model, by the name in a small body."""
 
-    __slots__ = ("_answer", "_asking", "_client", "_headers", "_parts", "_refusal", "_service", "_size")
+    __slots__ = ("_answer", "_asking", "_client", "_headers", "_parts", "_refusal", "_service", "_size",
+                 "_unpacker")  # fmt: skip
 
     def __init__(self, service: Service, conn: HTTP1Connection) -> None:
         self._service = service
@@ -70,6 +72,7 @@ class Show(HTTPMessageDelegate):
         self._size = 0
         self._refusal: ApiError | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._unpacker: body_decoding.Unpacker | None = None
 
     def __repr__(self) -> str:
         return f"<Show {self._size} bytes, {self._refusal!r}>"
@@ -81,6 +84,7 @@ class Show(HTTPMessageDelegate):
             self._client = self._service.access.check(headers)
             if self._service.access.open:
                 upstream_request.check_asked(headers)
+            self._unpacker = body_decoding.unpacker(headers.get("Content-Encoding"), MAX_BYTES)
         except ApiError as refusal:
             self._refusal = refusal
 
@@ -90,7 +94,10 @@ class Show(HTTPMessageDelegate):
             self._refusal = self._refusal or ApiError("too_large", f"{SHOW}: a question of over {MAX_BYTES >> 10} KB")
             self._parts = []
         elif self._refusal is None:
-            self._parts.append(chunk)
+            try:
+                self._parts += self._unpacker.feed(chunk) if self._unpacker is not None else [chunk]
+            except ApiError as refusal:
+                self._refusal = refusal
 
     def finish(self) -> None:
         self._asking = asyncio.ensure_future(self._tell())
@@ -99,6 +106,8 @@ class Show(HTTPMessageDelegate):
         try:
             if self._refusal is not None:
                 raise self._refusal
+            if self._unpacker is not None:
+                self._unpacker.end()
             said = outline.parse(b"".join(self._parts))
             name = text_of(said, "model") or text_of(said, "name")
             if not name:
@@ -110,7 +119,7 @@ class Show(HTTPMessageDelegate):
             self._answer.whole(200, JSON_HEAD, self._service.masked(wire.dumps(models.shown(model))))
         except ApiError as error:
             said_so = self._service.masked(reply.error(error))
-            self._answer.whole(_CHAT.errors.status(error), JSON_HEAD, said_so)
+            self._answer.whole(_CHAT.errors.status(error), JSON_HEAD + body_decoding.told(error), said_so)
 
     def on_connection_close(self) -> None:
         if self._asking is not None:

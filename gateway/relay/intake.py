@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from gateway.flow import outline, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports
-from gateway.http import header_rules
+from gateway.http import body_decoding, header_rules
 from gateway.relay.form import MultipartForm, boundary_of
 from gateway.relay.upload import AHEAD_BYTES, KEPT_BYTES, Reading, Upload
 from translate.errors import ApiError, BadRequest
@@ -47,7 +47,7 @@ class Intake:
             if not names_model or not task.startswith(_JSON_TOO):
                 raise ApiError("invalid_request", f"{path} takes a form: Content-Type: multipart/form-data", 415)
             return
-        if "Content-Encoding" in headers:
+        if body_decoding.unpacker(headers.get("Content-Encoding"), self._most) is not None:
             raise ApiError("invalid_request", "a form is sent without Content-Encoding", 415)
         boundary = boundary_of(kind)
         length = headers.get("Content-Length", "")

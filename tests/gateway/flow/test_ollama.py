@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -180,6 +181,10 @@ def test_models_are_listed_and_shown() -> None:
         assert here.post("/api/show", {}, key)[0] == 400
         assert here.post("/api/show", {"model": "x"})[0] == 401
         assert here.post("/api/show", {"model": "x" * 70_000}, key)[0] == 413
+        packed = gzip.compress(json.dumps({"model": "llama3:8b"}).encode())
+        assert here.post("/api/show", packed, key | {"Content-Encoding": "gzip"})[2] == raw
+        assert here.post("/api/show", packed, key | {"Content-Encoding": "br"})[0] == 415
+        assert here.post("/api/show", gzip.compress(b" " * 70_000), key | {"Content-Encoding": "gzip"})[0] == 413
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])

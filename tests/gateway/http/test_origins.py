@@ -87,7 +87,7 @@ def test_what_a_browser_is_told_before_it_sends() -> None:
             status, headers, body = preflight(house, path, before("app://obsidian.md"))
             assert status == 204 and not body and headers["vary"] == "Origin"
             told = shared(headers)
-            assert told.pop("access-control-allow-methods") == "GET, HEAD, POST, DELETE"
+            assert told.pop("access-control-allow-methods") == "GET, HEAD, POST, PATCH, DELETE"
             assert told.pop("access-control-allow-headers") == "authorization,content-type,x-stainless-os"
             assert told.pop("access-control-allow-origin") == "app://obsidian.md"
             assert int(told.pop("access-control-max-age")) > 0 and told.pop("access-control-expose-headers")

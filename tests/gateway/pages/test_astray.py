@@ -35,6 +35,12 @@ SETTINGS = one_upstream("http://127.0.0.1:9", "chat")
         ("/v1/model/anthropic.m/invoke", "/model/{model}/invoke", "remove /v1 from"),
         ("/v1/api/chat", "/api/chat", "remove /v1 from"),
         ("/api/api/tags", "/api/tags", "remove /api from"),
+        ("/v1/chat/completions/", "/v1/chat/completions", "remove the slash at the end"),
+        ("/v1/audio/speech/", "/v1/audio/speech", "remove the slash at the end"),
+        ("/v1beta/models/m:countTokens/", "/v1beta/models/m:countTokens", "remove the slash at the end"),
+        ("/api/tags/", "/api/tags", "remove the slash at the end"),
+        ("/v1//chat/completions", "/v1/chat/completions", "your client's base URL must not end with a slash"),
+        ("/v1beta//models/m:countTokens", "/v1beta/models/m:countTokens", "your client's base URL must not end"),
     ],
 )
 def test_a_base_url_that_is_a_little_wrong(path: str, address: str, todo: str) -> None:

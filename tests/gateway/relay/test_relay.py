@@ -416,3 +416,10 @@ def test_a_request_leaves_nothing_behind() -> None:
             assert house.on_loop(ours) == []
         finally:
             gc.enable()
+
+
+@pytest.mark.parametrize(("coding", "status"), [("identity", 200), ("", 200), ("gzip", 415)])
+def test_a_form_that_says_it_is_not_compressed_is_none_that_is(coding: str, status: int) -> None:
+    with Upstream(lambda r: Answer.json(HEARD)) as up, House(settings(up)) as house:
+        assert house.post(PATHS[0], form(), FORM | {"Content-Encoding": coding})[0] == status
+        assert all("content-encoding" not in request.headers for request in up.requests)
