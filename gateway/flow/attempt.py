@@ -115,6 +115,8 @@ class Attempt:
         self.lease.goes()
         self.incoming.streams, self.incoming.sent_at = self.request.streams, now
         timeouts = upstream.stream_timeouts if self.request.streams else upstream.whole_timeouts
+        if self.request.task == "count":
+            timeouts = upstream.count_timeouts
         lines = outgoing.lines
         if (trace := self.request.trace) is not None:
             self.span = trace.attempt(upstream.name, self.route.protocol, self.route.model, outgoing.url)

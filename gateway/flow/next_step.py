@@ -25,6 +25,10 @@ from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
+_LATE = frozenset(
+    ("first_byte_timeout", "idle_timeout", "total_timeout")
+)  # the upstream has the request, and is silent
+
 
 class Attempting(Interface):
     """The part of a Flow that is used here."""
@@ -105,10 +109,15 @@ def hedge(flow: Attempting, after_s: float) -> None:
 def after_loss(flow: Attempting, failed: Attempt, outcome: Outcome) -> None:
     """Goes on after an attempt of whose reply the client has nothing."""
     flow.rivals.remove(failed)
-    if flow.sharing is not None and flow.request.task == "count" and failed.incoming.says_no_endpoint:
-        failed.route.upstream.counts.discard(flow.request.protocol)  # for good: editors ask many times a second
-        flow.sharing.tell_count(Event.LOST, failed.route)
-        return
+    if flow.sharing is not None and flow.request.task == "count":
+        if failed.incoming.says_no_endpoint:
+            failed.route.upstream.counts.discard(flow.request.protocol)  # for good: editors ask many times a second
+            flow.sharing.tell_count(Event.LOST, failed.route)
+            return
+        if outcome.failure is not None and outcome.failure.kind in _LATE:
+            flow.failover.log(failed.route, outcome, "tell an estimate")
+            flow.sharing.count_is_late(Event.LOST, failed.route)
+            return
     taught = flow.failover.learns(
         failed.route, outcome, failed.incoming.refusal, asked_usage=failed.asks_usage, minted=failed.minted
     )

@@ -27,6 +27,8 @@ from gateway.routing.router import Route
 from translate.conversation import Usage
 from translate.errors import ApiError
 
+LATE_REST_S = 60.0  # for which an upstream that was late with a count is not asked for another
+
 
 class Walk(Interface):
     """The part of a Flow that a Sharing uses."""
@@ -131,6 +133,12 @@ class Sharing:
         completion = self._flow.completion
         head, body = self._ports.counting.estimated(self.request, route)
         self._flow.end(event, None, completion.whole, 200, head + completion.own_head(), body)
+
+    def count_is_late(self, event: Event, route: Route) -> None:
+        """The same for an upstream that has not counted in time. It is not asked for a while, as each client would wait
+        as long for its count. Raises BadRequest."""
+        route.upstream.counts_from = self._ports.now() + LATE_REST_S
+        self.tell_count(event, route)
 
     # ------------------------------------------------------------------------- the answer that it waited for
 

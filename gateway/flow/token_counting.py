@@ -232,7 +232,8 @@ class Counting:
         """Returns who counts for the request, or the answer that the upstream gave before. quota: its client's. Raises
         ApiError."""
         request = flow.request
-        if not (route.home and request.protocol in route.upstream.counts):
+        upstream = route.upstream
+        if not (route.home and request.protocol in upstream.counts and upstream.counts_from <= now):
             if isinstance(request.previous, PreviousResponse) and not route.home and NAMED in request.body:
                 request.previous.refuse(request.parsed(), route.upstream.name, route.protocol)
             return WhoCounts.HERE

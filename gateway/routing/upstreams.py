@@ -11,7 +11,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from urllib.parse import urlsplit
 
 from gateway.credentials import sources
@@ -35,6 +35,7 @@ from translate.target import Policy, Protocol
 from upstream.request import Timeouts
 from upstream.way import Way
 
+COUNT_S = 10.0  # the longest wait for a count of tokens: clients ask while somebody waits, and an estimate is at hand
 LEAST_SHOWN = 12  # characters of a key whose last four are told
 
 
@@ -42,11 +43,12 @@ LEAST_SHOWN = 12  # characters of a key whose last four are told
 class LiveUpstream:
     """An upstream that is on.
 
-    counts: the protocols in which it can count tokens, as far as is known. lacks: protocols of its settings that it
-    does not serve, as its replies have shown. is_proxy: it is a proxy like this one, as its replies say. sizes: of its
-    models. mints: one for each of its keys; None if the key is written down. ask: how minted keys are asked for by
-    HTTP, once the process has a client. on_key: is told the secrets of such a key. key_names: a digest of each key, or
-    of where it comes from, which stays the same when the settings change, and in other workers.
+    counts: the protocols in which it can count tokens, as far as is known; counts_from: it is not asked for one before.
+    lacks: protocols of its settings that it does not serve, as its replies have shown. is_proxy: it is a proxy like
+    this one, as its replies say. sizes: of its models. mints: one for each of its keys; None if the key is written
+    down. ask: how minted keys are asked for by HTTP, once the process has a client. on_key: is told the secrets of such
+    a key. key_names: a digest of each key, or of where it comes from, which stays the same when the settings change,
+    and in other workers.
     """
 
     name: str
@@ -62,6 +64,8 @@ class LiveUpstream:
     urls: dict[str, str] = field(init=False)
     stream_timeouts: Timeouts = field(init=False)
     whole_timeouts: Timeouts = field(init=False)
+    count_timeouts: Timeouts = field(init=False)
+    counts_from: float = field(init=False)
     way: Way = field(init=False)
     mints: list[Mint | None] = field(init=False)
     ask: Ask | None = field(init=False, default=None)
@@ -81,6 +85,7 @@ class LiveUpstream:
         self.urls = {path: s.url(path, protocol=name) for path, name in paths.items()}
         self.stream_timeouts = _timeouts(s, stream=True)
         self.whole_timeouts = _timeouts(s, stream=False)
+        self.count_timeouts = _for_counts(self.whole_timeouts)
         self.way = _way(s)
         self.mints = [sources.mint(s, key, self._asked) for key in s.credentials]
         written = ["" if mint is not None else key for key, mint in zip(s.credentials, self.mints, strict=True)]
@@ -91,6 +96,7 @@ class LiveUpstream:
         self.key_names = [hashlib.sha256(key.encode()).hexdigest()[:16] if key else "" for key in s.credentials]
         self.secrets = Spellings(s.secrets())
         counting = ((name, dialects.of(name).endpoint("count")) for name in s.protocol)
+        self.counts_from = 0.0  # when it may be asked for a count again
         self.counts = {name for name, count in counting if count is not None and (s.count_tokens or not count.optional)}
 
     def __repr__(self) -> str:
@@ -294,6 +300,11 @@ def _policy(upstream: Upstream, translate: Translate) -> Policy:
         deferred_tools=translate.deferred_tools,
         max_continuations=translate.max_continuations,
     )
+
+
+def _for_counts(usual: Timeouts) -> Timeouts:
+    total = min(usual.total or COUNT_S, COUNT_S)
+    return replace(usual, first_byte=total, total=total)
 
 
 def _timeouts(settings: Upstream, *, stream: bool) -> Timeouts:
