@@ -58,7 +58,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if request.endpoint.unsealed is not None:
         found = _by_plain_name(found, request, ports)
     if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
-        found = yield from _permitted(rules, found, request, ports)
+        found = yield from permitted(rules, found, request, ports)
     if request.endpoint.untranslated:
         found = that_have_it(found, request, ports)
     if len(found) > 1:
@@ -198,7 +198,7 @@ def _fetch(
         yield store_sync.fetch(ports.worker_rpc, ports.response_store, known[0], ids)
 
 
-def _permitted(
+def permitted(
     rules: ClientRules, found: list[Route], request: ClientRequest, ports: Ports
 ) -> Generator[Awaitable[Any], Any, list[Route]]:
     """The routes that the client's rules permit. Raises ApiError where there is none."""

@@ -33,6 +33,7 @@ from gateway.relay.incoming import Coming
 from gateway.relay.intake import Intake
 from gateway.relay.reply import Reply
 from gateway.routing import client_rules, request_facts
+from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Route
 from gateway.runtime import Service
 from gateway.stored import references
@@ -227,7 +228,7 @@ class Relay(HTTPMessageDelegate):
         self._clock.read = ports.now()
         found = ports.router.routes(request.asked_model, request.protocol, self._facts)
         if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
-            found = rules.permitted(found, request.asked_model)
+            found = await self._permitted(rules, found)
         found = resolving.that_have_it(found, request, ports)
         if ports.budgets is not None and request.client in ports.budgets.bound:
             charges.hold(request, found[0], ports, ports.budgets)
@@ -235,6 +236,18 @@ class Relay(HTTPMessageDelegate):
             for lacking in resolving.finds_keeper(request, ports):
                 await lacking
         return client_rules.of_one_provider(found, request.headers, is_open=ports.access.open)
+
+    async def _permitted(self, rules: ClientRules, found: list[Route]) -> list[Route]:
+        """Returns the routes that the client's rules permit. Raises ApiError where there is none."""
+        if not self.request.body:  # a form, which names one model
+            return rules.permitted(found, self.request.asked_model)
+        steps = resolving.permitted(rules, found, self.request, self._ports)
+        while True:
+            try:
+                await next(steps)
+            except StopIteration as end:
+                routes: list[Route] = end.value
+                return routes
 
     def _facts(self) -> request_facts.Facts:
         return request_facts.facts(self.request.headers, {}, 0, self.request.asked_model)

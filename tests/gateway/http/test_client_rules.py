@@ -56,7 +56,7 @@ def test_a_client_may_use_its_models_alone(path: str) -> None:
 SEEN = {"type": "advisor_20260301", "name": "advisor"}
 
 
-@pytest.mark.parametrize("path", [CHAT, MESSAGES, RESPONSES])
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, RESPONSES, "/v1/embeddings", "/v1/audio/speech", "/v1/images/edits"])
 @pytest.mark.parametrize(
     ("named", "status"),
     [
