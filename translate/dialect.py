@@ -243,8 +243,9 @@ class Dialect:
     into the model's turns of a request. joins_texts: clients read all texts of a reply as one. wants_turns:
     instructions without a turn are no request.
 
-    Requests that do not cross: without_foreign(body) takes out thinking that the upstream has not signed, and returns
-    its names. summaries_in_words(body) turns summaries of the proxy into text, and returns whether there were any. Both
+    Requests that do not cross: inner_model(body, asked, model) gives the model another name within a body whose address
+    names it. without_foreign(body) takes out thinking that the upstream has not signed, and returns its names.
+    summaries_in_words(body) turns summaries of the proxy into text, and returns whether there were any. These two
     change the body.
 
     What only some protocols have: open_reasoning: each server chooses where it puts reasoning. wishes_usage: a stream
@@ -283,6 +284,7 @@ class Dialect:
     without_foreign: Callable[[Body], list[str]] = lambda body: []
     summaries_in_words: Callable[[Body], bool] = lambda body: False
     followed: Callable[[Conversation], Conversation] = lambda conversation: conversation
+    inner_model: Callable[[bytes, str, str], bytes] = lambda body, asked, model: body
     pauses: bool = False
     wants_turns: bool = False
     shows: Callable[[Part], bool] = lambda part: False

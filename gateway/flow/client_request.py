@@ -286,7 +286,7 @@ class ClientRequest:
     def body_for(self, model: str) -> bytes:
         """Returns the same bytes with only the model's name replaced."""
         if self.in_path:
-            return self.body
+            return self.dialect.inner_model(self.body, self.asked_model, model)
         return outline.with_model(self.body, Outline(self.asked_model, self.streams, self.span), model)
 
     def facts(self) -> request_facts.Facts:

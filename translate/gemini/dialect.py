@@ -10,7 +10,7 @@ from translate import usage, wire
 from translate.dialect import Asks, Dialect, Errors, Http, Marks, ModelListing, TokenCounting
 from translate.endpoint import Endpoint
 from translate.errors import BadRequest
-from translate.gemini import fault, foreign_reasoning, model_list, parts, proofs
+from translate.gemini import fault, foreign_reasoning, inner_model, model_list, parts, proofs
 from translate.gemini.array import framed
 from translate.gemini.decode_request import decode
 from translate.gemini.decode_stream import Decoder
@@ -102,6 +102,7 @@ GEMINI = Dialect(
     errors=Errors(fault.body, fault.event, fault.status, fault.last),
     searchers=SEARCHERS,
     without_foreign=foreign_reasoning.without,
+    inner_model=inner_model.renamed,
     seal_mark=proofs.MARK,
     marks=Marks(
         terminal=re.compile(rb'"(?:finishReason|blockReason)"\s*:\s*"|"error"\s*:\s*\{'),
