@@ -57,8 +57,9 @@ def asked(method: str, path: str) -> FileRequest | None:
 
 
 async def routes(request: ClientRequest, asked: FileRequest, ports: Ports) -> list[Route]:
-    """Returns where the request goes: to the key that has the file. A new file and a list go to the first key, and to
-    the others only where that one is refused. Raises ApiError."""
+    """Returns where the request goes: to the key that has the file. All else goes to the first key: to the others a new
+    file and a list go only where that one is refused, and what is asked of a file, such as one that a model has made,
+    also where it does not have it. Raises ApiError."""
     rules = ports.rules_of(request.client) if ports.rules_of is not None else None
     able = {upstream.name: upstream for upstream in _having(request.dialect, ports)}
     having = {name: upstream for name, upstream in able.items() if rules is None or rules.allow(name)}
@@ -79,7 +80,7 @@ async def routes(request: ClientRequest, asked: FileRequest, ports: Ports) -> li
         raise BadRequest(f"several upstreams have files ({', '.join(having)}): name one in the header {HEADER}, or set "
                          "[upstream NAME] files = true for one of them")  # fmt: skip
     upstream = having[named or next(iter(having))]
-    keys = [upstream.key_number(owned.key) if owned is not None else 0] if asked.id else range(len(upstream.key_names))
+    keys = [upstream.key_number(owned.key)] if owned is not None else range(len(upstream.key_names))
     protocol = request.protocol if request.protocol in upstream.settings.protocol else upstream.settings.protocol[0]
     return [Route(upstream, protocol, "", protocol, key=key, stage=key) for key in keys]
 

@@ -271,7 +271,8 @@ class Relay(HTTPMessageDelegate):
             if outcome is None:
                 return
             self._clock.lost()
-            failover.judge(lease.route, outcome, own_key=self._own_key(lease.route))
+            if self._asked is None or outcome.error.status != 404:  # that a file is missing is nobody's fault
+                failover.judge(lease.route, outcome, own_key=self._own_key(lease.route))
             if not self._intake.replayable:
                 failover.log(lease.route, outcome, "give up", "a part of the upload is gone")
             else:

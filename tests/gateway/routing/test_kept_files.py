@@ -147,3 +147,29 @@ def test_a_batch_that_an_upstream_runs_goes_with_the_key_of_its_file() -> None:
             id = brought(house, "messages")
             rows = {"requests": [{"custom_id": "a", "params": asked(id)["messages"][1]}]}
             assert house.post("/v1/messages/batches", rows, ANTHROPICS)[0] == 200
+
+
+class Made(Keeper):
+    """The model has made a file for the second key, in the course of its reply. Each key lists its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = "file-made-by-code"
+
+    def __call__(self, request: Request) -> Answer:
+        if request.method == "POST":
+            return super().__call__(request)
+        is_second = "other" in str(request.headers)
+        if request.path == "/v1/files":
+            return Answer.json({"data": [{"id": self.made}] if is_second else [{"id": "file-0x"}]})
+        if is_second and self.made in request.path:
+            return Answer.json({"id": self.made})
+        return Answer.json({"error": {"message": "no such file"}}, 404)
+
+
+def test_a_file_that_nobody_has_noted_is_looked_for_with_each_key() -> None:
+    with Upstream(Made()) as up, House(house_text("* = a", a=section(up.url, KEYS))) as house:
+        assert house.get("/v1/files/file-made-by-code", OPENAIS)[0] == 200
+        assert house.get("/v1/files/file-of-nobody", OPENAIS)[0] == 404
+        assert json.loads(house.get("/v1/files", OPENAIS)[2])["data"] == [{"id": "file-0x"}]
+        assert brought(house, "chat") == "file-0x" and "first" in str(up.requests[-1].headers)
