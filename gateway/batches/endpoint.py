@@ -23,7 +23,7 @@ from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Standing
 from gateway.flow.states import State
 from gateway.flow.timing import Clock
-from gateway.http import header_rules
+from gateway.http import forwarded, header_rules
 from gateway.http.response_writer import ResponseWriter, Writer
 from gateway.relay import files
 from gateway.runtime import Service
@@ -157,11 +157,10 @@ class BatchesRequest(HTTPMessageDelegate):
     def _asked(self) -> WholeRequest:
         request, service = self.request, self._service
         path, _, query = self._target.partition("?")
-        scheme = request.headers.get("X-Forwarded-Proto", "")
-        scheme = scheme if scheme in ("http", "https") else service.settings.server.scheme
+        origin = forwarded.public_url(request.headers, own_scheme=service.settings.server.scheme)
         return WholeRequest(
             service.batches, request.client, owner_of(request.client, request.headers), self._method, path, query,
-            request.headers, request.body, f"{scheme}://{request.headers.get('Host', 'localhost')}", time.time(),
+            request.headers, request.body, origin, time.time(),
         )  # fmt: skip
 
     async def _said(self, asked: WholeRequest) -> WholeReply:

@@ -31,7 +31,7 @@ FORMS = ("messages", "openai")
 
 
 class WholeRequest(NamedTuple):
-    """client: its name; owner: whose what it makes is. origin: where it reaches the proxy."""
+    """client: its name; owner: whose what it makes is. origin: where it reaches the proxy, perhaps under a path."""
 
     desk: Desk
     client: str

@@ -48,6 +48,9 @@ def test_it_is_made_and_asked_for_there(tmp_path: Path) -> None:
             assert found.results_url == f"{house.url}/v1/messages/batches/{batch.id}/results"
             rows = list(client.messages.batches.results(batch.id))
             assert [row.result.type for row in rows] == ["canceled"]
+            nginx = {"X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/llm", "X-Forwarded-Host": "llm.example.org"}
+            found = client.messages.batches.retrieve(batch.id, extra_headers=nginx)
+            assert found.results_url == f"https://llm.example.org/llm/v1/messages/batches/{batch.id}/results"
             assert client.messages.batches.cancel(batch.id).id == batch.id
             assert up.requests[-1].path == f"/v1/messages/batches/{batch.id}/cancel"
             assert client.messages.batches.delete(batch.id).id == batch.id
