@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.flow.clean_lines import CleanLines
 from gateway.flow.lease import Lease
 from gateway.flow.ports import Ports
 from gateway.http import header_rules
@@ -48,6 +49,7 @@ class Coming:
         self._parts: list[bytes] = []
         self._size = 0
         self._tail = b""  # of a stream of events
+        self._lines: CleanLines | None = None  # of a stream of events
 
     def __repr__(self) -> str:
         return f"<Coming {self.status} {self._size} bytes>"
@@ -71,6 +73,8 @@ class Coming:
             place.key.works()
         self._lease.heard(status, None)
         self.streams = 200 <= status < 300 and (self._raw or not ("json" in self.kind.lower() or self.is_page))
+        if self.has_events and not self._raw:
+            self._lines = CleanLines(self._lease.route.upstream.secrets)
         self.head.set()
 
     def on_data(self, chunk: bytes) -> None:
@@ -92,6 +96,8 @@ class Coming:
         self.failure = failure
         self.head.set()
         self.over.set()
+        if self.writer is not None:
+            self._pass()
 
     def goes_to(self, writer: Writer) -> None:
         """Sends to the client what has come, and what will come."""
@@ -103,7 +109,10 @@ class Coming:
     def _pass(self) -> None:
         assert self.writer is not None
         for part in self._parts:
-            self.writer.write(part)
+            if said := self._lines.feed(part) if self._lines is not None else part:
+                self.writer.write(said)
+        if self._lines is not None and self.over.is_set() and self.failure is None and (said := self._lines.rest()):
+            self.writer.write(said)
         last = b"".join(self._parts)[-TAIL_BYTES:] if "event-stream" in self.kind else b""
         self._tail = (self._tail + last)[-TAIL_BYTES:]
         self._parts.clear()

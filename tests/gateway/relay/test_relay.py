@@ -423,3 +423,31 @@ def test_a_form_that_says_it_is_not_compressed_is_none_that_is(coding: str, stat
     with Upstream(lambda r: Answer.json(HEARD)) as up, House(settings(up)) as house:
         assert house.post(PATHS[0], form(), FORM | {"Content-Encoding": coding})[0] == status
         assert all("content-encoding" not in request.headers for request in up.requests)
+
+
+STREAMED = {"/v1/audio/speech": ({"model": "w", "input": "hi"}, {}), PATHS[0]: (form(), FORM), PATHS[2]: (form(), FORM)}
+SECRET = b"sk-up-0123456789abcdef"
+
+
+@pytest.mark.parametrize("path", STREAMED)
+@pytest.mark.parametrize("end", [b"\n\n", b""])
+@pytest.mark.parametrize("cut", [0, 1, 9, len(SECRET) - 1, len(SECRET)])
+def test_an_error_within_events_tells_no_key(path: str, end: bytes, cut: int) -> None:
+    """Wherever the pieces are cut. What is no error passes as it comes."""
+    gate, delta = Gate(), b'data: {"type":"delta"}\n\n'
+    said = delta + b'data: {"error":{"message":"bad key %b, sorry"}}' % SECRET + end
+    at = said.index(SECRET) + cut
+    reply = Answer(200, {"Content-Type": "text/event-stream"}, [said[:at], gate, said[at:]], framing="chunked")
+    with Upstream([reply]) as up:
+        own = f"base_url = {up.url}\n"
+        with (
+            House(settings(up).replace(own, f"{own}api_key = {SECRET.decode()}\n")) as house,
+            house.connect() as client,
+        ):
+            client.send("POST", path, *STREAMED[path])
+            assert client.head()[0] == 200
+            pieces = client.pieces()
+            first = next(pieces)
+            gate.open()
+            rest = b"".join(pieces)
+    assert first == delta and SECRET not in rest and rest.endswith(b', sorry"}}' + end)
