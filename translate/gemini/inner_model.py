@@ -1,7 +1,7 @@
 """The model's name within a request of the Gemini API, which repeats the one of its address.
 
-Each part of `batchEmbedContents`, and the whole request that `countTokens` may have, name the model once more, as
-Google's libraries send them. Google answers 400 where it is another one than that of the address.
+Each part of `batchEmbedContents`, the whole request that `countTokens` may have, and requests as Google's documents
+show them name the model once more. Google answers 400 where it is another one than that of the address.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from translate import wire
 from translate.json_fields import Body, list_of
 
 _MARK = b'"model"'
-_PLACES = b'"requests"', b'"generateContentRequest"', b'"generate_content_request"'
 
 
 def renamed(body: bytes, asked: str, model: str) -> bytes:
     """Returns the body with the upstream's name of the model in all places that have the client's. Other names stay,
     and a body that is not JSON does, too."""
-    if _MARK not in body or not any(place in body for place in _PLACES):
+    if f'models/{asked}"'.encode("utf-8", "surrogatepass") not in body or _MARK not in body:
         return body
     try:
         said: Any = wire.loads(body)
@@ -36,4 +35,5 @@ def renamed(body: bytes, asked: str, model: str) -> bytes:
 
 def _parts(body: Body) -> Iterator[Body]:
     inner = (body.get("generateContentRequest"), body.get("generate_content_request"), *list_of(body, "requests"))
+    yield body
     yield from (part for part in inner if isinstance(part, dict))

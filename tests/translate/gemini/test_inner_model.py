@@ -31,6 +31,7 @@ def test_only_the_same_name_is_another_one(said: Any, right: Any) -> None:
         {"requests": [{"model": said, "content": WORDS}, {"content": WORDS}]},
         {"generateContentRequest": {"model": said, "contents": [WORDS]}},
         {"generate_content_request": {"model": said, "contents": [WORDS]}},
+        {"model": said, "content": WORDS},
     ):
         raw = json.dumps(body).encode()
         assert json.loads(renamed(raw, "mine", "theirs")) == json.loads(raw.replace(*_bytes(said, right)))
@@ -46,7 +47,7 @@ def _bytes(said: Any, right: Any) -> tuple[bytes, bytes]:
     [
         b'{"contents":[{"parts":[{"functionCall":{"args":{"model":"models/mine"}}}]}]}',
         b'{"requests":[{"content":{"parts":[{"functionCall":{"args":{"model":"models/mine"}}}]}}]}',
-        b'{"requests":"models/mine","model":"models/mine"}', b'{"requests":[1,{"model":[]}]}', b'{"model" "requests"',
+        b'{"requests":"models/mine","model":["models/mine"]}', b'{"requests":[1,{"model":[]}]}', b'{"model" "requests"',
         b'["requests","model"]',
     ],
 )  # fmt: skip
