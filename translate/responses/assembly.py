@@ -152,7 +152,7 @@ class Assembly:
         index, id = data.get("output_index"), text_of(data, "item_id") or text_of(item, "id")
         reader = self._by_index.get(index) if isinstance(index, int) else None
         if reader is not None and is_whole and not reader.may_be(item):
-            reader = None
+            reader = None if reader.is_over or not reader.is_renamed_as(item) else reader
         if reader is None and (named := self._by_id.get(id)) is not None:
             going_on = not named.is_over and named.may_be(item)
             reader = named if going_on or not isinstance(index, int) else None
@@ -179,7 +179,7 @@ class Assembly:
             places = (self._by_id.get(text_of(item, "id")), self._by_index.get(i), *self._order[i : i + 1])
             near = [place for place in places if place is not None and place in free and place.may_be(item)]
             known = _telling(item, near) or _telling(item, itertools.islice(free, MOST_COMPARED))
-            known = known or next(iter(near), None)
+            known = known or next(iter(near), None) or _renamed(item, free, output)
             if known is None:  # also one with an id that was there before: xAI's reasoning goes on under the same
                 known = reader_of(item, self._sequence)
                 self._order.append(known)
@@ -219,6 +219,13 @@ class Assembly:
 def _telling(item: Raw, readers: Iterable[ItemReader]) -> ItemReader | None:
     """Returns the reader whose deltas were the beginning, or all, of this whole item."""
     return next((each for each in readers if each.is_said_by(item)), None)
+
+
+def _renamed(item: Raw, free: Iterable[ItemReader], output: list[Any]) -> ItemReader | None:
+    """Returns the reader of a call that has another id now, if none in `output` has the id under which it was told."""
+    like = [each for each in itertools.islice(free, MOST_COMPARED) if each.is_renamed_as(item)]
+    ids = {other.get("call_id") for other in output if isinstance(other, dict)} if like else ()
+    return next((each for each in like if each.raw.get("call_id") not in ids), None)
 
 
 def is_unfinished(response: Raw) -> bool:

@@ -63,6 +63,10 @@ class ItemReader:
         own = {key: value for key, value in self.raw.items() if key not in _NOT_SAID}
         return self.may_be(raw) and self.is_over and own == {k: v for k, v in raw.items() if k not in _NOT_SAID}
 
+    def is_renamed_as(self, raw: Raw) -> bool:
+        """Tells whether `raw` says what this one has said, under ids made anew, as in vLLM's last events."""
+        return False
+
     def say(self, kind: str, index: Any, text: str) -> bytes:
         """Adds to the text that `kind` names ("text", "refusal", "summary", "content", "arguments"). Returns the inside
         that was added, b"" for none."""
@@ -289,6 +293,14 @@ class CallReader(ItemReader):
 
     def is_said_by(self, raw: Raw) -> bool:
         return self.may_be(raw) and self._as_told(_given(raw, self._key)).startswith(self._item.text())
+
+    def is_renamed_as(self, raw: Raw) -> bool:
+        call, said = self._item.part, self._item.text()
+        assert isinstance(call, ToolCall)
+        if not super().may_be(raw) or not call.name or call.name != text_of(raw, "name"):
+            return False
+        given = self._as_told(_given(raw, self._key))
+        return given == said if self.is_over else given.startswith(said)
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
         if self._key == "arguments" and self._item.is_bare():

@@ -69,6 +69,28 @@ STREAMS: dict[str, tuple[list[bytes], list[str]]] = {
          done(output=[message("hi", id="b")])],
         ["text: hi", "stop end"],
     ),
+    "the last event has a call under ids made anew (vLLM)": (
+        [added(TWO[0], output_index=0), said(ARGUMENTS, '{"a":1}', output_index=0, item_id="fc_1"),
+         over(TWO[0] | {"arguments": '{"a":1}', "id": None}, output_index=0),
+         done(output=[call('{"a":1}', id="fc_9", call_id="c9")])],
+        ['call f#c1: {"a":1}', "stop tool_calls"],
+    ),
+    "so has a call's own last event": (
+        [added(TWO[0], output_index=0), said(ARGUMENTS, '{"a":1}', output_index=0, item_id="fc_1"),
+         over(call('{"a":1}', id=None, call_id="c9"), output_index=0), done(output=[])],
+        ['call f#c1: {"a":1}', "stop tool_calls"],
+    ),
+    "two calls alike, both under ids made anew": (
+        [added(TWO[0], output_index=0), said(ARGUMENTS, "{}", output_index=0), over(TWO[0], output_index=0),
+         added(TWO[1] | {"name": "f"}, output_index=1), said(ARGUMENTS, "{}", output_index=1),
+         done(output=[call(call_id="c8"), call(call_id="c9")])],
+        ["call f#c1: {}", "call f#c2: {}", "stop tool_calls"],
+    ),
+    "a call like one that was told, and which the end tells too": (
+        [added(TWO[0], output_index=0), said(ARGUMENTS, "{}", output_index=0), over(TWO[0], output_index=0),
+         done(output=[call(call_id="c9"), TWO[0] | {"arguments": "{}"}])],
+        ["call f#c1: {}", "call f#c9: {}", "stop tool_calls"],
+    ),
     "the end fills what was cut": (
         [added(TWO[0], output_index=0), said(ARGUMENTS, '{"a"', output_index=0),
          done(output=[TWO[0] | {"arguments": '{"a":1}'}])],
