@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Container, Hashable
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from translate.conversation import Part, Text, ToolCall, ToolResult, Turn
+from translate.conversation import Part, Role, Text, ToolCall, ToolResult, Turn
 
 LOST_RESULT = "[no result: the tool call was interrupted]"
 NO_RESULT_YET = "[no result yet: the tool is still running]"
@@ -96,7 +96,7 @@ def paired(turns: list[Turn], shown: Shown = _own_id) -> list[Turn]:
     before it, and no id twice. Turns that need no change are the same objects. shown: what a text calls a call by."""
     if _are_paired(turns):
         return [turn for turn in turns if turn.parts]
-    steps = _steps(turns)
+    steps = _steps(_on_their_sides(turns))
     labels = _matched(steps, shown)
     out: list[Turn] = []
     for step in steps:
@@ -119,6 +119,8 @@ def _are_paired(turns: list[Turn]) -> bool:
             seen |= calls
     return not waiting
 
+
+_SIDES: dict[type[Part], Role] = {ToolCall: "assistant", ToolResult: "user"}
 
 ToolIds = tuple[frozenset[str], frozenset[str], bool]
 """Of a turn's calls, and of its results; and whether each is there once, where it belongs: calls with the model,
@@ -153,7 +155,21 @@ def _read_tool_ids(turn: Turn) -> ToolIds:
     return _NO_IDS
 
 
-def _steps(turns: list[Turn]) -> list[_Step]:
+def _on_their_sides(turns: list[Turn]) -> Iterator[Turn]:
+    """Yields the turns, cut so that calls are the model's and results the user's: Google's SDKs put what a function has
+    returned into the model's content, beside its call, where they run it themselves."""
+    for turn in turns:
+        sides = [_SIDES.get(type(part), turn.role) for part in turn.parts]
+        if all(side == turn.role for side in sides):
+            yield turn
+            continue
+        parts = iter(turn.parts)
+        for role, run in itertools.groupby(sides):
+            own = list(itertools.islice(parts, len(list(run))))
+            yield replace(turn, parts=own) if role == turn.role else Turn(role, own)
+
+
+def _steps(turns: Iterable[Turn]) -> list[_Step]:
     """Returns the steps. Turns that say nothing are left out, so that they do not separate others. Neighbouring turns
     of the model become one if calls of the first would otherwise have to wait for their results."""
     steps = [_Step()]

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.crossed import TOOLS, crossed
+from tests.support.crossed import TOOLS as OF_ALL
+from tests.support.crossed import crossed
+from tests.support.sample import HISTORY
 from translate.conversation import Text, ToolCall, ToolResult, Turn
 from translate.pairing import LOST_RESULT, NO_RESULT_YET, OpenCalls, paired
 from translate.target import Encoded, Protocol
@@ -68,6 +70,17 @@ SHAPES: dict[str, tuple[Said, Said]] = {
     "split over several turns": (
         [(A, call("a"), call("b")), (U, result("b")), (U, text("hm")), (S, text("!")), (U, result("a"), text("go"))],
         [(A, call("a"), call("b")), (U, result("b"), result("a")), (U, text("hm")), (S, text("!")), (U, text("go"))],
+    ),
+    "within the model's turn": (
+        [(U, text("q")), (A, text("so"), call("a"), result("a"), call("b"), result("b"), text("done"))],
+        [
+            (U, text("q")), (A, text("so"), call("a")), (U, result("a")), (A, call("b")), (U, result("b")),
+            (A, text("done")),
+        ],
+    ),
+    "a call within the user's turn": (
+        [(U, text("q"), call("a"), result("a"), text("go"))],
+        [(U, text("q")), (A, call("a")), (U, result("a"), text("go"))],
     ),
     "after other words of the user's": (
         [(A, call("a")), (U, text("here:"), result("a"))],
@@ -202,6 +215,15 @@ def function_result(words: str, name: str = "f") -> Json:
 
 # Results by their call's place among the calls, and words that must arrive beside.
 REQUESTS: dict[str, tuple[Protocol, list[Json], list[str], list[str]]] = {
+    "Google's SDK ran the function itself": (
+        "gemini",
+        [{"role": "user", "parts": [{"text": "q"}]},
+         {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}},
+                                     {"functionResponse": {"name": "f", "response": {"result": "one"}}},
+                                     {"text": "it is one"}]},
+         {"role": "user", "parts": [{"text": "and?"}]}],
+        ["one"], ["it is one"],
+    ),
     "functions, one after the other": (
         "chat",
         [HELLO, function_call(), function_result("one"), function_call(), function_result("two")],
@@ -262,14 +284,15 @@ REQUESTS: dict[str, tuple[Protocol, list[Json], list[str], list[str]]] = {
 }  # fmt: skip
 
 
+TOOLS = OF_ALL | {"gemini": [{"functionDeclarations": [{"name": "f"}]}]}
 CROSSINGS = [(name, to) for name in REQUESTS for to in ("messages", "chat", "responses") if to != REQUESTS[name][0]]
 
 
 @pytest.mark.parametrize(("name", "upstream"), CROSSINGS)
 def test_a_request(name: str, upstream: Protocol) -> None:
     client, history, results, words = REQUESTS[name]
-    body: Json = {"model": "m", "max_tokens": 50, "tools": TOOLS[client]}
-    sent = crossed(client, upstream, body | {"input" if client == "responses" else "messages": history})
+    body: Json = {"model": "m", "tools": TOOLS[client]} | ({} if client == "gemini" else {"max_tokens": 50})
+    sent = crossed(client, upstream, body | {(HISTORY | {"gemini": "contents"})[client]: history})
     assert isinstance(sent, Encoded), sent
     calls, answers = pairs(upstream, sent.body)
     assert [answers[id] for id in calls] == results and len(answers) == len(results)

@@ -182,7 +182,6 @@ LEFT_OUT: list[tuple[Part, list[str]]] = [
     (Unknown("messages", {"type": "server_tool_use", "name": "web_search", "input": {}}), ["server_tool_use"]),
     (Unknown("messages", {"type": "web_search_tool_result", "content": []}), ["web_search_tool_result"]),
     (Unknown("messages", {"type": "container_upload", "file_id": "x"}), ["container_upload"]),
-    (ToolCall("t", "f"), ["toolcall"]),
     (Thinking("hm", "S"), []),
     (Document(text=""), []),
 ]
