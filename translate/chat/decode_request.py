@@ -222,7 +222,7 @@ def _tool_choice(given: dict[str, Any]) -> ToolChoice | None:
         return None
     if isinstance(choice, dict):
         if choice.get("type") == "allowed_tools":
-            mode = object_of(choice, "allowed_tools").get("mode")
+            mode = _of_allowed(choice).get("mode")
             return ToolChoice("any" if mode == "required" else "auto")
         named = object_of(choice, "function") or object_of(choice, "custom") or choice
         if name := text_of(named, "name"):
@@ -252,11 +252,16 @@ def _allowed(tools: list[Tool], given: dict[str, Any]) -> list[Tool]:
     if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
         return tools
     names = set()
-    for raw in list_of(object_of(choice, "allowed_tools"), "tools"):
+    for raw in list_of(_of_allowed(choice), "tools"):
         if isinstance(raw, dict):
             kind = text_of(raw, "type")
             names.add(text_of(object_of(raw, kind) or raw, "name") or kind)
     return [tool for tool in tools if tool.name in names]
+
+
+def _of_allowed(choice: dict[str, Any]) -> dict[str, Any]:
+    """Returns mode and tools of allowed_tools; some servers' documents have them as in Responses, beside the type."""
+    return object_of(choice, "allowed_tools") or choice
 
 
 # ------------------------------------------------------------------------------------------ limits, output

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from translate import problems, recurring
 from translate.conversation import Purpose, Tool, ToolChoice
-from translate.json_fields import text_of
+from translate.json_fields import object_of, objects_of, text_of
 from translate.leftovers import note_within
 
 _CHOICES: dict[str, Literal["auto", "none", "any"]] = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
@@ -119,7 +119,7 @@ def read_choice(choice: Any) -> ToolChoice | None:
         raise problems.wrong_type("tool_choice", "a string or an object", choice)
     kind = text_of(choice, "type")
     if kind == "allowed_tools":
-        return ToolChoice("any" if choice.get("mode") == "required" else "auto")
+        return ToolChoice("any" if _of_allowed(choice).get("mode") == "required" else "auto")
     if kind in ("function", "custom"):
         return ToolChoice("tool", _name(choice, "tool_choice"), text_of(choice, "namespace"))
     return ToolChoice("tool", kind)
@@ -129,7 +129,13 @@ def allowed(tools: list[Tool], choice: Any) -> list[Tool]:
     """Returns the tools that tool_choice leaves."""
     if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
         return tools
-    given = choice.get("tools")
-    named = [raw for raw in given if isinstance(raw, dict)] if isinstance(given, list) else []
-    names = {text_of(raw, "name") or text_of(raw, "type") for raw in named}
+    names = set()
+    for raw in objects_of(_of_allowed(choice), "tools"):
+        kind = text_of(raw, "type")
+        names.add(text_of(raw, "name") or text_of(object_of(raw, kind), "name") or kind)
     return [tool for tool in tools if tool.name in names or tool.namespace in names]
+
+
+def _of_allowed(choice: dict[str, Any]) -> dict[str, Any]:
+    """Returns mode and tools of allowed_tools; some clients write them as in Chat, one level deeper."""
+    return object_of(choice, "allowed_tools") or choice

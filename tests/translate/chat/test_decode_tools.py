@@ -57,8 +57,9 @@ def test_tool_choice(given: Any, choice: ToolChoice) -> None:
 def test_allowed_tools_are_the_ones_offered(mode: str, choice: str) -> None:
     tools = [{"type": "function", "function": {"name": name}} for name in "fgh"] + [{"type": "search"}]
     named = [{"type": "function", "function": {"name": "g"}}, {"type": "search"}, None]
-    wanted = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": named}}
-    conversation = ask(tools=tools, tool_choice=wanted)
-    assert [tool.name for tool in conversation.tools] == ["g", "search"]
-    assert conversation.tool_choice is not None
-    assert conversation.tool_choice.mode == choice
+    as_responses = [{"type": "function", "name": "g"}, {"type": "search"}]
+    for said in ({"allowed_tools": {"mode": mode, "tools": named}}, {"mode": mode, "tools": as_responses}):
+        conversation = ask(tools=tools, tool_choice={"type": "allowed_tools"} | said)
+        assert [tool.name for tool in conversation.tools] == ["g", "search"]
+        assert conversation.tool_choice is not None
+        assert conversation.tool_choice.mode == choice

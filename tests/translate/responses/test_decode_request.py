@@ -269,8 +269,11 @@ def test_allowed_tools_leave_the_others_out() -> None:
         {"type": "namespace", "name": "ns", "tools": [{"type": "function", "name": "c"}]},
     ]
     only = [{"type": "function", "name": "b"}, {"type": "web_search"}, {"type": "namespace", "name": "ns"}, 7]
-    choice = {"type": "allowed_tools", "mode": "auto", "tools": only}
-    assert [tool.name for tool in ask(tools=tools, tool_choice=choice).tools] == ["b", "web_search", "c"]
+    as_chat = [{"type": "function", "function": {"name": "b"}}, *only[1:]]
+    for said in ({"mode": "required", "tools": only}, {"allowed_tools": {"mode": "required", "tools": as_chat}}):
+        asked = ask(tools=tools, tool_choice={"type": "allowed_tools"} | said)
+        assert [tool.name for tool in asked.tools] == ["b", "web_search", "c"]
+        assert asked.tool_choice == ToolChoice("any")
 
 
 # ----------------------------------------------------------------------------------------------------- values
