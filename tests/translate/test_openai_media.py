@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from translate import pair
+from translate import dialects, pair
 from translate.target import Target
 
 PNG, JPEG = "iVBORw0KGgo=", "/9j/+A=="
@@ -38,6 +38,32 @@ def test_anthropic_gets_pictures_as_it_takes_them(name: str) -> None:
     body = sent("messages", {"type": "image_url", "image_url": {"url": url}})
     source = {"type": "base64", "media_type": media_type, "data": data}
     assert body["messages"][0]["content"] == [{"type": "image", "source": source}]
+
+
+BESIDE: dict[str, Any] = {
+    "bare base64, as Ollama has it": [PNG, JPEG],
+    "data URLs": [f"data:image/png;base64,{PNG}", f"data:image/jpeg;base64,{JPEG}"],
+    "as OpenRouter's replies have them": [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{JPEG}"}},
+    ],
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+@pytest.mark.parametrize("role", ["user", "tool"])
+def test_pictures_beside_the_content_are_seen(role: str, name: str) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    asked = {"role": "assistant", "tool_calls": [call]}
+    said = {"role": role, "content": "look", "images": BESIDE[name]} | ({"tool_call_id": "c"} if role == "tool" else {})
+    body: Any = {"model": "m", "messages": [asked, said] if role == "tool" else [said]}
+    encoded = pair.request("chat", "messages", body, Target("claude-opus-5-5"))
+    content: Any = encoded.body["messages"][-1]["content"]
+    content = content[0]["content"] if role == "tool" else content
+    assert [block["source"]["data"] for block in content if block["type"] == "image"] == [PNG, JPEG]
+    assert encoded.dropped == []
+    home = dialects.of("chat").encode_request(dialects.of("chat").decode_request(body), Target("m")).body
+    assert home["messages"][-1] == said, "its own protocol has them where they were"
 
 
 FILES = {

@@ -148,6 +148,8 @@ class _History:
 
 def _user(raw: dict[str, Any], path: str) -> Turn:
     parts = _content(raw, path)
+    if "images" in raw:
+        parts += media.of_message(raw)
     return Turn("user", parts, _ext(raw, parts, "role", "content"), text_of(raw, "name"))
 
 
@@ -165,7 +167,8 @@ def _assistant(raw: dict[str, Any], path: str, id: str = "") -> Turn:
         call = ToolCall(id, text_of(legacy, "name"), arguments_in(legacy), {"chat.form": {"legacy": True}})
         note_within(legacy, "function_call", _CALLED, call.ext)
         parts.append(call)
-    parts += [shown for image in objects_of(raw, "images") for shown in media.of_history(image)]
+    if "images" in raw:
+        parts += media.of_message(raw)
     known = ("role", "content", "refusal", "tool_calls", "function_call", *_REASONING)
     turn = Turn("assistant", parts, _ext(raw, parts, *known), text_of(raw, "name"))
     if field:
@@ -177,6 +180,8 @@ def _result(raw: dict[str, Any], path: str) -> ToolResult:
     """Reads a result, without an id where it has none. is_error comes from the blocks of Messages: Chat has no such
     word."""
     parts = _content(raw, path, required=False)
+    if "images" in raw:
+        parts += media.of_message(raw)
     ext = _ext(raw, [], "role", "content", "tool_call_id", "is_error")
     result = ToolResult(text_of(raw, "tool_call_id"), parts, raw.get("is_error") is True, ext)
     if raw["role"] == "function":

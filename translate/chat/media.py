@@ -6,6 +6,7 @@ in pieces that belong together; its words are in the text, too.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from translate import reply_media
@@ -14,6 +15,7 @@ from translate.json_fields import Body, object_of, text_of
 from translate.target import Asked
 
 FORM = "chat.form"
+_ADDRESS = re.compile("data:|https?:", re.I)  # base64 has no colon
 
 
 def image_of(raw: Body) -> Unknown:
@@ -25,9 +27,17 @@ def image_of(raw: Body) -> Unknown:
     return Unknown("chat", {"type": "image_url", **raw} if shown else raw, parts=shown)
 
 
-def of_history(raw: Body) -> list[Part]:
-    """Reads what the client says back of `images`. Its own protocol has them beside the content."""
-    return [replace(part, ext={FORM: {"beside": True}}) for part in image_of(raw).parts if isinstance(part, Image)]
+def of_message(raw: Body) -> list[Part]:
+    """Reads the `images` of a message: of the model's, said back, or of the user's in Ollama's way, in bare base64. Its
+    own protocol has them beside the content."""
+    shown: list[Part] = []
+    found = raw.get("images")
+    for each in found if isinstance(found, list) else [found]:
+        if isinstance(each, dict):
+            shown += image_of(each).parts
+        elif isinstance(each, str) and each:
+            shown.append(reply_media.of_address(each) if _ADDRESS.match(each) else reply_media.image(each))
+    return [replace(part, ext={FORM: {"beside": True}}) for part in shown if isinstance(part, Image)]
 
 
 def audio_of(pieces: list[Body]) -> Unknown | None:
