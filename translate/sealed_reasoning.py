@@ -25,6 +25,7 @@ EXTRA = "~sealed.extra.1."  # in a neutral `encrypted`: what Gemini says beside 
 SUMMARY = "~sealed.summary.1."  # of our own compaction: a block's whole signature, the beginning of an item's cipher
 _THOUGHTS = "~sealed.thoughts.1."  # in a Gemini client's thoughtSignature: all that was thought before a part
 _PROXYS = "~sealed.proxy.1."  # in a neutral signature or encrypted: a protocol, and what its upstream had sealed
+BLOCKS = "blocks"  # in the place of the protocol: Chat, but from LiteLLM's thinking_blocks, where it must go back
 EMPTY = "~sealed.empty.1."  # in either: nobody has signed this thinking
 MARK = b"~sealed."  # each seal begins so
 _RARE = MARK[:1]
@@ -64,6 +65,15 @@ def of_upstream(proof: str, protocol: str) -> str:
     """Returns an upstream's proof as a neutral one. An upstream that is a proxy like this one has sealed it. It alone
     may open that: here it must not be taken for a seal of our own. protocol: in which the upstream was asked."""
     return f"{_PROXYS}{protocol}.{proof}" if is_seal(proof) else proof
+
+
+def of_block(proof: str) -> str:
+    """Returns the proof of an entry of LiteLLM's thinking_blocks as a neutral one, "" where it has none."""
+    return f"{_PROXYS}{BLOCKS}.{proof}" if proof else ""
+
+
+def is_of_block(proof: str) -> bool:
+    return proof.startswith(f"{_PROXYS}{BLOCKS}.")
 
 
 def to_upstream(part: Thinking, protocol: str) -> Thinking | None:

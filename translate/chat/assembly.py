@@ -247,7 +247,8 @@ class Assembly:
 
     def _reasoning(self, delta: dict[str, Any]) -> None:
         """Reads reasoning, which comes as a string, in details, or as both (the same text twice)."""
-        entries = objects_of(delta, "reasoning_details")
+        has_blocks = details.BLOCKS in delta and delta[details.BLOCKS]
+        entries = objects_of(delta, details.BLOCKS if has_blocks else "reasoning_details")
         if not entries or not any(details.text_in(entry) for entry in entries):
             for key in ("reasoning_content", "reasoning", "reasoning_text"):  # the last one: Copilot
                 if isinstance(text := delta.get(key), str) and text:
@@ -260,10 +261,10 @@ class Assembly:
         if data := details.data_in(entry):
             self.trace.append(b"")
             provider = details.provider_in(entry)
-            proof = sealed_reasoning.of_upstream(data, "chat")
+            proof = details.neutral(data, entry)
             self._sequence.push(Thinking("", "", proof, {"chat": {"detail": entry}}, provider))
             return
-        signature = sealed_reasoning.of_upstream(details.signature_in(entry), "chat")
+        signature = details.neutral(details.signature_in(entry), entry)
         if (text := details.text_in(entry)) and not (signature and self._has_said(text)):
             self._add(Thinking, text, entry)
         if signature:
@@ -401,5 +402,5 @@ def _reason(choice: dict[str, Any]) -> Any:
 
 def _thought(entry: dict[str, Any]) -> Thinking:
     """Returns the part that an entry begins, without what arrives piece by piece."""
-    detail = {key: value for key, value in entry.items() if key not in ("text", "summary", "signature")}
+    detail = {key: value for key, value in entry.items() if key not in details.PIECES}
     return Thinking(ext={"chat": {"detail": detail}}, provider=details.provider_in(entry))

@@ -331,14 +331,14 @@ _CALLED = frozenset(("name", "arguments", "input"))
 
 # ------------------------------------------------------------------------------------- thoughts and calls
 
-_REASONING = ("reasoning_content", "reasoning", "reasoning_details")
+_REASONING = ("reasoning_content", "reasoning", "reasoning_details", details.BLOCKS)
 
 
 def _thoughts(raw: dict[str, Any]) -> tuple[list[Part], str]:
     """Returns an assistant message's reasoning, and the field that held it as a string. Entries in reasoning_details
     say the same and more."""
     field = next((key for key in _REASONING[:2] if text_of(raw, key)), "")
-    entries = raw.get("reasoning_details")
+    entries = raw.get(details.BLOCKS) or raw.get("reasoning_details")
     if isinstance(entries, list) and (parts := details.read(entries)):
         return [*parts], field
     return ([Thinking(raw[field])] if field else []), field

@@ -3,15 +3,26 @@
 An entry (OpenRouter's form) is a text with its signature, a summary, or encrypted data. A client that
 echoes them keeps, say, Anthropic's signatures alive. The raw entry stays with the part (ext) and goes back
 as it came; where there is none, the entry is built from what the part holds. Nothing here is ever made up.
+
+LiteLLM has `thinking_blocks` instead: entries in the words of Messages, which go back under that name alone.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from translate import sealed_reasoning
 from translate.conversation import Thinking
 
-_TEXT_KEY = {"reasoning.text": "text", "reasoning.summary": "summary"}
+BLOCKS = "thinking_blocks"
+_THOUGHT, _REDACTED = "thinking", "redacted_thinking"  # the types of blocks
+_TEXT_KEY = {"reasoning.text": "text", "reasoning.summary": "summary", _THOUGHT: "thinking"}
+PIECES = ("text", "summary", "thinking", "signature")  # what of an entry arrives piece by piece
+
+
+def is_block(entry: dict[str, Any]) -> bool:
+    return entry.get("type") in (_THOUGHT, _REDACTED)
 
 
 def text_in(detail: dict[str, Any]) -> str:
@@ -22,12 +33,17 @@ def text_in(detail: dict[str, Any]) -> str:
 
 def data_in(detail: dict[str, Any]) -> str:
     data = detail.get("data")
-    return data if isinstance(data, str) and detail.get("type") == "reasoning.encrypted" else ""
+    return data if isinstance(data, str) and detail.get("type") in ("reasoning.encrypted", _REDACTED) else ""
 
 
 def signature_in(detail: dict[str, Any]) -> str:
     signature = detail.get("signature")
     return signature if isinstance(signature, str) else ""
+
+
+def neutral(proof: str, detail: dict[str, Any]) -> str:
+    """Returns an upstream's signature or data, which it gave in this entry, as a neutral one."""
+    return sealed_reasoning.of_block(proof) if is_block(detail) else sealed_reasoning.of_upstream(proof, "chat")
 
 
 def provider_in(detail: dict[str, Any]) -> str:
@@ -50,6 +66,8 @@ def write(part: Thinking, text: str, signature: str, index: int) -> dict[str, An
 
     `text` and `signature` are the part's as gathered from its events; index counts the reply's entries.
     """
+    if sealed_reasoning.is_of_block(signature or part.encrypted):
+        return restore(own(replace(part, text=text, signature=signature)), index)
     origin: dict[str, Any] = part.ext.get("chat", {}).get("detail", {})
     if part.encrypted:
         return {"type": "reasoning.encrypted"} | origin | {"data": part.encrypted, "index": index}
@@ -59,11 +77,31 @@ def write(part: Thinking, text: str, signature: str, index: int) -> dict[str, An
     return {"type": "reasoning.text", "text": text, "signature": signature, **known, "index": index}
 
 
+def fields(entries: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Returns the entries as fields of a message: blocks have one of their own."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        found.setdefault(BLOCKS if is_block(entry) else "reasoning_details", []).append(entry)
+    return found
+
+
+def own(part: Thinking) -> Thinking:
+    """Returns the part of a history with the proof that a Chat upstream has given for it, without any other's. Every
+    provider may read its text."""
+    if not sealed_reasoning.is_of_block(part.signature or part.encrypted):
+        return sealed_reasoning.to_upstream(part, "chat") or replace(part, signature="", encrypted="", ext={})
+    opened = sealed_reasoning.to_upstream(part, sealed_reasoning.BLOCKS) or part
+    kind = _THOUGHT if part.signature else _REDACTED
+    return replace(opened, ext={"chat": {"detail": {"type": kind}}})
+
+
 def restore(part: Thinking, index: int) -> dict[str, Any] | None:
     """Returns the entry for a part of a history: as it came, with the part's words and proof, else built, else None."""
     raw: dict[str, Any] = part.ext.get("chat", {}).get("detail", {})
     if not raw:
         return write(part, part.text, part.signature, index)
+    if is_block(raw) and not (part.signature or part.encrypted or raw.keys() & {"signature", "data"}):
+        return None  # Anthropic refuses a block without its proof
     said = {"signature": part.signature, "data": part.encrypted}
     if (key := _TEXT_KEY.get(str(raw.get("type")))) and not raw.get(key):
         said[key] = part.text

@@ -12,7 +12,7 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
-from translate import citations, readable, readable_parts, repair, sealed_reasoning
+from translate import citations, readable, readable_parts, repair
 from translate.chat import call_ids, details, extras, mistral
 from translate.chat.encode_parts import content, flat, is_private
 from translate.conversation import (
@@ -214,12 +214,15 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
     parts = [part for part in turn.parts if isinstance(part, Thinking) and not (signs and extras.opened(part))]
     goes_back = policy.reasoning_history in ("true", "always") or _is_demanded(has_calls, draft)
     goes_back = goes_back or (draft.home and policy.reasoning != "think_tags")  # the client itself sent it
+    thoughts = [details.own(part) for part in parts]
+    entries = [entry for i, part in enumerate(thoughts) if (entry := details.restore(part, i))]
+    proofs = details.fields(entries)
+    if details.BLOCKS in proofs:  # who gave them wants them back
+        message[details.BLOCKS] = proofs.pop(details.BLOCKS)
     if not goes_back or policy.reasoning == "none":
-        if parts:
+        if len(parts) > len(message.get(details.BLOCKS, ())):
             draft.drop(draft.words.thoughts)
         return
-    # Only the provider that sealed a thought may get its proof back; every provider may read its text.
-    thoughts = [_own(part) for part in parts]
     text = ("" if draft.home else "\n\n").join(part.text for part in thoughts if part.text)
     if policy.reasoning == "think_tags":
         if text:
@@ -227,13 +230,7 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
         return
     if text:
         message[policy.reasoning] = text
-    entries = [entry for i, part in enumerate(thoughts) if (entry := details.restore(part, i))]
-    if entries:
-        message["reasoning_details"] = entries
-
-
-def _own(part: Thinking) -> Thinking:
-    return sealed_reasoning.to_upstream(part, "chat") or replace(part, signature="", encrypted="", ext={})
+    message |= proofs
 
 
 def _call(call: ToolCall, draft: Draft) -> Body:
@@ -252,6 +249,8 @@ def _append(out: list[Body], message: Body) -> None:
     out[-1] = last | message | {"content": "\n\n".join(texts) or None} | thoughts
     if entries := _details(last, message):
         out[-1]["reasoning_details"] = entries
+    if details.BLOCKS in last and details.BLOCKS in message:
+        out[-1][details.BLOCKS] = last[details.BLOCKS] + message[details.BLOCKS]
 
 
 def _thought(first: Body, second: Body, field: str) -> str:

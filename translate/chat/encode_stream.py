@@ -191,7 +191,7 @@ class Encoder:
             text = wire.text_of(self._kept) if said else ""
             entry = details.write(part, text, close.signature, self._details)
             self._details += 1
-            out.append(self._chunk({"reasoning_details": [entry]}))
+            out.append(self._chunk(details.fields([entry] if entry else [])))
         elif isinstance(part, ToolCall) and self._whole is not None:
             self._call_at_once(part, self._whole, out)
         elif self._arguments is not None:

@@ -212,7 +212,7 @@ class _Message:
         if thoughts := "".join(self.thoughts):
             message |= dict.fromkeys(clients.habits(self.asked.headers).thoughts, thoughts)
         if self.details:
-            message["reasoning_details"] = self.details
+            message |= details.fields(self.details)
         if self.calls and self.asked.functions and "function" in self.calls[0]:
             message["function_call"] = self.calls[0]["function"]  # such a client takes one call in a message
         elif self.calls:

@@ -25,7 +25,7 @@ NAMES = (
     "id", "model", "error", "usage", "x_groq", "citations", "search_results", "moderation", "service_tier", "detail",
     "index", "finish_reason", "stop_reason", "matched_stop", "delta", "message", "text", "role", "content", "refusal",
     "annotations", "audio", "images", "tool_calls", "function_call", "reasoning", "reasoning_content",
-    "reasoning_details", "extra_content", "logprobs", "unheard_of",
+    "reasoning_details", "thinking_blocks", "extra_content", "logprobs", "unheard_of",
 )  # fmt: skip
 VALUES = (
     None, "", "x", "stop", "length", "error", 0, 1, True, 1.0, [], {}, ["x"], [{}], "half \ud83d", "é\n\"",
