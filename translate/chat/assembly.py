@@ -218,7 +218,7 @@ class Assembly:
             self._beyond |= said_beyond(delta, _DELTA)
         self._reasoning(delta)
         if "extra_content" in delta and not self._answered:
-            self._beside(delta, extras.OF_MESSAGE)
+            self._beside(extras.sealed(delta, extras.OF_MESSAGE))
         content = delta.get("content")
         if isinstance(content, str):
             self._text(content)
@@ -361,6 +361,8 @@ class Assembly:
         if not isinstance(function, dict):
             function = raw  # some servers put both into the call itself
         name, id = text_of(function, "name"), text_of(raw, "id")
+        if extras.IN_ID in id:
+            id = extras.id_of(raw)
         is_custom = function is custom
         arguments = text_of(function, "input") if is_custom else arguments_in(function)
         piece = wire.inside(arguments)
@@ -377,7 +379,9 @@ class Assembly:
             if not raw.keys() <= _CALL:
                 self._beyond |= said_beyond(raw, _CALL)
             if "extra_content" in raw:
-                self._beside(raw, extras.OF_CALL)
+                self._beside(extras.sealed(raw, extras.OF_CALL))
+            elif id != raw.get("id") or extras.FIELDS in raw or extras.FIELDS in function:
+                self._beside(extras.sealed_by_litellm(raw))
             id = self._calls.free_id(id)
             item = self._sequence.push(ToolCall(id, name, custom=is_custom))
             self._calls.add(item, index, id, self.seen)
@@ -387,8 +391,8 @@ class Assembly:
             self._since += 1
             self.trace.append(self._sequence.say(item, arguments))
 
-    def _beside(self, said: dict[str, Any], what: str) -> None:
-        if (proof := extras.sealed(said, what)) is not None:
+    def _beside(self, proof: Thinking | None) -> None:
+        if proof is not None:
             self.trace.append(b"")
             self._sequence.push(proof)
 

@@ -169,12 +169,12 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
         if isinstance(part, ToolCall):
             calls.append(_call(part, draft) | beside)
             beside = {}
-        elif signs and (found := extras.opened(part)):
+        elif found := extras.opened_for(part, signs):
             what, extra = found
-            if what == extras.OF_CALL:
-                beside = {"extra_content": extra}
-            else:
+            if what == extras.OF_MESSAGE:
                 of_message = {"extra_content": extra}
+            else:
+                beside = extras.beside_call(extras.OF_CALL if draft.policy.tool_schema == "gemini" else what, extra)
         elif isinstance(part, Text | Refusal):
             texts.append(texts.pop() + part.text if goes_on else part.text)
             if part.ext and breakpoint_of(part.ext):
@@ -211,7 +211,7 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
     """Adds reasoning to the message where the upstream asks for it: some need it beside calls, some refuse it."""
     policy = draft.policy
     signs = extras.may_go_to(draft.target)  # their proofs then have a place of their own
-    parts = [part for part in turn.parts if isinstance(part, Thinking) and not (signs and extras.opened(part))]
+    parts = [part for part in turn.parts if isinstance(part, Thinking) and not extras.opened_for(part, signs)]
     goes_back = policy.reasoning_history in ("true", "always") or _is_demanded(has_calls, draft)
     goes_back = goes_back or (draft.home and policy.reasoning != "think_tags")  # the client itself sent it
     thoughts = [details.own(part) for part in parts]

@@ -154,7 +154,7 @@ class Encoder:
         index, self._calls = self._calls, self._calls + 1
         text = "input" if kind == "custom" else "arguments"
         function = {"name": self._asked.tool_names.get(call.name, call.name), text: ""}
-        id = call.id or call_id(self._asked, index)
+        id = extras.id_told(call.id or call_id(self._asked, index), self._beside)
         begun = {"index": index, "id": id, "type": kind, kind: function} | self._beside
         self._beside = {}
         if clients.habits(self._asked.headers).whole_calls:
@@ -209,10 +209,10 @@ class Encoder:
         self._part, self._template = None, None
 
     def _set_beside(self, what: str, extra: dict[str, Any], out: list[bytes]) -> None:
-        if what == extras.OF_CALL:
-            self._beside = {"extra_content": extra}
-        else:
+        if what == extras.OF_MESSAGE:
             out.append(self._chunk({"extra_content": extra}))
+        else:
+            self._beside = extras.beside_call(what, extra)
 
     def _stop(self, stop: Stop, out: list[bytes]) -> None:
         if audio := self._media.audio():

@@ -174,10 +174,10 @@ class _Message:
             self.annotations += citations.write(close.citations, start, start + len(text))
         elif found := extras.opened(part):
             what, extra = found
-            if what == extras.OF_CALL:
-                self.beside = {"extra_content": extra}
-            else:
+            if what == extras.OF_MESSAGE:
                 self.extra["extra_content"] = extra
+            else:
+                self.beside = extras.beside_call(what, extra)
         elif isinstance(part, Thinking):
             self.thoughts.append(text)
             if entry := details.write(part, text, close.signature, len(self.details)):
@@ -185,7 +185,7 @@ class _Message:
         elif isinstance(part, Refusal):
             self.refusals.append(text)
         elif isinstance(part, ToolCall):
-            id = part.id or call_id(self.asked, len(self.calls))
+            id = extras.id_told(part.id or call_id(self.asked, len(self.calls)), self.beside)
             name = self.asked.tool_names.get(part.name, part.name)
             if part.custom and self.asked.free_text:
                 call = {"id": id, "type": "custom", "custom": {"name": name, "input": text}}
