@@ -255,7 +255,8 @@ class Assembly:
                     self._add(Thinking, text)
                     break
         for entry in entries:
-            self._detail(entry)
+            if not (has_blocks and details.is_part(entry)):
+                self._detail(entry)
 
     def _detail(self, entry: dict[str, Any]) -> None:
         if data := details.data_in(entry):

@@ -4,7 +4,8 @@ An entry (OpenRouter's form) is a text with its signature, a summary, or encrypt
 echoes them keeps, say, Anthropic's signatures alive. The raw entry stays with the part (ext) and goes back
 as it came; where there is none, the entry is built from what the part holds. Nothing here is ever made up.
 
-LiteLLM has `thinking_blocks` instead: entries in the words of Messages, which go back under that name alone.
+LiteLLM has `thinking_blocks` instead: entries in the words of Messages, which go back under that name alone. Of Gemini
+they hold no thought, but the signed part of the answer in JSON.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any
 
 from translate import sealed_reasoning
 from translate.conversation import Thinking
+from translate.lenient import loads
 
 BLOCKS = "thinking_blocks"
 _THOUGHT, _REDACTED = "thinking", "redacted_thinking"  # the types of blocks
 _TEXT_KEY = {"reasoning.text": "text", "reasoning.summary": "summary", _THOUGHT: "thinking"}
+_PART = frozenset(("text", "thought", "functionCall", "inlineData", "executableCode", "codeExecutionResult"))
 PIECES = ("text", "summary", "thinking", "signature")  # what of an entry arrives piece by piece
 
 
@@ -25,10 +28,19 @@ def is_block(entry: dict[str, Any]) -> bool:
     return entry.get("type") in (_THOUGHT, _REDACTED)
 
 
+def is_part(entry: dict[str, Any]) -> bool:
+    """Tells whether a block is a part of Gemini's answer."""
+    text = entry.get("thinking")
+    if not isinstance(text, str) or text[:1] != "{" or not is_block(entry):
+        return False
+    part = loads(text.encode("utf-8", "replace"))
+    return isinstance(part, dict) and bool(part) and part.keys() <= _PART
+
+
 def text_in(detail: dict[str, Any]) -> str:
     """Returns the readable text of an entry, "" for an encrypted one."""
     text = detail.get(_TEXT_KEY.get(str(detail.get("type")), ""))
-    return text if isinstance(text, str) else ""
+    return text if isinstance(text, str) and not is_part(detail) else ""
 
 
 def data_in(detail: dict[str, Any]) -> str:
@@ -48,7 +60,7 @@ def neutral(proof: str, detail: dict[str, Any]) -> str:
 
 def provider_in(detail: dict[str, Any]) -> str:
     """Returns the provider that has signed it; "" = unknown."""
-    told = detail.get("format")
+    told = "google" if is_part(detail) else detail.get("format")
     return told if isinstance(told, str) and told != "unknown" else ""
 
 

@@ -140,3 +140,29 @@ def test_litellms_own_clients_get_blocks_where_one_form_of_reply_is_made_of_the_
         told = pair.Crossing("chat", "chat", asked).whole(raw, True)
         assert json.loads(told)["choices"][0]["message"]["thinking_blocks"] == [SIGNED]
     assert b"sealed" not in told and b"reasoning_details" not in told
+
+
+PART = {
+    "type": "thinking",
+    "thinking": json.dumps({"functionCall": {"name": "f", "args": {}}}),
+    "signature": "GOOGLES==",
+}
+
+
+def test_a_part_of_geminis_answer_is_no_thought() -> None:
+    """LiteLLM gives it as a block of Gemini's, for the sake of its signature."""
+    message = json.loads(whole(PART))["choices"][0]["message"] | {"reasoning_content": "I look"}
+    raw = json.dumps({"id": "c", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}).encode()
+    reply = json.loads(pair.Crossing("messages", "chat", Asked("m", "k1", 1)).whole(raw))
+    assert [block.get("thinking") for block in reply["content"]] == ["I look", None]
+    assert b"GOOGLES==" not in json.dumps(reply).encode()
+    streamed = sse(chunk(reasoning_content="I look"), chunk(thinking_blocks=[PART]), *AT_THE_END)
+    assert [text for text, _ in thoughts(streamed)] == ["I look"]
+
+
+def test_such_a_part_in_a_clients_history_reaches_no_other_provider() -> None:
+    said = {"role": "assistant", "content": "hi", "thinking_blocks": [PART]}
+    body: Json = {"model": "m", "messages": [{"role": "user", "content": "q"}, said, {"role": "user", "content": "r"}]}
+    assert b"GOOGLES==" not in pair.request("chat", "messages", body, Target("claude-sonnet-4-5")).json()
+    home = dialects.of("chat").encode_request(dialects.of("chat").decode_request(body), Target("m")).body
+    assert home["messages"][1] == said
