@@ -25,6 +25,7 @@ EXTRA = "~sealed.extra.1."  # in a neutral `encrypted`: what Gemini says beside 
 SUMMARY = "~sealed.summary.1."  # of our own compaction: a block's whole signature, the beginning of an item's cipher
 _THOUGHTS = "~sealed.thoughts.1."  # in a Gemini client's thoughtSignature: all that was thought before a part
 _PROXYS = "~sealed.proxy.1."  # in a neutral signature or encrypted: a protocol, and what its upstream had sealed
+_OPAQUE = "opaque"  # in the place of the protocol: Chat, but from Copilot's reasoning_opaque
 BLOCKS = "blocks"  # in the place of the protocol: Chat, but from LiteLLM's thinking_blocks, where it must go back
 EMPTY = "~sealed.empty.1."  # in either: nobody has signed this thinking
 MARK = b"~sealed."  # each seal begins so
@@ -74,6 +75,17 @@ def of_block(proof: str) -> str:
 
 def is_of_block(proof: str) -> bool:
     return proof.startswith(f"{_PROXYS}{BLOCKS}.")
+
+
+def of_opaque(proof: str) -> str:
+    """Returns GitHub Copilot's reasoning_opaque as a neutral proof."""
+    return f"{_PROXYS}{_OPAQUE}.{proof}"
+
+
+def opaque_in(part: Thinking) -> str:
+    """Opens the seal of `of_opaque`; "" = the part has none."""
+    proof, own = part.signature or part.encrypted, f"{_PROXYS}{_OPAQUE}."
+    return proof[len(own) :] if proof.startswith(own) else ""
 
 
 def to_upstream(part: Thinking, protocol: str) -> Thinking | None:

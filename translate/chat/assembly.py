@@ -58,7 +58,7 @@ class Assembly:
     """Takes each decoded object by `chunk`, then `stop` or `fail`; `take` gives the events so far."""
 
     __slots__ = (
-        "_annotations", "_answered", "_beyond", "_calls", "_extras", "_finish", "_met", "_noted", "_refused",
+        "_annotations", "_answered", "_beyond", "_calls", "_extras", "_finish", "_met", "_noted", "_opaque", "_refused",
         "_repeats_of", "_sequence", "_since", "_sounds", "_tags", "remark", "seen", "trace", "usage",
     )  # fmt: skip
 
@@ -70,6 +70,7 @@ class Assembly:
         self._finish = ""
         self._since = 0  # additions that came after the last finish_reason
         self._met = ""  # the stop sequence
+        self._opaque = ""  # Copilot's proof
         self._refused = False
         self._answered = False  # text has begun
         self.usage: Usage | None = None
@@ -257,6 +258,10 @@ class Assembly:
         for entry in entries:
             if not (has_blocks and details.is_part(entry)):
                 self._detail(entry)
+        if details.OPAQUE in delta and (opaque := text_of(delta, details.OPAQUE)) not in ("", self._opaque):
+            self._opaque = opaque
+            self.trace.append(b"")
+            self._sequence.push(Thinking(encrypted=sealed_reasoning.of_opaque(opaque)))
 
     def _detail(self, entry: dict[str, Any]) -> None:
         if data := details.data_in(entry):

@@ -5,7 +5,8 @@ echoes them keeps, say, Anthropic's signatures alive. The raw entry stays with t
 as it came; where there is none, the entry is built from what the part holds. Nothing here is ever made up.
 
 LiteLLM has `thinking_blocks` instead: entries in the words of Messages, which go back under that name alone. Of Gemini
-they hold no thought, but the signed part of the answer in JSON.
+they hold no thought, but the signed part of the answer in JSON. GitHub Copilot has one proof for all of a message's
+thoughts, `reasoning_opaque`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from translate import sealed_reasoning
 from translate.conversation import Thinking
 from translate.lenient import loads
 
-BLOCKS = "thinking_blocks"
+BLOCKS, OPAQUE = "thinking_blocks", "reasoning_opaque"
 _THOUGHT, _REDACTED = "thinking", "redacted_thinking"  # the types of blocks
 _TEXT_KEY = {"reasoning.text": "text", "reasoning.summary": "summary", _THOUGHT: "thinking"}
 _PART = frozenset(("text", "thought", "functionCall", "inlineData", "executableCode", "codeExecutionResult"))
@@ -78,6 +79,8 @@ def write(part: Thinking, text: str, signature: str, index: int) -> dict[str, An
 
     `text` and `signature` are the part's as gathered from its events; index counts the reply's entries.
     """
+    if opaque := sealed_reasoning.opaque_in(part):
+        return {"type": OPAQUE, "data": opaque}
     if sealed_reasoning.is_of_block(signature or part.encrypted):
         return restore(own(replace(part, text=text, signature=signature)), index)
     origin: dict[str, Any] = part.ext.get("chat", {}).get("detail", {})
@@ -89,12 +92,22 @@ def write(part: Thinking, text: str, signature: str, index: int) -> dict[str, An
     return {"type": "reasoning.text", "text": text, "signature": signature, **known, "index": index}
 
 
-def fields(entries: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Returns the entries as fields of a message: blocks have one of their own."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def fields(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the entries as fields of a message: blocks have one of their own, and so has Copilot's proof."""
+    found: dict[str, Any] = {}
     for entry in entries:
+        if entry.get("type") == OPAQUE:
+            found[OPAQUE] = entry["data"]
+            continue
         found.setdefault(BLOCKS if is_block(entry) else "reasoning_details", []).append(entry)
     return found
+
+
+def to_copilot(parts: list[Thinking]) -> dict[str, str]:
+    """Returns the fields that Copilot wants back with a message; {} where it has not proved its thoughts."""
+    opaque = next(filter(None, map(sealed_reasoning.opaque_in, parts)), "")
+    text = "\n\n".join(part.text for part in parts if part.text)
+    return ({"reasoning_text": text} if text else {}) | {OPAQUE: opaque} if opaque else {}
 
 
 def own(part: Thinking) -> Thinking:

@@ -214,6 +214,9 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
     parts = [part for part in turn.parts if isinstance(part, Thinking) and not extras.opened_for(part, signs)]
     goes_back = policy.reasoning_history in ("true", "always") or _is_demanded(has_calls, draft)
     goes_back = goes_back or (draft.home and policy.reasoning != "think_tags")  # the client itself sent it
+    if parts and (proved := details.to_copilot(parts)):
+        message |= proved
+        return
     thoughts = [details.own(part) for part in parts]
     entries = [entry for i, part in enumerate(thoughts) if (entry := details.restore(part, i))]
     proofs = details.fields(entries)
