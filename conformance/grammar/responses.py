@@ -29,6 +29,16 @@ PARTS = {
     "response.content_part": ("message", "content_index"),
     "response.reasoning_summary_part": ("reasoning", "summary_index"),
 }
+# Of tools that the provider runs: what is told, in this order. A picture is shown in part as often as it may be.
+STEPS = {
+    "web_search_call": ("in_progress", "searching", "completed"),
+    "file_search_call": ("in_progress", "searching", "completed"),
+    "code_interpreter_call": ("in_progress", "interpreting", "completed"),
+    "image_generation_call": ("in_progress", "generating", "completed"),
+    "mcp_list_tools": ("in_progress", "completed"),
+    "mcp_call": ("in_progress", "completed"),
+}
+PARTIAL_IMAGE = "response.image_generation_call.partial_image"
 ITEM_KEYS: dict[str, dict[str, type]] = {
     "message": {"content": list, "role": str, "status": str},
     "reasoning": {"summary": list},
@@ -118,16 +128,17 @@ class Responses:
             return None if is_count(index) and body.get("annotation") else self.say(f"annotation: {body!r}")
         if stem in TEXTS:
             return self._text(stem, last, body)
-        if stem == "response.web_search_call" and self.item.get("type") == "web_search_call":
-            return self._step(last)
+        own = stem.removeprefix("response.")
+        if own in STEPS and self.item.get("type") == own:
+            return None if kind == PARTIAL_IMAGE else self._step(own, last)
         return self.say(f"order: unknown event {kind} within an item")
 
-    def _step(self, last: str) -> None:
-        """Of a search: they come in this order, and none comes twice."""
-        steps = ("in_progress", "searching", "completed")
+    def _step(self, item: str, last: str) -> None:
+        """They come in their order, and none comes twice."""
+        steps = STEPS[item]
         if last not in steps or steps.index(last) < len(self.said):
-            self.say(f"order: {last} of a search after {len(self.said)} steps")
-        self.said += "."
+            return self.say(f"order: {last} of {item} after {len(self.said)} steps")
+        self.said = "." * (steps.index(last) + 1)
 
     def _after(self, kind: str, body: dict[str, Any]) -> None:
         self.say(f"order: {kind} after the terminal response")

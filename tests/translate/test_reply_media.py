@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from conformance import grammar
 from tests.support import sdk_types
 from translate import dialects, pair
 from translate.foreign_parts import MOST_LEFT
@@ -131,6 +132,15 @@ def test_a_picture_is_shown_or_told(client: Protocol, upstream: Protocol) -> Non
         assert media[0] == [PNG]
     else:
         assert media[0] == [{"mimeType": "image/png", "data": PNG}]
+
+
+@pytest.mark.parametrize("upstream", ["gemini", "chat"])
+def test_a_picture_is_told_by_events_that_openai_has(upstream: Protocol) -> None:
+    reply = Crossing("responses", upstream, Asked("m", "k"))
+    raw = reply.feed(as_stream(upstream, IMAGES[upstream])) + reply.end()
+    assert b"response.image_generation_call.completed" in raw and grammar.check_responses(raw) == []
+    twice = raw.replace(b"image_generation_call.generating", b"image_generation_call.completed")
+    assert any("image_generation_call" in problem for problem in grammar.check_responses(twice))
 
 
 @pytest.mark.parametrize("client", ["messages", "responses", "gemini"])
