@@ -13,7 +13,7 @@ import math
 import re
 from typing import Any, Protocol
 
-from translate import sse, wire
+from translate import resets, sse, wire
 from translate.json_fields import index_of, objects_of
 
 # kind -> (usual status, Anthropic's error.type, OpenAI's error.type, OpenAI's error.code)
@@ -50,6 +50,8 @@ _BY_TYPE = {row[1]: kind for kind, row in reversed(KINDS.items())} | {
     "model_not_found": "not_found",
     "server_is_overloaded": "overloaded",
     "slow_down": "overloaded",
+    "usage_limit_reached": "rate_limit",
+    "usage_limit_exceeded": "rate_limit",
     "vector_store_timeout": "timeout",
 }
 
@@ -66,15 +68,20 @@ _BY_TYPE |= dict.fromkeys(
 )  # fmt: skip
 
 
+# What z.ai says in a stream, where there is no status.
+_BY_TYPE |= dict.fromkeys(("1302", "1303", "1304", "1308", "1310", "1313"), "rate_limit") | {
+    "1113": "billing", "1305": "overloaded", "1312": "overloaded",
+}  # fmt: skip
+
 # What MiniMax, which answers 200 to everything, says in base_resp: the status that it means. Others are its own faults.
 _BASE_STATUS = {
     1001: 504, 1002: 429, 1004: 401, 1008: 402, 1026: 400, 1027: 400, 1039: 429, 1041: 429, 1042: 400, 2013: 400,
     2045: 429, 2049: 401, 2056: 429,
 }  # fmt: skip
 
-_SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 MAX_MESSAGE = 16_000  # characters of an upstream's message: some repeat all of the request
 _CUT = "... [cut]"
+_LIMITS = ("rate_limit", "overloaded")
 _EVENTS = re.compile(rb"\s*(?:data|event|id|retry)?:")  # how a stream of events begins
 _MESSAGE_KEYS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg")
 _SAID = re.compile(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
@@ -117,7 +124,8 @@ _NO_MODEL = re.compile(
 class ApiError(Exception):
     """theirs: the message is an upstream's own, which may quote anything. kind: a key of KINDS. status: HTTP.
     param and code: OpenAI's fields, kept where an upstream gave them. retry_after: seconds, where the upstream
-    or the proxy knows. details: Anthropic's, which its SDKs act upon."""
+    or the proxy knows. reset: all that an upstream says of when its limit ends. details: Anthropic's, which its SDKs
+    act upon."""
 
     def __init__(
         self,
@@ -137,6 +145,7 @@ class ApiError(Exception):
         self.code = code
         self.retry_after = retry_after
         self.details = details
+        self.reset = resets.UNTOLD
         self.theirs = False
 
     def __repr__(self) -> str:
@@ -242,8 +251,8 @@ def _from_inner(status: int, inner: dict[str, Any]) -> ApiError:
         if not status and isinstance(value, int | str) and str(value).isdigit() and 400 <= int(value) <= 599:
             status = int(value)
     error = _make(status, str(message), inner.get("type"), code, inner.get("param"))
-    delay = next((wait for each in details if (wait := _delay(each)) is not None), None)
-    error.retry_after = error.retry_after if delay is None else delay
+    error.reset = resets.told(inner, details, error.message, is_limit=error.kind in _LIMITS)
+    error.retry_after = error.reset.wait_s
     return error
 
 
@@ -252,12 +261,6 @@ def _wrong_field(detail: dict[str, Any]) -> str:
     where = detail.get("loc")
     path = ".".join(map(str, where)) if isinstance(where, list) else ""
     return f"{path}: {detail['msg']}" if path else str(detail["msg"])
-
-
-def _delay(detail: dict[str, Any]) -> float | None:
-    """Returns the seconds in Google's RetryInfo."""
-    found = _SECONDS.fullmatch(str(detail.get("retryDelay")))
-    return float(found[1]) if found else None
 
 
 def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiError:
@@ -285,27 +288,9 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
         code=code_text if code_text and not code_text.isdigit() else None,
     )
     error.theirs = True
-    if found in ("rate_limit", "overloaded"):
-        error.retry_after = _said_wait(message)
+    error.reset = resets.told({}, [], message, is_limit=found in _LIMITS)
+    error.retry_after = error.reset.wait_s
     return error
-
-
-_AGAIN = re.compile(
-    r"(?:try again|retry) (?:in|after) (?:(\d{1,3})h)?(?:(\d{1,4})m(?!s))?"
-    r"(?:(\d{1,7}(?:\.\d{1,9})?) ?(ms|s(?:econds?)?)\b)?",
-    re.I,
-)
-
-
-def _said_wait(message: str) -> float | None:
-    """Returns the seconds that the words of a limit ask to wait (OpenAI, Azure, Groq): not each comes with a header,
-    and none within a stream does."""
-    if (found := _AGAIN.search(message)) is None:
-        return None
-    hours, minutes, rest, unit = found.groups()
-    seconds = float(rest or 0) / (1000 if unit == "ms" else 1)
-    seconds += int(hours or 0) * 3600 + int(minutes or 0) * 60
-    return seconds or None
 
 
 _OVERFLOW = re.compile(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from console.books import Books
 from console.dashboard.watch import Watch
 from console.dashboard.window import Bins, added, bin_of, quantiles
+from gateway.limits import plan_limits
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 
@@ -135,6 +136,11 @@ class Troubles:
                 key = upstream.key_told(number)
                 text = f"upstream '{name}': its key {key} was refused, and rests for {rests_s:.0f} s"
                 yield Trouble("key", f"{name} {number + 1}", text, "upstreams")
+        rest_s = {place.name: place.headroom.resets_at - now for key, place in service.places.items() if key[0] == name}
+        if used_up := {place: left_s for place, left_s in rest_s.items() if left_s > 0}:
+            ends = plan_limits.shown(min(used_up.values()))
+            text = f"upstream '{name}': a limit is used up of {_some(list(used_up))}; the first ends in {ends}"
+            yield Trouble("limit", name, text, "upstreams", "warn")
 
     def _of_writing(self) -> Iterator[Trouble]:
         if why := self._service.journal.trouble:

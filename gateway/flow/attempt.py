@@ -403,7 +403,8 @@ class Attempt:
             if owner is not None:
                 owner.on_broken(error)
             return
-        outcome = outcomes.of_fault(error, self.reply, self.request.body, whole=self.incoming.mode == "collecting")
+        whole, unix = self.incoming.mode == "collecting", self._ports.unix()
+        outcome = outcomes.of_fault(error, self.reply, self.request.body, unix, whole=whole)
         if outcome.cause == "status":  # under a 200: the error gets the status that it means
             self.incoming.status = error.status
             self.incoming.body()

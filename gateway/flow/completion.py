@@ -160,17 +160,17 @@ class Completion:
             return
         theirs = failed.incoming
         framed = self._request.framed
+        head = self.reply_head(failed)
+        if error.retry_after is not None and not header_rules.find(theirs.headers, "retry-after"):
+            head += header_rules.retry_after(error.retry_after)
         passes = failed.verbatim and not theirs.cut and (framed is None or framed.error is None)
         if passes and outcomes.is_readable(theirs.refusal) and _is_own(failed.route, theirs.refusal):
             kind = header_rules.find(theirs.headers, "content-type")
-            self.whole(theirs.status, header_rules.content_type(kind) + self.reply_head(failed), theirs.refusal)
+            self.whole(theirs.status, header_rules.content_type(kind) + head, theirs.refusal)
             return
         words = self._request.dialect.errors
         said = self._ports.masked(self._in_words(error))
-        head = header_rules.JSON_HEAD + self.reply_head(failed)
-        if error.retry_after is not None and not header_rules.find(theirs.headers, "retry-after"):
-            head += header_rules.retry_after(error.retry_after)
-        self.whole(words.status(error), head, said)
+        self.whole(words.status(error), header_rules.JSON_HEAD + head, said)
 
     def break_off(self, error: ApiError, lead: Attempt | None) -> None:
         """Gives a stream that has begun a legal end, and refuses any other request. If not even that can be written,

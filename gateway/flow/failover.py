@@ -185,7 +185,11 @@ class Failover:
         )  # fmt: skip
         tokens = self._request.size_in_tokens() if route.upstream.quota is not None else 0
         got = leases.acquire(route, tokens, now, terms)
-        return self.worth(got) if isinstance(got, Wait) else got
+        if isinstance(got, Wait):
+            return self.worth(got)
+        if route.place.headroom.resets_at:
+            route.place.headroom.probes(now)
+        return got
 
     def _check_context(self, route: Route) -> None:
         """Raises Unasked if the request is surely too long for the model, by the limit in the upstream's list of

@@ -85,6 +85,8 @@ class Incoming:
         self.status = status = 200 if status in GOOD else status
         self.headers = headers = lease.route.upstream.secrets.headers(headers)
         if not self.own_key:
+            if status == 200 and place.headroom.resets_at:
+                place.headroom.works(self.sent_at)
             place.headroom.learn(headers, now, self._ports.unix())
             if status == 200 and place.key.bad_until:
                 place.key.works()

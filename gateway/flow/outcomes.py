@@ -12,13 +12,15 @@ from gateway.flow import scrub
 from gateway.flow.lease import Verdict
 from gateway.flow.own_words import OwnWords
 from gateway.http import header_rules
-from gateway.limits import rate_limit, retry_policy
+from gateway.limits import plan_limits, retry_policy
+from gateway.limits.rate_limit import PROBE_S
 from gateway.limits.retry_policy import Outcome
 from gateway.routing.router import Route
 from operate.logs.fields import fields
 from translate import errors, wire
 from translate.dialect import Reply
 from translate.errors import ApiError
+from translate.resets import UNTOLD
 from upstream.failure import UNSENT, Failure
 
 log = logging.getLogger("gateway")
@@ -39,7 +41,7 @@ def of_refusal(
     return of_status(status, body, headers, asked, unix)
 
 
-def of_fault(error: ApiError, reply: Reply | None, asked: bytes, *, whole: bool) -> Outcome:
+def of_fault(error: ApiError, reply: Reply | None, asked: bytes, unix: float, *, whole: bool) -> Outcome:
     """The reply cannot be used, and the client has nothing of it. asked: the client's body. whole: it is no stream.
 
     An error that the upstream tells counts like a status. A reply without sense does not: it may have cost as much as a
@@ -48,7 +50,9 @@ def of_fault(error: ApiError, reply: Reply | None, asked: bytes, *, whole: bool)
     told = reply is not None and error is reply.fault and not isinstance(error, errors.BadReply)
     if not told:
         return Outcome("reply", error)
-    return Outcome("status" if whole else "first event", _honest(error, 0, asked))
+    error = _honest(error, 0, asked)
+    error.retry_after = wait = plan_limits.wait((), error, unix)
+    return Outcome("status" if whole else "first event", error, retry_after=wait)
 
 
 def declined() -> Outcome:
@@ -67,8 +71,7 @@ def verdict(outcome: Outcome, status: int) -> Verdict:
 def of_status(status: int, body: bytes, headers: list[tuple[str, str]], asked: bytes, unix: float) -> Outcome:
     """Returns the outcome that a status of 400 or more means. asked: the client's body."""
     error = _honest(errors.parse(status, body, header_rules.find(headers, "content-type")), status, asked)
-    wait = rate_limit.asked_wait(headers, unix)
-    error.retry_after = wait = error.retry_after if wait is None else wait  # Google tells the wait in the body
+    error.retry_after = wait = plan_limits.wait(headers, error, unix)
     again = header_rules.find(headers, "x-should-retry")
     return Outcome("status", error, retry_after=wait, keep_out=again == "false", invites=again == "true")
 
@@ -97,8 +100,10 @@ def says_no_endpoint(status: int, body: bytes, route: Route) -> bool:
 
 def _honest(error: ApiError, status: int, asked: bytes) -> ApiError:
     """Returns the error. If it repeats the words of its request, it is neither about the account's credit nor about the
-    model: otherwise a client could have a key or a model laid to rest. status: of the reply, 0 = the error came under a
-    200."""
+    model or a plan: otherwise a client could have a key or a model laid to rest. status: of the reply, 0 = the error
+    came under a 200."""
+    if error.reset.words and OwnWords(asked).holds(error.reset.words):
+        error.reset, error.retry_after = UNTOLD, None
     words = ""
     if error.kind == "billing" and status in (0, 400, 404, 422) and not errors.is_no_credit_code(error.code):
         words = errors.no_credit(error.message)
@@ -120,7 +125,12 @@ def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:
     """Notes what a refusal says about the key or its rate limit. The operator is told once of a key that is no good."""
     place, upstream, error = route.place, route.upstream, told.error
     no_credit = error.kind == "billing"
-    place.refused(error.status, told.retry_after, now, no_credit)
+    wait, was_free = told.retry_after, place.headroom.resets_at <= now
+    if wait is None and error.reset.is_long:
+        wait = plan_limits.UNTOLD_S
+    place.refused(error.status, wait, now, no_credit)
+    if was_free and place.headroom.resets_at > now and not no_credit:
+        _tell_limit(route, told, now, asked)
     if place.key.bad_until > now and not place.key.told:
         place.key.told = True
         name = upstream.key_told(route.key)
@@ -129,3 +139,16 @@ def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:
                   place.key.bad_until - now, error.status, scrub.line(error, asked),
                   extra=fields(upstream=upstream.name, key=route.key + 1, status=error.status,
                                rest_s=round(place.key.bad_until - now)))  # fmt: skip
+
+
+def _tell_limit(route: Route, told: Outcome, now: float, asked: bytes) -> None:
+    """Tells the operator once of a limit of hours or days that is used up."""
+    upstream, error, until = route.upstream, told.error, route.place.headroom.resets_at
+    ends = "nobody says when it ends"
+    if told.retry_after is not None:
+        ends = f"it ends in {plan_limits.shown(until - now)}"
+    log.warning("upstream '%s': its key %s has used up a limit for '%s'; %s. The key rests, and one request each %.0f s"
+                " finds out whether it is over: %d %s", upstream.name, upstream.key_told(route.key), route.model, ends,
+                PROBE_S, error.status, scrub.line(error, asked),
+                extra=fields(upstream=upstream.name, key=route.key + 1, model=route.model, status=error.status,
+                             rest_s=round(until - now)))  # fmt: skip

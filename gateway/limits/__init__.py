@@ -3,6 +3,7 @@
 limiter             what every limit of requests and tokens offers; gcra is how it counts
 rate_limit          requests and tokens a minute, what an upstream's headers tell of its own limits, and a websocket's
                     messages a minute
+plan_limits         when a limit of hours or days ends, as refusals say it
 budget              USD and tokens of a client in a day and a month
 admission, shares   slots of all requests, their queue, and a fair share for each client
 concurrency_limit   slots of an upstream, learned from how it answers

@@ -140,20 +140,40 @@ _UNIT = r"(?:requests|(?:input-|output-)?tokens)(?:-(?:second|minute|hour|day))?
 _LEFT = re.compile(rf"(?:anthropic-|x-)?ratelimit-(?:remaining(?:-{_UNIT})?|{_UNIT}-remaining)")
 _SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 _LONG_AGO = 1e9  # seconds: a larger number is a Unix time and not a span
-LONGEST_S = 60.0  # a longer wait is not believed: an early request shows the truth
+LONGEST_S = 60.0  # what a reply says of a longer time is not believed: an early request shows the truth
+PROBE_S = 300.0  # how often a limit that lasts for hours is tried: people buy more, and services end it earlier
+MOST_S = 8 * 86_400.0  # no limit is one of more than a week
 
 
 class Headroom:
     """What an upstream's answers say about its limits. free_at: no request had better be sent before this; 0.0 = any
-    time."""
+    time. resets_at: a refusal has said that its limit ends then, which is longer than a minute; 0.0 = none has. Until
+    then, one request at a time finds out whether that still holds."""
 
-    __slots__ = ("free_at",)
+    __slots__ = ("_refused_at", "free_at", "resets_at")
 
     def __init__(self) -> None:
-        self.free_at = 0.0
+        self.free_at = self.resets_at = self._refused_at = 0.0
 
     def __repr__(self) -> str:
-        return f"<Headroom free at {self.free_at:.1f}>"
+        return f"<Headroom free at {self.free_at:.1f}, resets at {self.resets_at:.1f}>"
+
+    def refused(self, wait: float, now: float) -> None:
+        """A refusal asks to wait so many seconds."""
+        self.free_at = max(self.free_at, now + min(wait, PROBE_S))
+        if wait > LONGEST_S:
+            self.resets_at = max(self.resets_at, now + min(wait, MOST_S))
+            self._refused_at = now
+
+    def probes(self, now: float) -> None:
+        """A request is about to be sent. While the limit lasts, the others wait for what becomes of it."""
+        if now < self.resets_at:
+            self.free_at = max(self.free_at, now + LONGEST_S)
+
+    def works(self, sent_at: float) -> None:
+        """A request was answered. If it was sent after the refusal, the limit is over, whatever was said."""
+        if sent_at > self._refused_at:
+            self.free_at = self.resets_at = 0.0
 
     def learn(self, headers: Headers, now: float, unix: float) -> None:
         """Learns from the headers of any answer. now: monotonic. unix: the same moment, for times that are given as

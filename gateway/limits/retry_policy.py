@@ -173,6 +173,8 @@ def _same_endpoint_may_do(policy: Policy, outcome: Outcome) -> bool:
     have a slot in a second."""
     if outcome.keep_out or outcome.cause == "refusal" or outcome.error.kind in ("context_overflow", "billing"):
         return False
+    if outcome.error.reset.is_long and outcome.retry_after is None:  # a limit of hours, and nobody says of how many
+        return False
     if outcome.failure is not None:
         return outcome.failure.kind not in ("bad_url", "certificate", "pool_exhausted")
     return outcome.error.status not in ELSEWHERE or outcome.error.status in policy.also

@@ -58,6 +58,7 @@ class Rests:
         rests = [("key", upstream, number, "", key.bad_until) for (upstream, number), key in self._places.keys()]  # noqa: SIM118
         for (upstream, model, number), place in self._places.items():
             rests.append(("limit", upstream, number, model, place.headroom.free_at))
+            rests.append(("reset", upstream, number, model, place.headroom.resets_at))
             rests.append(("tired", upstream, number, model, place.tired_until))
         for kind, upstream, number, model, until in rests:
             live = self._router().upstreams.get(upstream) if until > now else None
@@ -74,6 +75,9 @@ class Rests:
         elif kind == "limit":
             headroom = self._places.of(upstream, model, number).headroom
             headroom.free_at = max(headroom.free_at, until)
+        elif kind == "reset":
+            headroom = self._places.of(upstream, model, number).headroom
+            headroom.resets_at = max(headroom.resets_at, until)
         elif kind == "tired":
             place = self._places.of(upstream, model, number)
             place.tired_until = max(place.tired_until, until)
@@ -84,6 +88,8 @@ class Rests:
             self._places.key(upstream, number).works()
         elif kind == "limit":
             self._places.of(upstream, model, number).headroom.free_at = 0.0
+        elif kind == "reset":
+            self._places.of(upstream, model, number).headroom.resets_at = 0.0
         elif kind == "tired":
             self._places.of(upstream, model, number).tired_until = 0.0
 

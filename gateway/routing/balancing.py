@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from gateway.limits.breaker import Breaker, BreakerLimits
-from gateway.limits.rate_limit import LONGEST_S, Headroom
+from gateway.limits.rate_limit import Headroom
 
 MAX_PLACES = 4096  # how many places are kept, since clients may send any name of a model
 
@@ -93,6 +93,8 @@ class Place:
             return f"its breaker is {self.breaker.state}"
         if self.key.bad_until > now:
             return f"its key was refused, and rests for {self.key.bad_until - now:.0f} s more"
+        if self.headroom.resets_at > now:
+            return f"its limit is used up, and ends in {self.headroom.resets_at - now:.0f} s"
         until = max(self.headroom.free_at, self.tired_until)
         return f"it has asked for a pause of {until - now:.0f} s more"
 
@@ -107,7 +109,7 @@ class Place:
         elif status in (401, 403):
             self.key.rests(now + (REVOKED_S if status == 401 else BAD_KEY_S))
         elif status in (429, 503, 529) and retry_after is not None:
-            self.headroom.free_at = max(self.headroom.free_at, now + min(retry_after, LONGEST_S))
+            self.headroom.refused(retry_after, now)
         elif status in (404, 429):  # a place that always answers 404 would look like the quickest one
             self.tired_until = now + TIRED_S
 

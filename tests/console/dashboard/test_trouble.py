@@ -76,6 +76,16 @@ def test_a_key_that_was_refused(house: House) -> None:
     assert troubles(house) == {}
 
 
+def test_a_limit_of_hours_that_is_used_up(house: House) -> None:
+    place = do(house, lambda proxy: proxy.service.places.of("up", "gpt", 1))
+    place.headroom.refused(9000.0, do(house, lambda proxy: proxy.service.ports.now()))
+    told = troubles(house)["limit"]
+    assert (told["about"], told["panel"], told["level"]) == ("up", "upstreams", "warn")
+    assert "a limit is used up of 'up/gpt (key 2)'; the first ends in 2 h 30 min" in told["text"]
+    place.headroom.works(1e12)
+    assert troubles(house) == {}
+
+
 def test_settings_that_were_refused(house: House) -> None:
     house.proxy.service.reloaded = {"time": 5.0, "taken": False, "changed": [], "restart": [], "why": ["s.ini:3: no"]}
     told = troubles(house)["settings"]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.limits.breaker import Breaker, BreakerLimits
-from gateway.limits.rate_limit import LONGEST_S
+from gateway.limits.rate_limit import PROBE_S
 from gateway.routing import balancing
 from gateway.routing.balancing import (
     BAD_KEY_S,
@@ -82,7 +82,7 @@ UNUSABLE = [
     (refused(404, 3.0), TIRED_S),
     (refused(429), TIRED_S),
     (refused(429, 3.0), 3.0),
-    (refused(429, 1e300), LONGEST_S),
+    (refused(429, 1e300), PROBE_S),
     (refused(503, 3.0), 3.0),
     (refused(529, 3.0), 3.0),
     (learned, 20.0),

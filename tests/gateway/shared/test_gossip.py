@@ -98,12 +98,14 @@ def test_a_key_that_was_refused_rests_everywhere_until_it_works_somewhere() -> N
     one, two, three = fleet.talk()
     one.place(key=1).refused(401, None, fleet.now[0])
     one.place("busy").refused(429, 20.0, fleet.now[0])
+    one.place("plan").refused(429, 9000.0, fleet.now[0])
     one.place("gone").refused(404, None, fleet.now[0])
     fleet.talk()
     for each in (two, three):
         assert each.place("other", 1).key.bad_until == pytest.approx(fleet.now[0] + 300)
         assert each.place(key=0).key.bad_until == 0.0
         assert each.place("busy").headroom.free_at == pytest.approx(fleet.now[0] + 20)
+        assert each.place("plan").headroom.resets_at == pytest.approx(fleet.now[0] + 9000)
         assert each.place("gone").tired_until == pytest.approx(fleet.now[0] + 10)
     told = fleet.version
     fleet.talk(5)
