@@ -267,7 +267,8 @@ class Failover:
             self.on_route -= 1
         others = self._others(failed, outcome)
         in_budget = functools.partial(self._pay, failed, now)
-        chances = Chances(self.on_route, len(others), in_budget, was_fresh)
+        other_key = self._with_another_key(failed, now) if outcome.may_be_the_keys else 0
+        chances = Chances(self.on_route, len(others), in_budget, was_fresh, bool(other_key))
         decision = retry_policy.decide(ports.retry, outcome, chances, self.deadline - now)
         then = decision.act + f" in {decision.wait:.1f} s" * (decision.wait > 0)
         self.log(failed, outcome, then, decision.why)
@@ -275,7 +276,21 @@ class Failover:
             self._go_to(failed, outcome.error, others[0])
         elif decision.act == "again" and decision.wait:
             self._note(failed, outcome.error)
+            if other_key:
+                self.plan[self.at] = self.plan.pop(other_key)
         return decision
+
+    def _with_another_key(self, failed: Route, now: float) -> int:
+        """Returns where in the plan the same model of the same upstream has another key that may be used; 0 = nowhere.
+        A response that the request builds on is known to its own key alone."""
+        previous = self._request.previous
+        if failed is not self.route or (previous is not None and previous.builds_on(self._request.body)):
+            return 0
+        for at in range(self.at + 1, len(self.plan)):
+            place = self.plan[at].place
+            if place.breaker is failed.place.breaker and not place.rests(now):
+                return at
+        return 0
 
     def _pay(self, route: Route, now: float) -> bool:
         """Takes one retry from the upstream's budget. It is given back if the retry is not made."""

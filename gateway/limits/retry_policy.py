@@ -3,8 +3,9 @@
 A POST is sent again only if the upstream cannot have worked on it: it was not sent, or not as a whole; or the upstream
 said so by its status (too early, too many, not now), by its words or by x-should-retry; or its stream began with such
 an error. Any other failure, also a time-out, goes to the client, unless the settings ask for more. Other endpoints are
-asked first, at once. The same endpoint is asked again only after a wait, as long as its retry budget lasts. A
-Retry-After is obeyed up to a limit; beyond that the client gets the error at once.
+asked first, at once. The same endpoint is asked again only after a wait, as long as its retry budget lasts; with
+another key, where the failure may be about the key's account. A Retry-After is obeyed up to a limit; beyond that the
+client gets the error at once.
 """
 
 from __future__ import annotations
@@ -72,6 +73,12 @@ class Outcome:
         return self.failure.replayable and self.failure.kind == "closed" and not self.failure.fresh
 
     @property
+    def may_be_the_keys(self) -> bool:
+        """Whether another key of the same upstream may be answered: some give each account a part of their servers. 529
+        says that all are overloaded."""
+        return self.cause == "status" and 500 <= self.error.status < 600 and self.error.status != 529
+
+    @property
     def is_fault(self) -> bool:
         """Whether the outcome speaks against the upstream's health, and not only against the request or the quota."""
         if self.error.kind in ("context_overflow", "billing"):
@@ -101,12 +108,14 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Chances:
     """What is left to a request. attempts: made so far; those on stale connections do not count. others: how many more
-    endpoints may be asked. in_budget: takes one retry from the upstream's budget; False if the budget is empty."""
+    endpoints may be asked. in_budget: takes one retry from the upstream's budget; False if the budget is empty.
+    other_key: to ask "again" is to ask with another key."""
 
     attempts: int
     others: int
     in_budget: Callable[[], bool]
     was_fresh: bool = False  # the failed attempt was already on a fresh connection
+    other_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +145,7 @@ def decide(
         return Decision("give up", why=f"attempt {chances.attempts} was the last ([retry] max_attempts)")
     if not _same_endpoint_may_do(policy, outcome):
         return Decision("give up", why="the same target would fail again")
-    asked = outcome.retry_after or 0.0
+    asked = 0.0 if chances.other_key else outcome.retry_after or 0.0
     if asked > policy.max_retry_after:
         return Decision("give up", why=f"the upstream asks for {asked:g} s ([retry] max_retry_after)")
     wait = max(asked, pause(policy, chances.attempts, rng))  # some upstreams ask for 0 s
@@ -144,7 +153,7 @@ def decide(
         return Decision("give up", why="no time is left to wait")
     if not chances.in_budget():
         return Decision("give up", why="the retry budget is spent ([retry] budget_percent)")
-    return Decision("again", wait)
+    return Decision("again", wait, "with another key" if chances.other_key else "")
 
 
 def may_repeat(policy: Policy, outcome: Outcome) -> bool:

@@ -80,12 +80,11 @@ class Place:
         return f"<Place {self.name} {self.breaker.state}, {self.busy} busy, {self._average_ms:.0f} ms>"
 
     def usable(self, now: float) -> bool:
-        return (
-            self.breaker.would_allow(now)
-            and self.tired_until <= now
-            and self.key.bad_until <= now
-            and self.headroom.free_at <= now
-        )
+        return self.breaker.would_allow(now) and not self.rests(now)
+
+    def rests(self, now: float) -> bool:
+        """Whether it has said itself that it had better not be asked."""
+        return self.tired_until > now or self.key.bad_until > now or self.headroom.free_at > now
 
     def why_not(self, now: float) -> str:
         """Why it is not usable, in words."""

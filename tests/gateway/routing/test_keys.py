@@ -12,7 +12,20 @@ import pytest
 from tests.gateway.observe.test_record import Seen
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Request, Upstream
-from tests.support.two_upstreams import ASK, PATH, QUICK, STREAM, error, held, house_text, late, said, says, section
+from tests.support.two_upstreams import (
+    ASK,
+    PATH,
+    QUICK,
+    STREAM,
+    error,
+    held,
+    house_text,
+    late,
+    said,
+    says,
+    section,
+    streams,
+)
 from translate import errors
 
 KEYS = "keys = sk-first-000000001, sk-other-000000002\n"
@@ -158,6 +171,40 @@ def test_when_all_rest_all_are_asked_in_order() -> None:
             assert len(a.requests) == len(b.requests) == 4
             well["b"] = True
             assert said(house.post(PATH, ASK)) == "b"
+
+
+ASKED_TO_WAIT = {"retry-after": "60"}
+
+
+@pytest.mark.parametrize("refusal", [error(503), error(502), error(504), error(503, headers=ASKED_TO_WAIT)])
+@pytest.mark.parametrize("ask", [ASK, STREAM])
+def test_an_attempt_that_is_repeated_goes_with_another_key(refusal: Answer, ask: dict[str, Any]) -> None:
+    """As many attempts as ever, after the same pause: what the upstream has for the other account may be free."""
+
+    def answer(request: Request) -> Answer:
+        if "first" in request.headers["authorization"]:
+            return refusal
+        return Answer.sse(streams("other")) if ask is STREAM else says("other")
+
+    with Upstream(answer) as up, House(house_text("* = a", QUICK, a=section(up.url, KEYS))) as house:
+        assert [said(house.post(PATH, ask)) for _ in range(8)] == ["other"] * 8
+        assert len(up.requests) > 8
+        keys = ["first" in request.headers["authorization"] for request in up.requests]
+        assert (True, True) not in zip(keys, keys[1:], strict=False)
+
+
+def test_all_keys_together_have_no_more_attempts_than_one() -> None:
+    keys = "keys = sk-one-0000000001, sk-two-0000000002, sk-three-000000003, sk-four-0000000004\n"
+    with Upstream(lambda r: error(503)) as up, House(house_text("* = a", QUICK, a=section(up.url, keys))) as house:
+        assert house.post(PATH, ASK)[0] == 503 and len(up.requests) == 3
+        assert len({request.headers["authorization"] for request in up.requests}) >= 2
+
+
+def test_an_overload_of_all_is_waited_for_with_the_same_key() -> None:
+    """Where a conversation's prompt is cached."""
+    with Upstream([error(529), says("ok")]) as up, House(house_text("* = a", QUICK, a=section(up.url, KEYS))) as house:
+        assert said(house.post(PATH, ASK)) == "ok"
+        assert len({request.headers["authorization"] for request in up.requests}) == 1
 
 
 # ------------------------------------------------------------------------------------------ what belongs to one key
