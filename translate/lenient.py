@@ -26,7 +26,8 @@ def body_of(raw: bytes) -> dict[str, Any]:
     if not text:
         raise BadReply(EMPTY)
     if text[:1] == "<":
-        raise BadReply("the upstream answered 200 with an HTML page where JSON is due; is base_url right?")
+        message = "the upstream answered 200 with an HTML page where JSON is due; is base_url right?"
+        raise BadReply(message, is_page=True)
     try:
         body = wire.loads(raw)
     except ValueError:

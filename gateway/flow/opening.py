@@ -31,7 +31,7 @@ class Opening:
     """The beginning of one stream. held: all that has come. fault: the stream begins with this error. later: the error
     that follows what opens it."""
 
-    __slots__ = ("_fails", "_large", "_next", "_opens", "_searched", "fault", "held", "later", "opened")
+    __slots__ = ("_fails", "_has_choice", "_large", "_next", "_opens", "_searched", "fault", "held", "later", "opened")
 
     def __init__(self, opens: Opens, fails: Fails) -> None:
         """opens, fails: see translate.dialect.Dialect."""
@@ -42,6 +42,7 @@ class Opening:
         self._searched = 0  # up to here, no blank line ends it
         self._large = False  # it is large, its beginning is no word, and its end is waited for
         self.opened = False
+        self._has_choice = False  # something of a reply has come, and not only what Azure says beforehand
         self.fault: errors.ApiError | None = None
         self.later: errors.ApiError | None = None
 
@@ -94,6 +95,11 @@ class Opening:
             return False
         if self._opens(name, data):
             self.opened = True
+            self._has_choice = self._has_choice or _NO_CHOICES.search(data) is None
+            return False
+        if self.opened and not self._has_choice and data.strip() == b"[DONE]":
+            is_empty = b'"usage":' not in self.held
+            self.later = errors.BadReply("the upstream's stream ended without any choice", is_empty=is_empty)
             return False
         if (failed := self._fails(name, data)) is not None:
             self.opened, self.later = True, failed

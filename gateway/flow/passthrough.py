@@ -32,17 +32,19 @@ _LONGEST_TERMINAL = 64  # bytes of the pattern for a terminal event
 class Passthrough:
     """A reply that passes as it is; see translate.dialect.Reply."""
 
-    __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_opening", "_room", "_spelling", "_tail",
-                 "_tail_size", "_told", "_unasked", "_usage", "_waits", "_whole", "ended", "fault",
+    __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_judges", "_marks", "_opening", "_room", "_spelling",
+                 "_tail", "_tail_size", "_told", "_unasked", "_usage", "_waits", "_whole", "ended", "fault",
                  "started")  # fmt: skip
 
     goes_on = False
 
     def __init__(
-        self, protocol: Protocol, echo: str = "", unasked: UsageChunk | None = None, *, waits: bool = True
-    ) -> None:
+        self, protocol: Protocol, echo: str = "", unasked: UsageChunk | None = None, *, waits: bool = True,
+        judges: bool = False,
+    ) -> None:  # fmt: skip
         """echo: the model's name to put back, "" for none. unasked: takes out the usage that only the proxy has asked
-        for. Without both, every byte stays as it is. waits: the opening waits for the first word (opening.py)."""
+        for. Without both, every byte stays as it is. waits: the opening waits for the first word (opening.py). judges:
+        a whole reply that has the protocol's form may be an error all the same."""
         self._dialect = dialects.of(protocol)
         self._marks = self._dialect.marks
         self._echo = echo
@@ -51,6 +53,7 @@ class Passthrough:
         self._spelling = (b"", b"")  # of the line's model, as the upstream writes it and as the client gets it
         self._head = b""  # its first bytes, if the protocol needs them to write an error at the end
         self._waits = waits
+        self._judges = judges
         self._opening: Opening | None = None  # what has come of it, until the client gets the first bytes
         self._held = bytearray()  # is appended to, as a line may come byte by byte
         self._tail: list[bytes] = []
@@ -73,11 +76,15 @@ class Passthrough:
         good = text[:1] == b"{" and text[-1:] == b"}"
         if not good and not (streamed and _DATA.search(raw)):
             what = "an empty body" if not text else "an HTML page" if text[:1] == b"<" else "a cut-off or non-JSON body"
-            raise errors.BadReply(f"the upstream answered 200 with {what}: {text[:120].decode('utf-8', 'replace')}")
+            message = f"the upstream answered 200 with {what}: {text[:120].decode('utf-8', 'replace')}"
+            raise errors.BadReply(message, is_page=text[:1] == b"<")
         if _ERROR.match(text) and is_error(text):  # some servers answer 200 with an error
             self.fault = error_of(text)
             raise self.fault
-        if (complains := complaint(text, errors.remark)) is not None:
+        complains = complaint(text, errors.remark)
+        if complains is None and self._judges and good:
+            complains = self._dialect.broken(text)
+        if complains is not None:
             self.fault = complains
             raise complains
         self._tail = [raw]

@@ -93,7 +93,7 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
         if vectors.AS_LISTS in ports.quirks.of_client(request.client).of(route.upstream.name, route.model):
             body = vectors.unpacked(body)
     else:
-        reply = Passthrough(request.protocol, echo, unasked)
+        reply = Passthrough(request.protocol, echo, unasked, judges=not request.task)
     body, dropped = upstream_request.verbatim(body, route, ports.strict)
     estimated = NOTHING
     if request.protocol not in route.upstream.counts and not request.task and request.dialect.counting is not None:

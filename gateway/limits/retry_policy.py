@@ -2,10 +2,10 @@
 
 A POST is sent again only if the upstream cannot have worked on it: it was not sent, or not as a whole; or the upstream
 said so by its status (too early, too many, not now), by its words or by x-should-retry; or its stream began with such
-an error. Any other failure, also a time-out, goes to the client, unless the settings ask for more. Other endpoints are
-asked first, at once. The same endpoint is asked again only after a wait, as long as its retry budget lasts; with
-another key, where the failure may be about the key's account. A Retry-After is obeyed up to a limit; beyond that the
-client gets the error at once.
+an error; or a page or nothing came in place of a reply. Any other failure, also a time-out, goes to the client, unless
+the settings ask for more. Other endpoints are asked first, at once. The same endpoint is asked again only after a wait,
+as long as its retry budget lasts; with another key, where the failure may be about the key's account. A Retry-After is
+obeyed up to a limit; beyond that the client gets the error at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from translate.errors import ApiError
+from translate.errors import ApiError, BadReply
 from upstream.failure import Failure
 
 UNWORKED = frozenset({408, 409, 421, 425, 429, 502, 503, 504, 529})
@@ -168,7 +168,8 @@ def may_repeat(policy: Policy, outcome: Outcome) -> bool:
     if outcome.cause == "refusal":
         return policy.on_refusal
     if outcome.cause == "reply":
-        return 200 in policy.also
+        error = outcome.error
+        return 200 in policy.also or (isinstance(error, BadReply) and (error.is_page or error.is_empty))
     if outcome.invites or outcome.error.kind in _UNWORKED_KINDS:
         return True
     status = outcome.error.status
@@ -183,6 +184,8 @@ def _same_endpoint_may_do(policy: Policy, outcome: Outcome) -> bool:
     if outcome.keep_out or outcome.cause == "refusal" or outcome.error.kind in ("context_overflow", "billing"):
         return False
     if outcome.error.reset.is_long and outcome.retry_after is None:  # a limit of hours, and nobody says of how many
+        return False
+    if isinstance(outcome.error, BadReply) and outcome.error.is_page:
         return False
     if outcome.failure is not None:
         return outcome.failure.kind not in ("bad_url", "certificate", "pool_exhausted")

@@ -188,7 +188,8 @@ class Attempt:
         if status >= 300:
             raise errors.BadReply(f"upstream '{name}' answered {status}, a redirect; is its base_url right?")
         if coming.is_page:
-            raise errors.BadReply(f"upstream '{name}' answered {status} with an HTML page; is its base_url right?")
+            page = f"upstream '{name}' answered {status} with an HTML page; is its base_url right?"
+            return Outcome("reply", errors.BadReply(page, is_page=True))
         if coming.cut:
             most = self._ports.gathered.reply_bytes >> 20
             raise errors.BadReply(f"upstream '{name}': its reply has more than {most} MB ([limits] reply_mb)")

@@ -8,7 +8,7 @@ from tests.support.house import House
 from tests.support.script import Answer
 
 PATH = "/v1/chat/completions"
-OK = Answer.json({"id": "x", "choices": []})
+OK = Answer.json({"id": "x", "choices": [{}]})
 BEGUN = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 DONE = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 ASKED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}

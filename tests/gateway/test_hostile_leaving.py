@@ -29,7 +29,7 @@ def test_a_client_that_sends_all_and_is_gone_at_once() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_leaving_at_any_moment_leaves_nothing(path: str, stream: bool) -> None:
     """From before the head to after the last byte."""
-    answer: Any = Answer.sse([BEGUN, 0.01, BEGUN, 0.01, DONE]) if stream else Answer.json({"choices": []}, delay=0.01)
+    answer: Any = Answer.sse([BEGUN, 0.01, BEGUN, 0.01, DONE]) if stream else Answer.json({"choices": [{}]}, delay=0.01)
     data = post(json.dumps(ASKED | {"stream": stream}).encode(), path=path)
     with Upstream(lambda _: answer) as up, House(one_upstream(up.url, "chat")) as house:
         for n in range(60):

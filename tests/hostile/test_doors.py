@@ -161,7 +161,7 @@ ATTACKS: dict[str, tuple[int, list[Door], Callable[[Door], Asked]]] = {
 @pytest.fixture(scope="module")
 def up() -> Iterator[Upstream]:
     def answer(request: Request) -> Answer:
-        return Answer.json({"id": "x", "choices": [], "data": [], "content": [], "output": [], "candidates": []})
+        return Answer.json({"id": "x", "choices": [{}], "data": [], "content": [], "output": [], "candidates": []})
 
     with Upstream(answer) as up:
         yield up

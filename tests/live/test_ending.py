@@ -13,7 +13,7 @@ from tests.support.waiting import until
 PATH = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "x"}]
 ASKED = {"model": "m", "max_tokens": 9, "messages": MESSAGES}
-OK = Answer.json({"id": "x", "choices": []})
+OK = Answer.json({"id": "x", "choices": [{}]})
 BEGUN = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 DONE = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 

@@ -23,7 +23,7 @@ from tests.support.waiting import until
 
 PATH = "/v1/chat/completions"
 ASKED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
-OK = Answer.json({"id": "x", "choices": []})
+OK = Answer.json({"id": "x", "choices": [{}]})
 BEGUN = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 DONE = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 KEY, OTHER = "client-key-0123456789abcdef", "other-key-0123456789abcdef"
@@ -147,7 +147,7 @@ def test_a_level(file: Path, up: Upstream) -> None:
 
 def test_the_pool(file: Path) -> None:
     gate = Gate()
-    with Upstream(lambda request: Answer.json({"id": "x", "choices": []}, delay=gate)) as up:
+    with Upstream(lambda request: Answer.json({"id": "x", "choices": [{}]}, delay=gate)) as up:
         text = "[pool]\nmax_connections = {}\n" + one_upstream(up.url, "chat")
         with House(text.format(1), file=file) as house, house.connect() as first, house.connect() as second:
             for client in (first, second):

@@ -166,7 +166,8 @@ class Decoder(StreamReading):
             self._stop_at(remark)
             return
         if not self._parts.seen:
-            self._fault("the upstream's stream ended without any choice")
+            message, is_empty = "the upstream's stream ended without any choice", self._parts.usage is None
+            self._stop_at(errors.BadReply(message, is_empty=is_empty))
             return
         self._parts.stop()
         self._state = Decoder._over

@@ -10,7 +10,7 @@ from translate.chat.decode_request import decode
 from translate.chat.decode_stream import Decoder
 from translate.chat.encode_request import encode
 from translate.chat.encode_stream import Encoder
-from translate.chat.opening import fails, opens
+from translate.chat.opening import broken, fails, opens
 from translate.chat.reply import collect, explode
 from translate.chat.text_turns import said
 from translate.chat.usage import of_chunk, read_usage
@@ -79,4 +79,5 @@ CHAT = Dialect(
     told_apart=clients.told_apart,
     opens=opens,
     fails=fails,
+    broken=broken,
 )

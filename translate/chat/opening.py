@@ -1,13 +1,19 @@
-"""The chunk that opens a Chat stream: it names the role, and says nothing yet. And the one that ends it in failure."""
+"""The chunk that opens a Chat stream: it names the role, and says nothing yet. The one that ends it in failure. And
+whole replies that are a failure."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from translate import errors, wire
+from translate.chat.reply import no_choice
 from translate.chat.stop import breakdown
 from translate.json_fields import objects_of, text_of
 
+_FINISH = re.compile(rb'"finish_reason"\s*:\s*"(\w{1,40})"')
+_NO_CHOICES = re.compile(rb'"choices"\s*:\s*(?:null|\[\s*\])')
+_NOTHING = 8  # bytes: no reply is so short
 LARGEST = 4096  # bytes; Azure's has what its filter thinks of the prompt
 
 
@@ -27,6 +33,28 @@ def fails(name: bytes, data: bytes) -> errors.ApiError | None:
         if _is_empty(choice) and (error := breakdown(text_of(choice, "finish_reason"))) is not None:
             return errors.of_object(chunk) or errors.of_object(choice) or error
     return None
+
+
+def broken(body: bytes) -> errors.ApiError | None:
+    """Returns why a whole reply under status 200 is none: it tells an error (OpenRouter, at each of three places), or
+    has neither a choice nor a usage. Most replies are not parsed for it."""
+    suspect = b'"error"' in body or _NO_CHOICES.search(body) is not None or len(body) < _NOTHING
+    if not suspect and not any(breakdown(word.decode()) for word in _FINISH.findall(body)):
+        return None
+    try:
+        reply = wire.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(reply, dict):
+        return None
+    if reply.get("error") and (error := errors.of_object(reply)) is not None:
+        return error
+    for choice in objects_of(reply, "choices")[:1]:
+        error = errors.of_object(choice) if choice.get("error") else breakdown(text_of(choice, "finish_reason"))
+        if error is not None:
+            return error
+    is_empty = not reply or ("choices" in reply and not reply["choices"])
+    return no_choice(reply) if is_empty and not reply.get("usage") else None
 
 
 def _chunk(data: bytes) -> dict[str, Any]:

@@ -84,11 +84,17 @@ def _assembled(body: dict[str, Any], policy: Policy) -> list[Event]:
     elif not parts.seen and parts.remark is not None:
         parts.fail(parts.remark)
     elif not parts.seen or not _says_something(body):
-        known = ", ".join(sorted(body)[:12]) or "none"
-        raise BadReply(f"the upstream's reply has no choice with a message; its fields are: {known}")
+        raise no_choice(body)
     else:
         parts.stop()
     return parts.take()
+
+
+def no_choice(body: dict[str, Any]) -> BadReply:
+    """Returns the error for a reply without a choice. If it tells no usage either, nothing was done for it."""
+    known = ", ".join(sorted(body)[:12]) or "none"
+    message = f"the upstream's reply has no choice with a message; its fields are: {known}"
+    return BadReply(message, is_empty=not body.get("choices") and not body.get("usage"))
 
 
 def _in_one_choice(body: dict[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_a_request_is_cancelled_by_two_clicks_in_the_same_place(page: Browser, h
 
 def test_the_story_tells_who_was_passed_over(page: Browser, gate: Gate) -> None:
     gate.open()
-    with Upstream([Answer.json({"id": "c", "choices": []})]) as up:
+    with Upstream([Answer.json({"id": "c", "choices": [{}]})]) as up:
         with House(INI.format(up.url).replace("* = up", "* = other, up")) as house:
             house.post("/dashboard/drain/other", b"")
             told(house, ASK, path="/v1/chat/completions")

@@ -12,7 +12,7 @@ from tests.support.script import Answer, Upstream
 
 CHAT = "/v1/chat/completions"
 ASKED: dict[str, Any] = {"model": "m", "messages": []}
-OK = Answer.json({"id": "x", "choices": []})
+OK = Answer.json({"id": "x", "choices": [{}]})
 QUICK = "[retry]\nbackoff = 0.01\nmax_backoff = 0.02\n"
 
 

@@ -14,7 +14,7 @@ from tests.support.script import Answer, Gate, Request, Upstream
 
 BEGUN = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 DONE = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
-OK = Answer.json({"id": "x", "choices": []})
+OK = Answer.json({"id": "x", "choices": [{}]})
 PATH = "/v1/chat/completions"
 
 

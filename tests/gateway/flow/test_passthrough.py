@@ -25,7 +25,7 @@ MESSAGES_BEGUN = (
 )
 MESSAGES_WORD = b'event: content_block_start\ndata: {"type":"content_block_start","content_block":{}}\n\n'
 MESSAGES_END = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
-OK = Answer.json({"id": "x", "model": "up-model", "choices": []})
+OK = Answer.json({"id": "x", "model": "up-model", "choices": [{}]})
 
 
 def test_headers_upstream() -> None:
@@ -107,12 +107,12 @@ def test_error_bodies_are_verbatim(status: int) -> None:
 def test_an_alias_changes_only_the_name_both_ways() -> None:
     sent = b'{"x" : {"model":"m"}, "model"  : "nick", "messages":[ ]}'
     with (
-        Upstream([Answer(200, {}, b'{ "id":"1","model": "up-2026", "choices":[]}')]) as up,
+        Upstream([Answer(200, {}, b'{ "id":"1","model": "up-2026", "choices":[{}]}')]) as up,
         House(f"[upstream up]\nprotocol=chat\nbase_url={up.url}\n[models]\nnick = up/real/name") as house,
     ):
         _, _, got = house.post("/v1/chat/completions", sent)
         assert up.requests[0].body == sent.replace(b"nick", b"real/name")
-        assert got == b'{ "id":"1","model": "nick", "choices":[]}'
+        assert got == b'{ "id":"1","model": "nick", "choices":[{}]}'
 
 
 @pytest.mark.parametrize("pieces", [1, 7, 300])

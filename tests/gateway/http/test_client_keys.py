@@ -16,7 +16,7 @@ from tests.support.script import Answer, Upstream
 
 PATH = "/v1/chat/completions"
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
-OK = Answer.json({"id": "x", "choices": []})
+OK = Answer.json({"id": "x", "choices": [{}]})
 PLAIN, OLD, NEW = "plain-key-0123456789", "old-key-0123456789ab", "sk-proxy-3kT9Zx0Qm1VbN7rLw5Yc8HdPe2Uf4GjA6SaKqMnOiXo"
 CLIENTS = f"[client a]\nkey = {PLAIN}\n[client b]\nkey = {client_keys.hashed(NEW)}, {OLD}\nadmin = true\n"
 

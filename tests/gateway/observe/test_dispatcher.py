@@ -14,7 +14,7 @@ from tests.support.script import Answer, Upstream
 
 CHAT = "/v1/chat/completions"
 ASKED: dict[str, Any] = {"model": "m", "messages": []}
-OK = Answer.json({"id": "x", "choices": []})
+OK = Answer.json({"id": "x", "choices": [{}]})
 
 
 def ask(house: House, times: int) -> list[str]:

@@ -14,7 +14,7 @@ from tests.support.script import Answer, Gate, Upstream
 
 PATH = "/v1/chat/completions"
 ASKED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
-OK = Answer.json({"id": "x", "choices": []})
+OK = Answer.json({"id": "x", "choices": [{}]})
 BEGUN = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 DONE = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
