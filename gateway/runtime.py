@@ -266,6 +266,7 @@ class Service:
             shape=self.shape,
             gathered=self.gathered,
             body_timeout_s=settings.server.body_timeout,
+            head_after_s=settings.server.head_seconds,
             learns=self.learns,
             strict=self.strict,
             hedges=self.hedges if self._hedged else None,

@@ -41,13 +41,14 @@ class Completion:
     """How the request ends.
 
     status: of the reply, 0 = none yet. streamed: the reply is a stream. error: what the client was told, or the
-    upstream said. said: the words of the error, for the log. left: the client left. aborted: the proxy broke it off.
+    upstream said. said: the words of the error, for the log. early: a stream's head went out before any upstream had
+    begun to answer. left: the client left. aborted: the proxy broke it off.
     reply: a whole reply as (status, head, body), which may be for other requests, too. share: of a reply that several
     requests share: where it came from, and this request's part of its usage.
     """
 
-    __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "error", "left", "reply", "said", "share",
-                 "status", "streamed", "writer")  # fmt: skip
+    __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "early", "error", "left", "reply", "said",
+                 "share", "status", "streamed", "writer")  # fmt: skip
 
     def __init__(self, ports: Ports, request: ClientRequest, writer: Writer, clock: Clock, failover: Failover) -> None:
         self._ports = ports
@@ -57,6 +58,7 @@ class Completion:
         self.writer = writer
         self.status = 0
         self.streamed = False
+        self.early = False
         self.error: ApiError | None = None
         self.said = ""
         self.left = self.aborted = False
@@ -93,8 +95,16 @@ class Completion:
             out = compaction.answer(out, request.parsed())
         self.whole(200, head + self.reply_head(attempt), out)
 
+    def begin_early(self) -> None:
+        """Writes the head of a stream that no upstream has begun: its status is 200, whatever comes of it. The lines of
+        an upstream are not there, nor any times."""
+        self.early = self.streamed = True
+        self.status = 200
+        bounds = charges.left(self._request, self._ports) if self._ports.tells_bounds else _NONE
+        self.writer.start(200, header_rules.EVENT_STREAM + self.own_head() + header_rules.lines(bounds))
+
     def begin_stream(self, attempt: Attempt, out: bytes) -> None:
-        """Writes the headers of a stream. out: its first bytes, which the caller writes."""
+        """Writes the headers of a stream, unless they are out. out: its first bytes, which the caller writes."""
         self._went(attempt, out)
         self._request.let_go()  # nothing is sent twice from here on
         self.status = 200
@@ -106,12 +116,21 @@ class Completion:
 
     def refuse(self, error: ApiError, lead: Attempt | None) -> None:
         """Writes an error of the proxy (or of a stream that never began) in the client's protocol."""
+        if self.early:
+            self._tell(error)
+            return
         key = self._request.key
         status = self._request.dialect.errors.status(error)
         asked = lead is not None and self._failover.attempts and not isinstance(error, Full)
         upstream = lead.route.upstream.name if lead is not None and asked else ""
         own = header_rules.of_refusal(status, key, upstream, error.retry_after) + body_decoding.told(error)
         self.whole(status, header_rules.JSON_HEAD + own, self._ports.masked(self._in_words(error)))
+
+    def _tell(self, error: ApiError) -> None:
+        """Ends a stream of which only the head is out, or that is another attempt's."""
+        self._clock.given(whole=True)
+        self.writer.write_last(self._ports.masked(self._request.dialect.errors.event(error, self._request.key)))
+        self.writer.end()
 
     def _in_words(self, error: ApiError) -> bytes:
         """Returns the whole body of an error."""
@@ -155,7 +174,7 @@ class Completion:
 
     def _fail(self, failed: Attempt, outcome: Outcome) -> None:
         error = outcome.error
-        if outcome.cause != "status":
+        if outcome.cause != "status" or self.early:
             self.refuse(error, failed)
             return
         theirs = failed.incoming
@@ -176,12 +195,12 @@ class Completion:
         """Gives a stream that has begun a legal end, and refuses any other request. If not even that can be written,
         the connection is cut, so that the client sees that the reply is not complete."""
         try:
-            if self.streamed and lead is not None and lead.reply is not None:
+            begun = not self.early or (lead is not None and lead.leads)
+            if self.streamed and begun and lead is not None and lead.reply is not None:
                 self.writer.write_last(self._ports.masked(lead.reply.fail(error)))
                 self.writer.end()
-            elif self.streamed and lead is None:  # the stream came from another request's attempt
-                self.writer.write_last(self._ports.masked(self._request.dialect.errors.event(error, self._request.key)))
-                self.writer.end()
+            elif self.streamed and (lead is None or not begun):  # or it came from another request's attempt
+                self._tell(error)
             else:
                 self.refuse(error, lead)
         except Exception:
@@ -290,7 +309,7 @@ class Completion:
                 if request.body:
                     self._ports.observer.sent(request.info(0), request.body)
             error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames keep the request alive
-        if not self.streamed:
+        if not self.streamed or self.early:
             request.let_go()
         self._failover.over(error)
         if request.previous is not None:
@@ -346,6 +365,8 @@ class Completion:
 
     def _bill(self, told: Usage | None, lead: Attempt | None) -> charges.Bill:
         attempts, status, streamed = self._failover.attempts, self.status, self.streamed
+        if self.early and (lead is None or not lead.leads):
+            status, streamed = 0, False  # only the head went out, and no model was at work
         if self.left and not status and lead is not None and lead.incoming.mode == "streaming":
             status, streamed = 200, True  # the model was at work, though it had not said a word
         return charges.Bill(self._request, attempts, status, streamed, self.writer.written, told)

@@ -3,10 +3,10 @@
 A Flow is Tornado's delegate for what the client sends, and it owns the parts of the request: what the client asks
 (ClientRequest), where it may go (Failover), what is on its way (Attempts, each with its Lease), what it shares with
 other requests (Sharing), and how it ends (Completion). Only the Flow writes the state, by `enter`, which asks the table
-in states.py. Nothing goes to the client until the first useful byte of a reply. A failure before that byte can still be
-answered with a real status, or the request can be tried again, there or elsewhere. If the client leaves, whatever is on
-its way is cancelled at once. Methods stand in the order in which a request meets them. What
-follows where an attempt waits, is late or is lost is in next_step.py.
+in states.py. Nothing goes to the client until the first useful byte of a reply, except for the head of a stream that
+is very late (watching.py). A failure before that byte can still be answered with a real status, or the request can be
+tried again, there or elsewhere. If the client leaves, whatever is on its way is cancelled at once. Methods stand in the
+order in which a request meets them. What follows where an attempt waits, is late or is lost is in next_step.py.
 """
 
 from __future__ import annotations

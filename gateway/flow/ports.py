@@ -148,7 +148,8 @@ class Observer(Interface):
 @dataclass(frozen=True, slots=True)
 class Ports:
     """quota_of: of a client; tells_bounds: whether any client has one. price_of: what the tokens of an upstream's model
-    cost, None = unknown. masked: what goes to a client, less secrets. deadline_s: how long attempts may begin. hedges:
+    cost, None = unknown. masked: what goes to a client, less secrets. deadline_s: how long attempts may begin.
+    head_after_s: after so long a stream's head does not wait for an upstream any more, 0.0 = it always does. hedges:
     whether a second attempt is made for a model when the first is late. rules_of: what a client may use. address_of:
     the client's, of the other side's and what its headers say. joins: gives the connection of a new request to an
     earlier equal one that has lost its own."""
@@ -185,6 +186,7 @@ class Ports:
     body_timeout_s: float
     learns: bool
     strict: bool
+    head_after_s: float = 0.0
     shape: Shape = SHAPE
     gathered: Gathered = GATHERED
     waves: Waves = ALONE

@@ -18,9 +18,10 @@ from gateway.flow.ports import Ports
 from gateway.flow.reframed import failed_unsaid
 from gateway.flow.states import Event, State
 from gateway.flow.timing import Clock
-from gateway.http.response_writer import Writer
+from gateway.http.response_writer import ResponseWriter, Writer
 from translate.errors import ApiError
 
+_BEFORE_REPLY = (State.QUEUED, State.BACKING_OFF, State.ASKING)
 SIGN_BYTES = 256  # so much may signs of life take in a second, by which some upstreams keep a finished stream open
 
 
@@ -52,9 +53,13 @@ def look(flow: Watched, ports: Ports, seconds: float, patience_s: float) -> None
     if flow.writer.left:
         flow.writer.hang_up()
     lead = flow.lead
+    begun = lead is not None and (lead.incoming.mode == "streaming" or (lead.continues and flow.request.streams))
+    if flow.state in _BEFORE_REPLY and not begun:
+        if flow.completion.early or _may_begin(flow, ports):
+            _go_ahead(flow, seconds, patience_s)
+        return
     if lead is None:  # another request's stream gets that one's pings
         return
-    begun = lead.incoming.mode == "streaming" or (lead.continues and flow.request.streams)
     if flow.state is State.STREAMING or (flow.state is State.ASKING and begun):
         more = flow.writer.written - flow.heard
         is_silent = not more or (more <= SIGN_BYTES and _has_said_all(lead))
@@ -63,6 +68,29 @@ def look(flow: Watched, ports: Ports, seconds: float, patience_s: float) -> None
         if flow.silent_s >= patience_s:
             flow.silent_s = 0.0
             _ping(flow, lead)
+
+
+def _may_begin(flow: Watched, ports: Ports) -> bool:
+    """Whether the client had better get the head of its stream, although no upstream has said anything. What writes in
+    another form than events, or sees the reply before the client, needs the reply first."""
+    request = flow.request
+    if not request.streams or request.task or request.endpoint.relayed or request.framed is not None:
+        return False
+    is_plain = request.front is None and isinstance(flow.writer, ResponseWriter)
+    return is_plain and 0.0 < ports.head_after_s <= ports.now() - flow.clock.read
+
+
+def _go_ahead(flow: Watched, seconds: float, patience_s: float) -> None:
+    """Sends the head, and a sign of life now and then. Attempts go on as before, also at other endpoints: only the
+    status is given away."""
+    if not flow.completion.early:
+        flow.completion.begin_early()
+    elif (silent_s := flow.silent_s + seconds) < patience_s:
+        flow.silent_s = silent_s
+        return
+    flow.silent_s = 0.0
+    flow.write(flow.request.dialect.marks.comment)
+    flow.heard = flow.writer.written
 
 
 def _look_at_body(flow: Watched, ports: Ports) -> None:
@@ -92,7 +120,9 @@ def _ping(flow: Watched, lead: Attempt) -> None:
             flow.clock.first = 0.0  # a sign of life does not count as the first byte
         if flow.state is State.STREAMING:
             flow.write(lead.reply.ping())
-            flow.heard = flow.writer.written
+        elif flow.completion.early:  # the reply's beginning is held back
+            flow.write(flow.request.dialect.marks.comment)
+        flow.heard = flow.writer.written
     except Exception as error:
         flow.on_broken(error)
 

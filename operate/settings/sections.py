@@ -32,6 +32,7 @@ class Server:
     idle_timeout: float
     body_timeout: float
     ping_seconds: float
+    head_seconds: float
     drain_seconds: float
     drain_delay: float
     upgrade_seconds: float

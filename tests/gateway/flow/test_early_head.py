@@ -1,0 +1,155 @@
+"""A stream whose upstream has not even sent a head for a while: the client gets the head, and pings, all the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from tests.gateway.flow.test_left_open import CHAT, IN_MESSAGES, IN_RESPONSES, MESSAGES, RESPONSES
+from tests.support.house import Client, House
+from tests.support.script import Answer, Gate, Upstream
+from tests.support.two_upstreams import QUICK, STREAM, error, house_text, late, section, streams
+
+ASK = STREAM | {"max_tokens": 9, "input": "hi"}
+SOON = "[server]\nhead_seconds = 0.2\nping_seconds = 0.1\n"
+PROTOCOLS = {CHAT: "chat", MESSAGES: "messages", RESPONSES: "responses"}
+EVENTS = {CHAT: streams("hello"), MESSAGES: IN_MESSAGES, RESPONSES: IN_RESPONSES}
+OLLAMA, GOOGLE = "/api/chat", "/v1beta/models/m:streamGenerateContent"
+PING = b": ping\n\n"
+
+
+def begun(client: Client, path: str, ask: dict[str, Any]) -> tuple[dict[str, str], Iterator[bytes]]:
+    """Sends a request, and returns the head of its stream and what follows, once two pings have come."""
+    client.send("POST", path, ask)
+    status, headers = client.head()
+    assert status == 200 and headers["content-type"].startswith("text/event-stream")
+    pieces, come = client.pieces(), b""
+    while come.count(PING) < 2:
+        come += next(pieces)
+    assert come.replace(PING, b"") == b""
+    return headers, pieces
+
+
+def rest(pieces: Iterator[bytes]) -> bytes:
+    return b"".join(pieces).replace(PING, b"")
+
+
+@pytest.mark.parametrize("path", PROTOCOLS)
+def test_what_the_upstream_sends_later_passes_as_it_is(path: str) -> None:
+    gate, events = Gate(), EVENTS[path]
+    with Upstream([late(Answer.sse(events), gate)]) as up:
+        with (
+            House(house_text("* = a", SOON, a=section(up.url, "", PROTOCOLS[path]))) as house,
+            house.connect() as client,
+        ):
+            headers, pieces = begun(client, path, ASK)
+            assert headers["x-request-id"] and "retry-after" not in headers
+            gate.open()
+            assert rest(pieces) == b"".join(events)
+
+
+@pytest.mark.parametrize("path", [MESSAGES, RESPONSES])
+def test_so_does_what_is_translated(path: str) -> None:
+    gate = Gate()
+    with Upstream([late(Answer.sse(streams("hello")), gate)]) as up:
+        with House(house_text("* = a", SOON, a=up.url)) as house, house.connect() as client:
+            _, pieces = begun(client, path, ASK)
+            gate.open()
+            said = rest(pieces)
+            assert b"hello" in said and (b"message_stop" in said or b"response.completed" in said)
+
+
+@pytest.mark.parametrize("path", PROTOCOLS)
+def test_another_target_is_still_asked(path: str) -> None:
+    gate, again = Gate(), Gate()
+    with (
+        Upstream(lambda r: late(error(503), gate)) as a,
+        Upstream([late(error(429), again), Answer.sse(streams("b"))]) as b,
+    ):
+        with House(house_text("* = a, b", QUICK + SOON, a=a.url, b=b.url)) as house, house.connect() as client:
+            _, pieces = begun(client, path, ASK)
+            gate.open()
+            b.wait(lambda up: len(up.requests) == 1)
+            again.open()
+            said = rest(pieces)
+            assert b'"b"' in said and b'"error":{' not in said.replace(b" ", b"")
+            assert [len(a.requests), len(b.requests)] == [1, 2]
+
+
+@pytest.mark.parametrize("path", PROTOCOLS)
+@pytest.mark.parametrize("same", [True, False])
+def test_what_fails_then_is_an_error_in_the_stream(path: str, *, same: bool) -> None:
+    """And nobody is charged for it."""
+    gate = Gate()
+    protocol = PROTOCOLS[path] if same else "chat" if path != CHAT else "messages"
+    key = {"Authorization": "Bearer ann-key-000000001"}
+    ann = "[client ann]\nkey = ann-key-000000001\ntokens_per_minute = 100000\n"
+    with Upstream([late(error(400, "no such tool", type="invalid_request_error"), gate)]) as up:
+        text = house_text("* = a", SOON + ann, a=section(up.url, "", protocol))
+        with House(text) as house, house.connect() as client:
+            client.send("POST", path, ASK, key)
+            assert client.head()[0] == 200
+            gate.open()
+            said = rest(client.pieces())
+            [data] = [json.loads(line[6:]) for line in said.splitlines() if line.startswith(b"data: {")]
+            assert "no such tool" in json.dumps(data) and "error" in json.dumps(data)
+            left = house.on_loop(lambda: house.proxy.service.quotas["ann"].left(house.proxy.service.ports.now()))
+            assert [row.left for row in left if row.unit == "tokens"] == [100_000]
+
+
+def test_sdks_raise_it() -> None:
+    gates = [Gate(), Gate()]
+    with Upstream([late(error(429, "slow down", type="rate_limit_error"), gate) for gate in gates]) as up:
+        with House(house_text("* = a", "[retry]\nmax_attempts = 1\n" + SOON, a=up.url)) as house:
+            chat = openai.OpenAI(base_url=f"{house.url}/v1", api_key="k", max_retries=0)
+            messages = anthropic.Anthropic(base_url=house.url, api_key="k", max_retries=0)
+            hi: Any = [{"role": "user", "content": "hi"}]
+            stream = chat.chat.completions.create(model="m", messages=hi, stream=True)
+            gates[0].open()
+            with pytest.raises(openai.APIError, match="slow down"):
+                list(stream)
+            events = messages.messages.create(model="m", messages=hi, max_tokens=9, stream=True)
+            gates[1].open()
+            with pytest.raises(anthropic.APIError, match="slow down"):
+                list(events)
+
+
+def test_a_client_that_waits_for_a_slot_gets_it_too() -> None:
+    gate = Gate()
+    with Upstream([late(Answer.sse(streams("one")), gate), Answer.sse(streams("two"))]) as up:
+        text = house_text("* = a", SOON, a=section(up.url))
+        with House(text) as house, house.connect() as first, house.connect() as second:
+            first.send("POST", CHAT, ASK)
+            up.wait(lambda seen: len(seen.requests) == 1)
+            _, pieces = begun(second, CHAT, ASK)
+            gate.open()
+            assert b"two" in rest(pieces) and b"one" in first.reply()[2]
+
+
+def test_a_proxy_that_ends_says_so_in_the_stream() -> None:
+    with (
+        Upstream([Answer.silence()]) as up,
+        House(house_text("* = a", SOON + "drain_seconds = 0\n", a=up.url)) as house,
+    ):
+        with house.connect() as client:
+            _, pieces = begun(client, CHAT, ASK)
+            house.on_loop(lambda: [flow.shut_down() for flow in list(house.proxy.service.flows)])
+            assert b"shutting down" in rest(pieces)
+
+
+@pytest.mark.parametrize(
+    ("path", "ask", "server"),
+    [(CHAT, ASK | {"stream": False}, SOON), (CHAT, ASK, SOON.replace("0.2", "0")), (CHAT, ASK, ""), (OLLAMA, ASK, SOON),
+     (GOOGLE, {"contents": [{"parts": [{"text": "x"}]}]}, SOON)],
+)  # fmt: skip
+def test_others_get_the_real_status(path: str, ask: dict[str, Any], server: str) -> None:
+    """A whole reply, a form of its own (Ollama's lines, Gemini's list); nobody by default before 45 seconds."""
+    refusal = error(400, "no such tool")
+    refusal.delay = 0.6
+    with Upstream([refusal]) as up, House(house_text("* = a", server, a=up.url)) as house:
+        assert house.post(path, ask)[0] == 400
