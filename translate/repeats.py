@@ -19,6 +19,7 @@ LEAST = 12  # characters that a repetition has at the least, several of them dif
 # word twice, or draw a line
 _LEAST_DIFFERENT = 4
 CROWDED = 64  # pieces of a text that stand alone
+MOST = 4 << 20  # bytes of a text that are remembered: a longer one is of a model that does not come to an end
 _YOUNG = 3  # a text that has not grown by repeating itself after so many pieces will not begin to
 
 
@@ -26,7 +27,7 @@ class TextRepeats:
     """The text of one kind in a reply, over all of its parts. floor: pieces shorter than this need no look, and may
     simply be added to `said`; who does so calls gather() when there are more than `crowded`."""
 
-    __slots__ = ("_count", "_grows", "_pending", "_size", "crowded", "floor", "said")
+    __slots__ = ("_count", "_gathered", "_grows", "_pending", "_size", "crowded", "floor", "said")
 
     telling = None  # finds what makes one look at a piece, however short it is
 
@@ -35,6 +36,7 @@ class TextRepeats:
         self.crowded = CROWDED
         self.said: list[bytes] = []
         self._size = 0  # of said[0]
+        self._gathered = 0  # bytes that were joined so far
         self._count = 0  # pieces so far, while there are few
         self._grows = False  # each piece holds all that came before
         self._pending = b""  # a piece of which only the next one tells what it is
@@ -44,10 +46,16 @@ class TextRepeats:
 
     def gather(self) -> None:
         """Joins the latest pieces: a short one takes ten times its bytes, as long as the reply lasts. The first stays
-        as it is."""
+        as it is. A text without an end is forgotten: its repetitions are not found any more."""
         said = self.said
         start = max(1, self.crowded - CROWDED)
-        said[start:] = [b"".join(said[start:])]
+        latest = b"".join(said[start:])
+        self._gathered += len(latest)
+        if self._gathered > MOST and not self._pending:
+            said[:] = [latest]
+            self.crowded, self.floor, self._grows = CROWDED, sys.maxsize, False
+            return
+        said[start:] = [latest]
         self.crowded = len(said) + CROWDED
 
     def fresh(self, pieces: list[bytes]) -> list[bytes]:

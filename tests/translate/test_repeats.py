@@ -9,8 +9,8 @@ import pytest
 
 from tests.translate.chat.material import DONE, call, chunk, every_way, sse
 from translate import wire
-from translate.conversation import Text
-from translate.repeats import ArgumentRepeats, TextRepeats
+from translate.conversation import Delta, Text
+from translate.repeats import MOST, ArgumentRepeats, TextRepeats
 from translate.sequence import Sequence
 
 STOP = chunk({}, "stop")
@@ -30,6 +30,20 @@ def texts(*said: str, key: str = "content") -> list[Any]:
 
 def streamed(size: int = 7, **more: Any) -> list[Any]:
     return [chunk(call("", 0, "a", "f")), *(chunk(call(piece, 0, **more)) for piece in pieces(WHOLE, size))]
+
+
+def test_a_text_without_an_end_is_not_remembered_as_a_whole() -> None:
+    """Each piece goes out all the same, and no later one is looked at."""
+    repeats, sequence, came = TextRepeats(), Sequence(), 0
+    item = sequence.push(Text(""), repeats=repeats)
+    most_held, line = 0, "a line of a model that does not come to an end, whatever the client thinks of it. " * 40
+    for number in range(3 * MOST // len(line)):
+        sequence.say(item, f"{number}: {line}")
+        came += sum(len(piece) for event in sequence.take() if isinstance(event, Delta) for piece in event.pieces)
+        most_held = max(most_held, sum(map(len, repeats.said)))
+    assert came > 2.9 * MOST and most_held < 1.2 * MOST
+    sequence.say(item, line * 50)
+    assert sequence.take() and not item.is_bare() and item.text()
 
 
 CASES: dict[str, tuple[bytes, list[str]]] = {
