@@ -389,6 +389,12 @@ class UpstreamClient(SocketsOnLoop):
             # `_turn`.
             log.debug("a paused transfer failed when it was resumed: %s", error)
 
+    def again(self, exchange: Exchange) -> None:
+        """Lets the next turn of the loop deliver what the exchange has."""
+        exchange._queued = True
+        self._ready.append(exchange)
+        self._set_timeout(0)
+
     # ---- after libcurl has run
 
     def _turn(self) -> int:

@@ -53,6 +53,9 @@ class Owner(Protocol):
     def unpause(self, curl: pycurl.Curl) -> None:
         """Lets libcurl read on."""
 
+    def again(self, exchange: Exchange) -> None:
+        """Lets the next turn of the loop deliver what the exchange has."""
+
     def recycle(self, exchange: Exchange) -> None:
         """Takes the handle back when the sink has got the end of the exchange."""
 
@@ -140,6 +143,8 @@ class Exchange:
             return
         self._paused = False
         self._touched = self._client.now()
+        if self._handle is not None and self._handle.parts and not self._queued:
+            self._client.again(self)
         if self._held_back:
             self._read_on()
 
@@ -178,7 +183,7 @@ class Exchange:
         headers = parse_head(lines)
         try:
             if "content-encoding" in dict(headers):
-                self._sink = sink = packed.reader(sink, headers, host_of(self.request.url))
+                self._sink = sink = packed.reader(sink, headers, host_of(self.request.url), self._comes_again)
             sink.on_head(self.status, headers)
         except Exception as error:
             self._is_broken(error)
@@ -203,6 +208,18 @@ class Exchange:
         except Exception as error:
             self._is_broken(error)
 
+    def _comes_again(self) -> None:
+        """What is unpacked is more than one turn may bring. Until the rest is given, libcurl keeps what comes, and the
+        end waits."""
+        handle = self._handle
+        if handle is None or self._failure is not None:
+            return
+        handle.parts.append(b"")
+        handle.room = 0
+        self.ended_well = False  # until the sink has all, nothing is the last
+        if not self._paused:
+            self._client.again(self)
+
     def _give_much(self, sink: Sink, chunk: bytes, handle: Handle) -> None:
         """Tiny events take a reader a hundred times as long as one large event of as many bytes, and meanwhile all
         others wait."""
@@ -210,10 +227,10 @@ class Exchange:
         sink.on_data(chunk)
         took = self._client.now() - before
         if took > MUCH_S * len(chunk) / TURN_BYTES:
-            handle.room = max(1, int(len(chunk) * MUCH_S / took))
+            handle.room = min(handle.room, max(1, int(len(chunk) * MUCH_S / took)))
 
     def give_end(self) -> None:
-        if self._ended and self._sink is not None:
+        if self._ended and self._sink is not None and not (self._handle is not None and self._handle.parts):
             sink, self._sink = self._sink, None
             try:
                 sink.on_end(self._failure)

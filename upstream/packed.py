@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import sys
 import zlib
+from collections.abc import Callable
 from typing import Protocol
 
 from upstream.failure import Failure
 from upstream.request import Sink
 
-PIECE = 64 * 1024
-MOST = 16 * 1024 * 1024  # bytes that one turn's bytes may become: 256 times as many
+PIECE = 64 * 1024  # bytes that one turn of the loop brings at most, about, as of a reply that is not compressed
+MOST = 16 * 1024 * 1024  # bytes that a reply may have unpacked, however few it has packed
+MOST_FOLD = 256  # so many times as many it may have beyond that
 LOOK = 4  # bytes that tell the coding
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _TEXT = b'{["<:dei\r\n\t \xef'  # how JSON, events (data, event, id, a comment), pages and a byte order mark begin
@@ -84,22 +86,26 @@ def is_zlib(data: bytes) -> bool:
     return data[0] & 15 == 8 and (data[0] << 8 | data[1]) % 31 == 0
 
 
-def reader(sink: Sink, headers: list[tuple[str, str]], host: str) -> Sink:
-    """The sink of a reply with a Content-Encoding. host: for messages."""
+def reader(sink: Sink, headers: list[tuple[str, str]], host: str, again: Callable[[], None]) -> Sink:
+    """The sink of a reply with a Content-Encoding. host: for messages. again: asks for another call of on_data, with
+    nothing, in a later turn of the loop, and before on_end."""
     said = ",".join(value for name, value in headers if name == "content-encoding")
     codings = [coding for part in said.lower().split(",") if (coding := part.strip()) not in ("", "identity")]
-    return Unpacking(sink, codings, host) if codings else sink
+    return Unpacking(sink, codings, host, again) if codings else sink
 
 
 class Unpacking:
-    """Gives the plain bytes of a reply to its sink."""
+    """Gives the plain bytes of a reply to its sink, in each turn as many as an uncompressed reply would bring."""
 
-    def __init__(self, sink: Sink, codings: list[str], host: str) -> None:
+    def __init__(self, sink: Sink, codings: list[str], host: str, again: Callable[[], None]) -> None:
         """codings: the one that was applied last is the last."""
         self._sink = sink
         self._codings = codings
         self._host = host
-        self._kept = b""  # too few bytes to tell
+        self._again = again
+        self._kept = b""  # too few bytes to tell, or those for later turns
+        self._more = False  # the decoder has more, without more bytes
+        self._came = self._gave = 0  # bytes, packed and unpacked
         self._decoder: Decoder | None = None
         self._members = 0
         self._plain = False
@@ -116,9 +122,14 @@ class Unpacking:
             self._sink.on_data(chunk)
             return
         data, self._kept = self._kept + chunk, b""
+        self._came += len(chunk)
         if self._decoder is None and len(data) < LOOK:
             self._kept = data
-        elif out := self._unpacked(data):
+            return
+        out, waits = self._unpacked(data)
+        if waits:
+            self._again()
+        if out:
             self._sink.on_data(out)
 
     def on_end(self, failure: Failure | None) -> None:
@@ -132,15 +143,19 @@ class Unpacking:
     def _named(self) -> str:
         return f"'{', '.join(self._codings)[:50]}'"
 
-    def _unpacked(self, data: bytes) -> bytes:
+    def _unpacked(self, data: bytes) -> tuple[bytes, bool]:
+        """Returns what the data becomes, and whether more of it waits for the next turn."""
         parts: list[bytes] = []
-        size, more = 0, False
+        size, more, self._more = 0, self._more, False
         while data or more:
+            if size >= PIECE:
+                self._kept, self._more = data, more
+                return b"".join(parts), True
             if self._decoder is not None and self._decoder.is_over and len(data) < LOOK:
                 self._kept = data  # another member may begin
                 break
             if (self._decoder is None or self._decoder.is_over) and not self._begins(data):
-                return b"".join([*parts, data]) if self._plain else b"".join(parts)
+                return b"".join([*parts, data]) if self._plain else b"".join(parts), False
             assert self._decoder is not None
             try:
                 out, data, more = self._decoder.step(data, PIECE)
@@ -148,9 +163,10 @@ class Unpacking:
                 raise Unreadable(f"its reply is not valid {self._named}: {why}") from None
             parts.append(out)
             size += len(out)
-            if size > MOST:
-                raise Unreadable(f"its reply grows more than {MOST >> 16}-fold when it is unpacked ({self._named})")
-        return b"".join(parts)
+            self._gave += len(out)
+            if self._gave > max(MOST, MOST_FOLD * self._came):
+                raise Unreadable(f"its reply grows more than {MOST_FOLD}-fold when it is unpacked ({self._named})")
+        return b"".join(parts), False
 
     def _begins(self, data: bytes) -> bool:
         """Whether a member begins. What follows the last one is no part of the reply."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import itertools
 import socket
 import threading
 import time
+from collections.abc import Awaitable, Callable
 
-from tests.upstream.scripted import STREAM, Told, begin, chunk, client, run
+from tests.upstream.scripted import STREAM, Conn, Told, Upstream, begin, chunk, client, run
 from upstream.client import UpstreamClient
+from upstream.packed import PIECE
 
 
 class Torrent:
@@ -98,3 +102,87 @@ async def test_of_bytes_that_come_one_by_one_a_turn_brings_fewer() -> None:
         _, sizes = await turns_of_a_torrent(c, torrent.url, 40, 0.0)
     torrent.close()
     assert max(sizes) < 24_000, sizes  # libcurl may have joined 16 KB of them while it was paused
+
+
+def gzipped(data: bytes, *, cut: int = 0) -> bytes:
+    body = gzip.compress(data)
+    body = body[: len(body) - cut]
+    return b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def of_packed(reply: bytes) -> Callable[[Conn], Awaitable[None]]:
+    async def script(conn: Conn) -> None:
+        while await conn.request() is not None:
+            conn.send(reply)
+
+    return script
+
+
+@run
+async def test_what_is_unpacked_comes_in_pieces_and_others_have_turns_between() -> None:
+    """Megabytes that are a few KB on the wire came at once."""
+    data = b"".join(b"data: %d\n\n" % (number // 1000) for number in range(1_000_000))
+    turns, at, over = [0], list[tuple[int, int]](), asyncio.Event()
+
+    def turn() -> None:
+        turns[0] += 1
+        if not over.is_set():
+            asyncio.get_running_loop().call_soon(turn)
+
+    def then(told: Told, now: str) -> None:
+        if now == "data":
+            at.append((turns[0], told.size))
+
+    async with Upstream(of_packed(gzipped(data))) as up, client() as c:
+        turn()
+        told = begin(c, up.url, told=Told(then))
+        await told.ended.wait()
+        over.set()
+        assert told.body == data and told.failure is None
+        again = begin(c, up.url, told=Told())
+        await again.ended.wait()
+        assert again.body == data and up.connections == 1, "the connection is used again"
+    sizes = [after[1] - before[1] for before, after in itertools.pairwise([(0, 0), *at])]
+    assert len(at) > 50 and max(sizes) <= 2 * PIECE
+    assert len({number for number, _ in at}) == len(at), "each in a turn of its own"
+
+
+@run
+async def test_a_reader_that_pauses_gets_no_more_of_what_is_unpacked() -> None:
+    data = b"data: word\n\n" * 300_000
+
+    def then(told: Told, now: str) -> None:
+        if now == "data" and told.size > 10 * PIECE and not paused.is_set():
+            assert told.exchange is not None
+            told.exchange.pause()
+            paused.set()
+
+    paused = asyncio.Event()
+    async with Upstream(of_packed(gzipped(data))) as up, client() as c:
+        told = begin(c, up.url, told=Told(then))
+        await paused.wait()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        held = told.size
+        assert held <= 14 * PIECE
+        await asyncio.sleep(0.1)
+        assert told.size == held and not told.ended.is_set()
+        assert told.exchange is not None
+        told.exchange.resume()
+        await told.ended.wait()
+        assert told.body == data
+
+
+@run
+async def test_a_packed_reply_that_is_cut_or_left_ends_at_once() -> None:
+    data = b"data: word\n\n" * 300_000
+    async with Upstream(of_packed(gzipped(data, cut=20))) as up, client() as c:
+        told = begin(c, up.url, told=Told())
+        await told.ended.wait()
+        assert told.failure is not None and "ends too soon" in told.failure.message
+        left = begin(c, up.url, told=Told(lambda told, now: told.exchange.cancel() if now == "data" else None))
+        while not left.size:
+            await asyncio.sleep(0)
+        good = begin(c, up.url, told=Told())
+        await good.ended.wait()
+        assert left.size <= 2 * PIECE and not left.ended.is_set()
