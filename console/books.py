@@ -77,10 +77,19 @@ class Books:
         if record["gen_ai.operation.name"] == "count_tokens":
             return
         if self._budgets.any:
-            spent = _spent(_with(Sum(), record))
+            sum = _with(Sum(), record)
+            for lost in record.get("outrun", ()):
+                sum = _with(sum, lost, is_request=False)
+            spent = _spent(sum)
             self._budgets.spends(record["client"], spent.usd, spent.tokens, self._clock(), record["request_id"])
         if self.store is None:
             return
+        self._add(record)
+        for lost in record.get("outrun", ()):  # a hedge's other attempt is no request more, but costs something
+            if lost["gen_ai.usage.input_tokens"] is not None:
+                self._add(record | lost | {"upstream_model": lost["model"]}, is_request=False)
+
+    def _add(self, record: dict[str, Any], *, is_request: bool = True) -> None:
         hour = _hour(int(record["time"]) // HOUR_S)
         session, agent = record["session"], record["agent"]
         key: Any = hour[:10], record["client"], record["upstream_model"], record["upstream"], session, agent, hour
@@ -92,7 +101,7 @@ class Books:
             before = self._waiting.get(key)
         if record["parent_agent"] and key[5] and len(self._agents) < MOST_KEYS:
             self._agents[session, agent] = record["parent_agent"]
-        self._waiting[key] = _with(before or Sum(), record)
+        self._waiting[key] = _with(before or Sum(), record, is_request=is_request)
 
     def start(self) -> None:
         if self._thread is None:
@@ -199,18 +208,20 @@ class Books:
         return time.strftime("%Y-%m-%d", time.gmtime(at))
 
 
-def _with(sum: Sum, record: dict[str, Any]) -> Sum:
-    """The sum with one request more."""
+def _with(sum: Sum, record: dict[str, Any], *, is_request: bool = True) -> Sum:
+    """The sum with one request more, or with what an attempt has taken that is no request of its own."""
     requests, failed, input, read_before, written_before, output, usd_before, unpriced = sum
-    failed += record["status"] >= 400 or "error.type" in record
+    if is_request:
+        requests += 1
+        failed += record["status"] >= 400 or "error.type" in record
     prompt = record["gen_ai.usage.input_tokens"]
     if prompt is None:
-        return Sum(requests + 1, failed, input, read_before, written_before, output, usd_before, unpriced)
+        return Sum(requests, failed, input, read_before, written_before, output, usd_before, unpriced)
     read = record["gen_ai.usage.cache_read.input_tokens"] or 0
     written = record["gen_ai.usage.cache_creation.input_tokens"] or 0
     usd = record["proxy.cost_usd"]
     return Sum(
-        requests + 1,
+        requests,
         failed,
         input + max(0, prompt - read - written),
         read_before + read,

@@ -15,7 +15,7 @@ from gateway.flow import charges, compaction, outcomes, scrub, upstream_request
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
-from gateway.flow.info import Finished
+from gateway.flow.info import Finished, Outrun
 from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
@@ -42,13 +42,13 @@ class Completion:
 
     status: of the reply, 0 = none yet. streamed: the reply is a stream. error: what the client was told, or the
     upstream said. said: the words of the error, for the log. early: a stream's head went out before any upstream had
-    begun to answer. left: the client left. aborted: the proxy broke it off.
-    reply: a whole reply as (status, head, body), which may be for other requests, too. share: of a reply that several
-    requests share: where it came from, and this request's part of its usage.
+    begun to answer. left: the client left. aborted: the proxy broke it off. outrun: attempts of a hedge that were
+    cancelled. reply: a whole reply as (status, head, body), which may be for other requests, too. share: of a reply
+    that several requests share: where it came from, and this request's part of its usage.
     """
 
-    __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "early", "error", "left", "reply", "said",
-                 "share", "status", "streamed", "writer")  # fmt: skip
+    __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "early", "error", "left", "outrun", "reply",
+                 "said", "share", "status", "streamed", "writer")  # fmt: skip
 
     def __init__(self, ports: Ports, request: ClientRequest, writer: Writer, clock: Clock, failover: Failover) -> None:
         self._ports = ports
@@ -62,6 +62,7 @@ class Completion:
         self.error: ApiError | None = None
         self.said = ""
         self.left = self.aborted = False
+        self.outrun: Sequence[Outrun] = ()
         self.reply: tuple[int, bytes, bytes] | None = None
         self.share: tuple[Source, Usage | None] | None = None
 
@@ -360,8 +361,20 @@ class Completion:
             question.said if question is not None else "",
             question.saved if question is not None else None,
             question.saved_usd if question is not None else None,
-            request.tags, request.trace, used is not told,
+            request.tags, request.trace, used is not told, self.outrun,
         ), self.writer)  # fmt: skip
+
+    def outran(self, other: Attempt) -> None:
+        """Notes an attempt that is about to be cancelled, as another one leads. What it has told is paid."""
+        theirs, route = other.incoming, other.route
+        if not theirs.sent_at:
+            return
+        used = usage.paid(other.reply.usage) if other.reply is not None and theirs.status == 200 else None
+        known = used if used is not None and (used.prompt or used.output) else None
+        self.outrun = [*self.outrun, Outrun(route.upstream.name, route.model, route.key + 1, known)]
+        if known is None:
+            log.info("request %s: the attempt at %s is cancelled before it has told any tokens; what %s charges for it "
+                     "is in no sum", self._request.key, route.place.name, route.upstream.name)  # fmt: skip
 
     def _bill(self, told: Usage | None, lead: Attempt | None) -> charges.Bill:
         attempts, status, streamed = self._failover.attempts, self.status, self.streamed

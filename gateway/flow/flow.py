@@ -417,6 +417,8 @@ class Flow(HTTPMessageDelegate):
             if rival is not but:
                 if but is not None:
                     rival.incoming.outrun()
+                if rival is not (but or self.lead):
+                    self.completion.outran(rival)
                 rival.cancel()
 
     def _cut(self) -> None:

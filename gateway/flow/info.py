@@ -50,6 +50,16 @@ class Tried(NamedTuple):
     message: str
 
 
+class Outrun(NamedTuple):
+    """An attempt that was cancelled because another one was quicker, or its client left: its upstream was at work, and
+    charges what it likes. used: as far as it has told by then, None = it had told nothing."""
+
+    upstream: str
+    model: str
+    key: int
+    used: Usage | None
+
+
 class Standing(NamedTuple):
     """A request in flight. state: see states.py. upstream, upstream_model: where it is, or waits for a slot; "" before
     that. waits_s: how long it has been asked there without an answer, 0.0 = it does not wait for one. bytes_in: of its
@@ -90,7 +100,7 @@ class Finished(NamedTuple):
     session, agent: as the headers name them. address: the client's, also behind a reverse proxy that is trusted.
     user_agent: as the client says it. cache: what the response cache did (cache/question.py), "" = nothing. saved: the
     usage that a cached reply had when it was made. is_reckoned: a part of `used` is estimated, because the upstream has
-    not told it.
+    not told it. outrun: the other attempts of a hedge, which are in no other field.
     """
 
     key: str
@@ -131,3 +141,4 @@ class Finished(NamedTuple):
     tags: Mapping[str, str] = {}
     trace: Trace | None = None
     is_reckoned: bool = False
+    outrun: Sequence[Outrun] = ()

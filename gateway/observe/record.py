@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gateway.flow.info import Cancelled, Finished
+from gateway.flow.info import Cancelled, Finished, Outrun
 from gateway.flow.timing import now
 from gateway.http import header_rules
 from gateway.observe.prices import Price
@@ -111,6 +111,8 @@ def _beside(over: Finished, price_of: PriceOf) -> dict[str, Any]:
     said: dict[str, Any] = {}
     if over.is_reckoned:
         said["usage_estimated"] = True
+    if over.outrun:
+        said["outrun"] = [_outrun(each, price_of) for each in over.outrun]
     if over.trace is not None:
         said["trace_id"] = f"{over.trace.id:032x}"
     if over.tags:
@@ -141,6 +143,8 @@ def _masked(said: dict[str, Any], over: Finished, mask: Callable[[str], str]) ->
             said[name] = mask(value)
     for each in said["tried"]:
         each["model"], each["message"] = mask(each["model"]), mask(each["message"])
+    for each in said.get("outrun", ()):
+        each["model"] = mask(each["model"])
     if over.trace is not None:
         for span in over.trace.attempts:
             span.model, span.error = mask(span.model), mask(span.error)
@@ -151,6 +155,20 @@ _WRITTEN = (
     "gen_ai.request.model", "upstream_model", "upstream_request_id", "user_agent.original", "session", "agent",
     "parent_agent", "error.message",
 )  # fmt: skip
+
+
+def _outrun(lost: Outrun, price_of: PriceOf) -> dict[str, Any]:
+    used, price = lost.used, price_of(lost.upstream, lost.model) if lost.used is not None else None
+    usd = price.of(used.input, used.cache_read, used.cache_write, used.output) if used and price is not None else None
+    named = lost._asdict()
+    del named["used"]
+    return named | {
+        "gen_ai.usage.input_tokens": used.prompt if used else None,
+        "gen_ai.usage.output_tokens": used.output if used else None,
+        "gen_ai.usage.cache_read.input_tokens": used.cache_read if used else None,
+        "gen_ai.usage.cache_creation.input_tokens": used.cache_write if used else None,
+        "proxy.cost_usd": round(usd, 6) if usd is not None else None,
+    }
 
 
 def _saved(over: Finished, price_of: PriceOf) -> dict[str, Any]:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from operate.usage_store import UsageStore
+from proxy import Proxy
+from tests.gateway.flow.test_left_open import IN_MESSAGES
+from tests.gateway.observe.test_record import Seen
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Request, Upstream
 from tests.support.two_upstreams import PATH, STREAM, error, house_text, late, said, says, section, streams
@@ -169,3 +179,64 @@ def test_who_refused_the_hedge_is_not_asked_once_more() -> None:
             house.wait(lambda p: all(len(flow.rivals) == 1 for flow in p.service.flows))
             second.open()
             assert client.reply()[0] == 429 and len(b.requests) == 1
+
+
+def opens_and_waits(gate: Gate) -> Answer:
+    """It is late, and then its model thinks."""
+    used = {"input_tokens": 700, "cache_read_input_tokens": 40, "output_tokens": 1}
+    started = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": used}
+    opening = b"event: message_start\ndata: %b\n\n" % json.dumps({"type": "message_start", "message": started}).encode()
+    return late(Answer.sse([opening, Gate()]), gate)
+
+
+PRICES = "[prices]\na/* = 10, 10\nb/* = 1, 1\n"
+
+
+def both_are_read(proxy: Proxy) -> bool:
+    return any(rival.incoming.mode == "streaming" for flow in proxy.service.flows for rival in flow.rivals)
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", PATH])
+def test_what_the_slower_one_has_told_is_paid(path: str, tmp_path: Path) -> None:
+    """And it is no request more."""
+    late_opening, word, ask = Gate(), Gate(), STREAM | {"max_tokens": 9}
+    file = tmp_path / "usage.sqlite3"
+    text = HEDGE + PRICES + f"[usage]\nfile = {file}\n"
+
+    def thinks(request: Request) -> Answer:
+        return Answer.sse(IN_MESSAGES) if len(a.requests) <= 25 else opens_and_waits(late_opening)
+
+    with Upstream(thinks) as a, Upstream(lambda r: late(Answer.sse(streams("b")), word)) as b:
+        text = house_text("m = a, b", text, a=section(a.url, "", "messages"), b=b.url)
+        with House(text, folder=tmp_path) as house, house.connect() as client:
+            told = Seen(house)
+            assert [house.post(path, ask)[0] for _ in range(25)] == [200] * 25
+            assert "outrun" not in told.last(25)
+            client.send("POST", path, ask)
+            b.wait(lambda up: len(up.requests) == 1)
+            late_opening.open()
+            house.wait(both_are_read)
+            word.open()
+            assert b'"b"' in client.reply()[2]
+            record = told.last(26)
+            [lost] = record["outrun"]
+            assert (record["upstream"], lost["upstream"], lost["model"], lost["key"]) == ("b", "a", "m", 1)
+            assert (lost["gen_ai.usage.input_tokens"], lost["gen_ai.usage.output_tokens"]) == (740, 1)
+            assert 0.007 < lost["proxy.cost_usd"] < 0.0075
+    sums = dict(UsageStore(file).read("0", "9", ("upstream",)))
+    assert (sums["a",].requests, sums["b",].requests) == (25, 1)
+    assert (sums["a",].input, sums["a",].cache_read) == (25 + 700, 40)
+
+
+def test_what_it_has_not_told_is_said_to_be_in_no_sum(caplog: Any) -> None:
+    caplog.set_level(logging.INFO, "gateway")
+    gate = Gate()
+    with Upstream(quick_until(gate, "a")) as a, Upstream(lambda r: Answer.sse(streams("b"))) as b:
+        with House(house_text("m = a, b", HEDGE, a=a.url, b=b.url)) as house:
+            warm(house)
+            told = Seen(house)
+            assert said(house.post(PATH, STREAM)) == "b"
+            house.wait(lambda p: any("outrun" in record for record in told.records))
+            [lost] = told.records[-1]["outrun"]
+            assert lost["upstream"] == "a" and lost["gen_ai.usage.input_tokens"] is None
+    assert any("what a charges for it is in no sum" in line.getMessage() for line in caplog.records)
