@@ -1,6 +1,7 @@
 """The client's side of HTTP: who may come in, bodies, headers, and the one writer of replies.
 
-connections    listener, connection, client_stream, tls_stream, idle_connections; rate_limited_warning for their logs
+connections    listener, connection, client_stream, tls_stream, idle_connections, unread (clients that stop reading);
+               rate_limited_warning for their logs
 the head       framing: is it clear where the body ends; header_lines and last_head: what was read before is not read
                again; azure_addresses: other spellings of paths
 who may come   auth: keys; hosts, origins: web pages; forwarded: reverse proxies; loop_guard

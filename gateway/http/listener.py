@@ -30,6 +30,7 @@ from gateway.http.forwarded import Clients, is_own
 from gateway.http.idle_connections import Idle, ServerConnection
 from gateway.http.rate_limited_warning import Seldom
 from gateway.http.tls_stream import TlsStream, write_no_more
+from gateway.http.unread import Unread
 from gateway.limits.per_address import PerAddress, holder
 from operate import tls
 from operate.settings.load import Settings
@@ -97,6 +98,7 @@ class Server(HTTPServer):
     idle: Idle
     clients = Clients(())
     _of_address: PerAddress
+    _unread_here: Unread
     _many = Seldom(log, "connection from %s refused: it has too many already ([limits] connections_per_address)")
     _stranger = Seldom(log, "connection from %s refused: without a [client] section only this machine is served")
     _full = Seldom(log, "connection from %s refused: %d are open, and none is idle ([server] max_connections)")
@@ -111,6 +113,7 @@ class Server(HTTPServer):
         """Takes over the limits of the settings. The one for idle connections also holds for open ones."""
         self.max_connections = connections_that_fit(settings)
         self.write_timeout_ms = int(settings.server.idle_timeout * 1000)
+        self._unread_here.patience_s = settings.server.idle_timeout
         self.workers = settings.server.workers
         before, self.serves_others = self.serves_others, bool(settings.clients)
         if before and not self.serves_others:
@@ -184,6 +187,8 @@ class Server(HTTPServer):
         # The kernel knows whether the other side takes anything; Tornado has no timeout for writing.
         if stream.socket.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
             stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
+        else:
+            self._unread_here.watch(stream)
         context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
         context.remote_ip = address[0]  # for a Unix socket Tornado has another value
         client = connection.Connection(stream, self.conn_params, context)
@@ -322,6 +327,7 @@ def make_server(door: HTTPServerConnectionDelegate, idle: Idle, websockets: Coll
     server.idle = idle
     server._told = set()
     server._reserved = set()
+    server._unread_here = Unread()
     server.refused = {"full": 0, "address": 0, "stranger": 0}
     server._of_address = PerAddress("connections", "connections_per_address")
     server.websockets = websockets

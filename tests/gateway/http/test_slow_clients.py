@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tornado.netutil import bind_unix_socket
 
 from gateway.http import listener
 from tests.support.house import Client, House, one_upstream
@@ -357,3 +359,45 @@ def test_the_kernel_takes_little_for_a_client_that_reads_nothing() -> None:
             while before != (before := house.on_loop(lambda: sum(map(written, house.proxy.service.flows)))):
                 time.sleep(0.2)
         assert 50_000 <= before < 1_000_000
+
+
+@pytest.fixture
+def by_unix(tmp_path: Path) -> Iterator[Callable[[House], socket.socket]]:
+    """Connects by a Unix socket."""
+    path, opened = str(tmp_path / "p.sock"), list[socket.socket]()
+
+    def connect(house: House) -> socket.socket:
+        if not opened:
+            listening = bind_unix_socket(path)
+            house.on_loop(lambda: house.proxy._server.add_sockets([listening]))
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        one.settimeout(20)
+        one.connect(path)
+        opened.append(one)
+        return one
+
+    yield connect
+    for one in opened:
+        one.close()
+
+
+def test_who_reads_nothing_by_a_unix_socket_is_let_go(by_unix: Callable[[House], socket.socket], caplog: Any) -> None:
+    """And whoever reads on, however slowly, is not."""
+    word = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % (b"x" * 30_000)
+    ask = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]}).encode()
+    sent = head("/v1/chat/completions", b"Content-Type: application/json\r\n", length=len(ask)) + ask
+    with Upstream(lambda r: Answer.sse([word] * 400, end="hang")) as up:
+        with House(one_upstream(up.url, "chat", "", "idle_timeout = 1")) as house:
+            stuck, slow = by_unix(house), by_unix(house)
+            stuck.sendall(sent)
+            slow.sendall(sent)
+            up.wait(lambda seen: len(seen.requests) == 2)
+            until = time.monotonic() + 30
+            while len(house.proxy.service.flows) == 2 and time.monotonic() < until:
+                assert slow.recv(100_000)
+                time.sleep(0.1)
+            assert len(house.proxy.service.flows) == 1
+            while stuck.recv(100_000):
+                pass
+            assert slow.recv(100_000), "it is still served"
+    assert any("it took nothing of its reply for 1 s" in line.getMessage() for line in caplog.records)
