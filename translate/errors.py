@@ -270,7 +270,9 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
     code_text = str(code) if code is not None else None
     if len(message) > MAX_MESSAGE:
         message = message[:MAX_MESSAGE] + _CUT
-    found = _BY_TYPE.get(str(code)) or _BY_TYPE.get(str(kind))
+    found = _BY_TYPE.get(str(code))
+    if found is None or found == "api":  # a code for any failure; the type may say more
+        found = _BY_TYPE.get(str(kind), found)
     if status >= 400 and status not in (400, 500):  # a status is more certain than a type, except for these two
         found = kind_of(status)
     found = found or kind_of(status or 500)

@@ -65,10 +65,14 @@ def of_failed(name: bytes, data: bytes) -> ApiError | None:
 
 def response_error(error: ApiError) -> dict[str, Any]:
     """Returns the `error` of a failed response. Its codes are a closed list, to which the two are added that Codex acts
-    on."""
+    on. An overload has no code there but that of any failure: it is named in a field more, for a proxy like this one,
+    whose client may try again after an overload alone (Claude Code)."""
     usual = KINDS[error.kind][3] or ("invalid_prompt" if error.kind in ("invalid_request", "too_large") else "")
     code = next((code for code in (error.code, usual) if code in _CODES), "server_error")
-    return {"code": code, "message": error.message}
+    said = {"code": code, "message": error.message}
+    if code == "server_error" and error.kind not in ("api", "upstream"):
+        said["type"] = KINDS[error.kind][1]
+    return said
 
 
 def _begun(head: bytes) -> dict[str, Any]:

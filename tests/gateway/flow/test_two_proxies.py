@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.gateway.flow.test_left_open import IN_MESSAGES, event
 from tests.gateway.websocket.sockets import Socket, with_socket
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
@@ -111,3 +112,16 @@ def test_a_websockets_first_event_names_both() -> None:
     with Upstream([claude(0)]) as up, chain("chat", up) as near:
         first = with_socket(near, turn)[0]
     assert {"truncation", "prompt_cache_retention"} <= set(first["headers"]["x-proxy-dropped"].split(", "))
+
+
+@pytest.mark.parametrize("between", ["responses", "chat", "messages"])
+@pytest.mark.parametrize(
+    "kind", ["overloaded_error", "timeout_error", "rate_limit_error", "api_error", "permission_error"]
+)
+def test_what_breaks_a_stream_off_is_told_as_the_provider_says_it(between: str, kind: str) -> None:
+    """Claude Code tries again after an overload, and not after an api_error."""
+    events = [*IN_MESSAGES[:3], event("error", error={"type": kind, "message": "too much"})]
+    with Upstream([Answer.sse(events)]) as up, chain(between, up) as near:
+        _, _, said = near.post(PATHS["messages"], {"model": "m", "max_tokens": 9, "stream": True, "messages": [USER]})
+    [error] = [json.loads(line[6:]) for line in said.splitlines() if b'"type":"error"' in line.replace(b": ", b":")]
+    assert error["error"]["type"] == kind

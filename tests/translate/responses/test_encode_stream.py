@@ -214,7 +214,8 @@ def test_a_fault_is_response_failed_and_the_last_word() -> None:
 
 def test_the_error_event_stands_for_itself_where_no_encoder_is() -> None:
     raw = dialects.of("responses").errors.event(ApiError("overloaded", "busy"))
-    assert data(raw)[0]["response"]["error"] == {"code": "server_error", "message": "busy"}
+    told = {"code": "server_error", "message": "busy", "type": "overloaded_error"}
+    assert data(raw)[0]["response"]["error"] == told
     assert grammar.check_responses(raw, lone_failure=True) == []
 
 
