@@ -91,7 +91,7 @@ _SAID = re.compile(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d
 _NO_CREDIT_CODES = frozenset({
     "billing_error", "insufficient_quota", "insufficient_balance", "insufficient_credits", "insufficient_user_quota",
     "exceeded_current_quota_error", "billing_not_active", "billing_hard_limit_reached", "credits_exhausted",
-    "arrearage", "organization_restricted",
+    "arrearage", "organization_restricted", "usage_not_included",
 })  # fmt: skip
 _NO_CREDIT = re.compile(
     r"credit balance is too low|insufficient[ _-](?:account )?(?:credits?|balance|funds|quota)|(?:out of|no) credits\b"
@@ -102,7 +102,7 @@ _NO_CREDIT = re.compile(
     r"|in good standing)|exceeded_current_quota|please (?:recharge|top up)|payment required"
     r"|organization has been (?:disabled|restricted)|enable billing on your project|user location is not supported"
     r"|account (?:\S{1,80} )?(?:is|was|has been) (?:suspended|deactivated|terminated)|access was terminated due to"
-    r"|country, region,? or territory not supported",
+    r"|country, region,? or territory not supported|usage limit for this billing cycle",
     re.I,
 )
 _SOON = re.compile(r"retry in|try again in|per (?:second|minute|day)", re.I)  # a limit that passes has the same words

@@ -96,13 +96,14 @@ class Completion:
             out = compaction.answer(out, request.parsed())
         self.whole(200, head + self.reply_head(attempt), out)
 
-    def begin_early(self) -> None:
+    def begin_early(self, lead: Attempt | None) -> None:
         """Writes the head of a stream that no upstream has begun: its status is 200, whatever comes of it. The lines of
-        an upstream are not there, nor any times."""
+        an upstream are not there, nor any times. It names what is dropped for the upstream that is asked now."""
         self.early = self.streamed = True
         self.status = 200
         bounds = charges.left(self._request, self._ports) if self._ports.tells_bounds else _NONE
-        self.writer.start(200, header_rules.EVENT_STREAM + self.own_head() + header_rules.lines(bounds))
+        head = self.own_head("", lead.dropped if lead is not None else self._request.left)
+        self.writer.start(200, header_rules.EVENT_STREAM + head + header_rules.lines(bounds))
 
     def begin_stream(self, attempt: Attempt, out: bytes) -> None:
         """Writes the headers of a stream, unless they are out. out: its first bytes, which the caller writes."""

@@ -84,7 +84,7 @@ def _go_ahead(flow: Watched, seconds: float, patience_s: float) -> None:
     """Sends the head, and a sign of life now and then. Attempts go on as before, also at other endpoints: only the
     status is given away."""
     if not flow.completion.early:
-        flow.completion.begin_early()
+        flow.completion.begin_early(flow.lead)
     elif (silent_s := flow.silent_s + seconds) < patience_s:
         flow.silent_s = silent_s
         return

@@ -58,7 +58,8 @@ def test_so_does_what_is_translated(path: str) -> None:
     gate = Gate()
     with Upstream([late(Answer.sse(streams("hello")), gate)]) as up:
         with House(house_text("* = a", SOON, a=up.url)) as house, house.connect() as client:
-            _, pieces = begun(client, path, ASK)
+            headers, pieces = begun(client, path, ASK | {"top_k": 3})
+            assert path != MESSAGES or "top_k" in headers["x-proxy-dropped"]
             gate.open()
             said = rest(pieces)
             assert b"hello" in said and (b"message_stop" in said or b"response.completed" in said)

@@ -95,6 +95,8 @@ def test_a_client_cannot_lay_a_key_to_rest_by_its_own_words() -> None:
         (400, "The free tier is not available in your country. Please enable billing on your project.", "billing"),
         (400, "User location is not supported for the API use.", "billing"),
         (403, "Country, region, or territory not supported", "billing"),
+        (403, "You've reached your usage limit for this billing cycle. Your quota will be refreshed in the next cycle.",
+         "billing"),
         (429, "Your access was terminated due to violation of our policies, please check your email.", "billing"),
         (400, "Your account org-1 is suspended, please check your plan.", "billing"),
         (429, "You exceeded your current quota, please check your plan and billing details. Please retry in 23.5s.",
