@@ -342,6 +342,8 @@ class Attempt:
         if self.owner is None:  # the terminal event has gone to the client
             self.settle("faulted" if reply.fault else "answered")
             return
+        if reply.fault is not None:  # told by the stream itself
+            self.masks(reply.fault, b"")
         if self.goes_on():
             return
         if self.hold is not None and not self.leads and self.lease.state != "released":

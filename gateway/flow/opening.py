@@ -1,4 +1,4 @@
-"""The beginning of a stream that passes as it is, up to its first word.
+"""The beginning of a stream that passes as it is, up to its first word; and the error that may be at its end.
 
 Servers open a stream before their model has said anything: message_start, response.created, a chunk that names the role
 alone. What they cannot do after all, since they are overloaded or the account has no quota left, they say in the next
@@ -17,6 +17,7 @@ from translate import errors, sse, wire
 
 MAX_ERROR_BYTES = 4096  # a larger object is not taken for an error in the server's own words
 LARGE = 12 * 1024  # bytes: of a larger event, its beginning shows what it is
+LAST_EVENTS = 4  # of a stream, among which its error is: usage and [DONE] may follow
 MOST = 256 * 1024  # bytes that may wait: an opening may repeat the request's instructions and tools
 
 _REPLY = re.compile(rb'"(?:id|choices|candidates|content|output|type)"\s*:')  # every reply has one of these
@@ -123,6 +124,21 @@ def _no_reply(name: bytes, data: bytes) -> errors.ApiError | None:
 def _error_after(name: bytes, data: bytes) -> errors.ApiError | None:
     """Returns the error that this event tells in a stream that is open, None if it tells none."""
     return _no_reply(name, data) if name == b"error" or data.lstrip()[:1] == b"{" else None
+
+
+def failure_at_end(sent: bytes, fails: Fails) -> errors.ApiError | None:
+    """Returns the error with which a stream has ended that passed as it came; None if it ended well. sent: its latest
+    bytes."""
+    if b"error" not in sent and b".failed" not in sent:
+        return None
+    for event in reversed(sse.BLANK.split(sent.strip())[-LAST_EVENTS:]):
+        name, data = sse.fields(event)
+        if (failed := fails(name, data)) is not None:
+            return failed
+        may_be = name == b"error" or (not name and b'"error"' in data and len(data) <= MAX_ERROR_BYTES)
+        if may_be and is_error(data):
+            return error_of(data)
+    return None
 
 
 def complaint(data: bytes, read: Callable[[Any], errors.ApiError | None]) -> errors.ApiError | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from gateway.flow.opening import Opening, complaint, error_of, is_error
+from gateway.flow.opening import Opening, complaint, error_of, failure_at_end, is_error
 from gateway.flow.usage_chunk import UsageChunk
 from translate import dialects, errors, usage, wire
 from translate.conversation import Usage
@@ -234,6 +234,7 @@ class Passthrough:
             rest = b"" if half else held
             said = self._dialect.errors.last(error, self._head, sent, self._echo)
             return (self._edited(rest) if self._edits else rest) + _closing(sent) + said
+        self.fault = failure_at_end(sent, self._dialect.fails)
         if half and _DATA.match(held):  # of the usage, say, after the last word: readers of lines fail at half of one
             return b""
         return self._edited(held) if self._edits else held

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.gateway.flow.test_left_open import IN_MESSAGES, IN_RESPONSES, event
+from tests.gateway.observe.test_record import Seen
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
-from tests.support.two_upstreams import ASK, PATH, QUICK, house_text, said, says, streams
+from tests.support.two_upstreams import ASK, PATH, QUICK, house_text, said, says, section, streams
 
 CHAT = ASK | {"max_tokens": 9}
 ASKS: dict[str, Any] = {PATH: CHAT, "/v1/messages": CHAT, "/v1/responses": {"model": "m", "input": "hi"}}
@@ -123,3 +125,41 @@ def test_the_log_says_why(caplog: Any) -> None:
         with House(house_text("m = a, b", QUICK, a=a.url, b=b.url)) as house:
             assert said(house.post(PATH, ASK)) == "b"
     assert any("attempt 1 at a/m: 502" in line.getMessage() for line in caplog.records)
+
+
+BOOM = {"code": 500, "message": "boom"}
+FAILED_CHUNK = {"id": "c", "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}], "error": BOOM}
+BROKEN_OFF: dict[str, tuple[str, list[bytes], str]] = {
+    "chat": ("chat", [*streams("hi")[:2], b'data: {"error":{"message":"boom","code":500}}\n\n'], "api"),
+    "chat with its end": (
+        "chat",
+        [*streams("hi")[:2], b"data: %b\n\n" % json.dumps(FAILED_CHUNK).encode(), b"data: [DONE]\n\n"],
+        "api",
+    ),
+    "messages": ("messages", [*IN_MESSAGES[:3], event("error", error={"type": "overloaded_error", "message": "boom"})],
+                 "overloaded"),
+    "responses": ("responses", [*IN_RESPONSES[:2], event("response.failed", response={"id": "r", "error": {
+        "code": "rate_limit_exceeded", "message": "boom"}})], "rate_limit"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN_OFF)
+def test_a_stream_that_passes_and_ends_in_an_error_has_failed(name: str) -> None:
+    """In record and breaker, as one that is translated. The client gets the same bytes."""
+    protocol, events, kind = BROKEN_OFF[name]
+    path = {"chat": PATH, "messages": "/v1/messages", "responses": "/v1/responses"}[protocol]
+    with Upstream(lambda r: Answer.sse(events)) as up:
+        with House(house_text("* = a", QUICK, a=section(up.url, "", protocol))) as house:
+            told = Seen(house)
+            assert house.post(path, ASKS[path] | {"stream": True})[2] == b"".join(events)
+            record = told.last()
+            assert (record["status"], record["error.type"]) == (200, kind)
+            assert [place.breaker._row for place in house.proxy.service.places] == [1]
+
+
+@pytest.mark.parametrize("said", ['the "error": {"message": "x"} is', "event: error", "response.failed", "an error"])
+def test_a_stream_that_speaks_of_errors_has_not(said: str) -> None:
+    with Upstream(lambda r: Answer.sse(streams(said))) as up, House(house_text("* = a", QUICK, a=up.url)) as house:
+        told = Seen(house)
+        house.post(PATH, CHAT | {"stream": True})
+        assert "error.type" not in told.last()
