@@ -10,6 +10,7 @@ from translate.errors import BadReply
 
 NO_JSON = object()
 _BEGINS = re.compile(rb"\s*+(\S.{0,199})", re.DOTALL)
+NOTHING = "the upstream answered 200 with an empty object"
 EMPTY = "the upstream answered 200 with an empty body"
 
 
@@ -18,7 +19,9 @@ def body_of(raw: bytes) -> dict[str, Any]:
     if raw[:1] == b"{":
         try:
             said: dict[str, Any] = wire.loads(raw)
-            return said
+            if said:
+                return said
+            raise BadReply(NOTHING, is_empty=True)
         except ValueError:
             pass  # it is said below where it ends
     begins = _BEGINS.match(raw)  # DeepSeek and OpenRouter write blanks as long as there is nothing else to write

@@ -105,7 +105,9 @@ class Unpacking:
         self._again = again
         self._kept = b""  # too few bytes to tell, or those for later turns
         self._more = False  # the decoder has more, without more bytes
-        self._came = self._gave = 0  # bytes, packed and unpacked
+        self._out = b""  # unpacked, and from `_at` on not given yet
+        self._at = 0
+        self._came = self._made = 0  # bytes, packed and unpacked
         self._decoder: Decoder | None = None
         self._members = 0
         self._plain = False
@@ -126,8 +128,14 @@ class Unpacking:
         if self._decoder is None and len(data) < LOOK:
             self._kept = data
             return
-        out, waits = self._unpacked(data)
-        if waits:
+        if self._at < len(self._out):
+            self._kept, waits = data, True
+        else:
+            self._out, waits = self._unpacked(data)
+            self._at = 0
+        out = self._out if self._plain else self._out[self._at : self._at + PIECE]
+        self._at += len(out)
+        if waits or self._at < len(self._out):
             self._again()
         if out:
             self._sink.on_data(out)
@@ -144,11 +152,12 @@ class Unpacking:
         return f"'{', '.join(self._codings)[:50]}'"
 
     def _unpacked(self, data: bytes) -> tuple[bytes, bool]:
-        """Returns what the data becomes, and whether more of it waits for the next turn."""
+        """Returns what the data becomes, and whether more of it waits for later turns. What grows so much that it may
+        be a bomb is unpacked further, before any of it is given."""
         parts: list[bytes] = []
         size, more, self._more = 0, self._more, False
         while data or more:
-            if size >= PIECE:
+            if size >= PIECE and self._made <= MOST_FOLD * (self._came - len(data)):
                 self._kept, self._more = data, more
                 return b"".join(parts), True
             if self._decoder is not None and self._decoder.is_over and len(data) < LOOK:
@@ -163,8 +172,8 @@ class Unpacking:
                 raise Unreadable(f"its reply is not valid {self._named}: {why}") from None
             parts.append(out)
             size += len(out)
-            self._gave += len(out)
-            if self._gave > max(MOST, MOST_FOLD * self._came):
+            self._made += len(out)
+            if self._made > max(MOST, MOST_FOLD * self._came):
                 raise Unreadable(f"its reply grows more than {MOST_FOLD}-fold when it is unpacked ({self._named})")
         return b"".join(parts), False
 

@@ -15,7 +15,7 @@ from gateway.flow.opening import Opening, complaint, error_of, failure_at_end, i
 from gateway.flow.usage_chunk import UsageChunk
 from translate import dialects, errors, usage, wire
 from translate.conversation import Usage
-from translate.lenient import body_of
+from translate.lenient import NOTHING, body_of
 from translate.target import Protocol
 
 _ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins
@@ -81,6 +81,8 @@ class Passthrough:
         if _ERROR.match(text) and is_error(text):  # some servers answer 200 with an error
             self.fault = error_of(text)
             raise self.fault
+        if self._judges and not text[1:-1].strip():
+            raise errors.BadReply(NOTHING, is_empty=True)
         complains = complaint(text, errors.remark)
         if complains is None and self._judges and good:
             complains = self._dialect.broken(text)

@@ -130,9 +130,14 @@ def not_utf8(data: bytes) -> bytes:
 
 
 EMPTY = [
-    Fault(name="200, an HTML page", answer=always(Answer(200, {"Content-Type": "text/html"}, _HTML)), stream="502"),
+    Fault(
+        name="200, an HTML page",
+        answer=always(Answer(200, {"Content-Type": "text/html"}, _HTML)),
+        stream="502",
+        elsewhere=True,
+    ),
     Fault(name="200, an empty body", answer=either(lambda _: b"", lambda _: b"", framing="length"), stream="502"),
-    Fault(name="200, {}", answer=lambda _: Answer.json({}), stream="502", home_whole="raw"),
+    Fault(name="200, {}", answer=lambda _: Answer.json({}), stream="502", tries=3),
     Fault(name="200, null", answer=lambda _: Answer.json(None), stream="502"),
     Fault(name="truncated JSON", answer=lambda asked: Answer(200, dict(_JSON), half(asked)), stream="502"),
     Fault(

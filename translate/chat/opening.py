@@ -13,7 +13,6 @@ from translate.json_fields import objects_of, text_of
 
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"(\w{1,40})"')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*(?:null|\[\s*\])')
-_NOTHING = 8  # bytes: no reply is so short
 LARGEST = 4096  # bytes; Azure's has what its filter thinks of the prompt
 
 
@@ -38,7 +37,7 @@ def fails(name: bytes, data: bytes) -> errors.ApiError | None:
 def broken(body: bytes) -> errors.ApiError | None:
     """Returns why a whole reply under status 200 is none: it tells an error (OpenRouter, at each of three places), or
     has neither a choice nor a usage. Most replies are not parsed for it."""
-    suspect = b'"error"' in body or _NO_CHOICES.search(body) is not None or len(body) < _NOTHING
+    suspect = b'"error"' in body or _NO_CHOICES.search(body) is not None
     if not suspect and not any(breakdown(word.decode()) for word in _FINISH.findall(body)):
         return None
     try:
@@ -53,8 +52,8 @@ def broken(body: bytes) -> errors.ApiError | None:
         error = errors.of_object(choice) if choice.get("error") else breakdown(text_of(choice, "finish_reason"))
         if error is not None:
             return error
-    is_empty = not reply or ("choices" in reply and not reply["choices"])
-    return no_choice(reply) if is_empty and not reply.get("usage") else None
+    is_empty = "choices" in reply and not reply["choices"] and not reply.get("usage")
+    return no_choice(reply) if is_empty else None
 
 
 def _chunk(data: bytes) -> dict[str, Any]:
