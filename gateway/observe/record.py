@@ -115,8 +115,6 @@ def _beside(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         said["outrun"] = [_outrun(each, price_of) for each in over.outrun]
     if over.trace is not None:
         said["trace_id"] = f"{over.trace.id:032x}"
-    if over.tags:
-        said["tags"] = dict(over.tags)
     if over.cache_marks:
         said |= _saved(over, price_of)
     if over.cache:
@@ -137,10 +135,14 @@ def _served(protocol: Protocol, task: str) -> str:
 
 def _masked(said: dict[str, Any], over: Finished, mask: Callable[[str], str]) -> dict[str, Any]:
     """Masks what may hold a key by a user's mistake: the name of a model or a session, for instance. No observer may
-    see such a key. Logs are masked once more as a whole, but sums on disk, spans and metrics are not."""
+    see such a key: neither logs nor sums on disk, spans and metrics are masked once more."""
     for name in _WRITTEN:
         if value := said.get(name):
             said[name] = mask(value)
+    if over.dropped:
+        said["dropped"] = [mask(name) for name in said["dropped"]]
+    if over.tags:
+        said["tags"] = {mask(name): mask(value) for name, value in over.tags.items()}
     for each in said["tried"]:
         each["model"], each["message"] = mask(each["model"]), mask(each["message"])
     for each in said.get("outrun", ()):
@@ -152,9 +154,11 @@ def _masked(said: dict[str, Any], over: Finished, mask: Callable[[str], str]) ->
 
 
 _WRITTEN = (
-    "gen_ai.request.model", "upstream_model", "upstream_request_id", "user_agent.original", "session", "agent",
-    "parent_agent", "error.message",
+    "client.address", "gen_ai.request.model", "upstream_model", "upstream_request_id", "user_agent.original",
+    "session", "agent", "parent_agent", "error.message",
 )  # fmt: skip
+"""The fields whose text somebody else has written. All others have words of the proxy, names of the settings, and
+numbers (tests/gateway/observe/test_record.py)."""
 
 
 def _outrun(lost: Outrun, price_of: PriceOf) -> dict[str, Any]:

@@ -124,9 +124,9 @@ class Journal:
         return self.performance or self.api_requests or (failed and self.errors)
 
     def finished(self, record: dict[str, Any]) -> None:
-        """Logs a finished request. record: made by gateway/observe/record.py."""
+        """Logs a finished request. record: made by gateway/observe/record.py, which has masked its texts."""
         for file, line in lines.of_record(record, self._wanted):
-            self._writer.put((file, 0.0, line, 0), len(line))
+            self._writer.put_ready(file, line)
 
     def request(self, method: str, path: str, status: int, ms: float, client: str, key: str = "") -> None:
         """Logs a request that is not for a model, such as for /v1/models."""

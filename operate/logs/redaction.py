@@ -21,6 +21,8 @@ MIN_SECRET = 8  # the fewest characters of a secret of the settings; shorter one
 MIN_SENT = 12
 MAX_SENT = 128
 MAX_SENT_LENGTH = 4096
+MAX_CLEAN = 1024  # how many texts are known to have no secret
+MAX_CLEAN_LENGTH = 256  # of such a text
 
 # RFC 6750's b64token, and other characters of keys. Quotes, commas and blanks are not among them: they separate the
 # values of a line.
@@ -64,8 +66,8 @@ class Redaction:
         self._sent: OrderedDict[str, list[_Form]] = (
             OrderedDict()
         )  # by key; the forms are kept, as they are expensive to make
-        self._texts: list[str] = []
         self._datas: list[bytes] = []
+        self._known: tuple[list[str], set[str]] = ([], set())  # all forms, and texts that have none of them
         self._own_forms = _forms(self._own)
         self._minted: dict[str, list[list[_Form]]] = {}  # by source: the keys that are in use, the latest last
         self._learn()
@@ -100,11 +102,20 @@ class Redaction:
                 self._learn()
 
     def text(self, text: str) -> str:
-        """The text with its secrets masked."""
-        for secret in self._texts:
-            if secret in text:
-                text = text.replace(secret, MASK)
-        return text
+        """The text with its secrets masked. A text that was clean before, as most names of models and programs are,
+        costs almost nothing."""
+        forms, clean = self._known
+        if text in clean:
+            return text
+        masked = text
+        for secret in forms:
+            if secret in masked:
+                masked = masked.replace(secret, MASK)
+        if masked is text and len(text) <= MAX_CLEAN_LENGTH:
+            if len(clean) >= MAX_CLEAN:
+                clean.clear()
+            clean.add(text)
+        return masked
 
     def data(self, data: bytes) -> bytes:
         """The bytes with their secrets masked."""
@@ -114,10 +125,11 @@ class Redaction:
         return data
 
     def _learn(self) -> None:
-        """Makes new lists and does not change the old ones, because another thread may be reading them."""
+        """Makes new lists and does not change the old ones, because another thread may be reading them. What was clean
+        may have one of the new secrets."""
         while len(self._sent) > MAX_SENT:
             self._sent.popitem(last=False)
         made = itertools.chain.from_iterable(itertools.chain.from_iterable(self._minted.values()))
         known = sorted({*self._own_forms, *made, *itertools.chain.from_iterable(self._sent.values())})
         self._datas = [data for _, _, data in known]
-        self._texts = [text for _, text, _ in known]
+        self._known = [text for _, text, _ in known], set()

@@ -2,11 +2,12 @@
 
 It is built on QueueHandler and QueueListener of the standard library. Its queue is bounded by size, and is emptied as a
 whole a few times a second: to wake the thread for every line would cost a request more than the line itself. The lines
-of finished requests come ready-made: the interpreter runs one thread at a time, so that to make them here would save
-nothing, and to pass the interpreter back and forth costs more than a line. Bodies are turned into text here. If the
-thread cannot keep up, or the disk is full, lines are lost and counted; this is reported once, and requests go on. The
-thread pauses after each piece that it writes: it often shares a core with the event loop, which would wait for all of
-them otherwise.
+of finished requests come ready-made and without secrets: the interpreter runs one thread at a time, so that to make
+them here would save nothing, and to pass the interpreter back and forth costs more than a line. To look for each of a
+hundred clients' keys in all of their lines would cost more than all else; so the texts in them are masked, once, where
+the record is made. Bodies and messages are turned into text here, and are masked here. If the thread cannot keep up, or
+the disk is full, lines are lost and counted; this is reported once, and requests go on. The thread pauses after each
+piece that it writes: it often shares a core with the event loop, which would wait for all of them otherwise.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,14 +32,26 @@ from operate.logs.stream import StreamFile
 
 MAX_WAITING_BYTES = 32 << 20  # the estimated size of the queue
 EVERY_S = 0.2
-PIECE = 512 * 1024  # characters that are written together; the reply that waits for it is one of some 400
+PIECE = 512 * 1024  # about how many characters are written together; the reply that waits for it is one of some 400
 PAUSE_S = 0.002  # after each piece
 LINE_BYTES = 2048  # the estimated size of a record in memory
 
 
-Item = tuple[str, float, dict[str, Any] | str, int]
-"""(file without .json, seconds since 1970, data or the line that is made of them, level). The level is that of a
-logger's message, else 0."""
+Item = tuple[str, float, dict[str, Any], int]
+"""(file without .json, seconds since 1970, what is to be in the line, level). The level is that of a logger's message,
+else 0."""
+
+
+class Batch(NamedTuple):
+    """What has waited. ready: by file without .json, the lines that are made and masked."""
+
+    items: list[Item]
+    ready: list[tuple[str, list[str]]]
+
+    @property
+    def lines(self) -> int:
+        """How many lines this is."""
+        return len(self.items) + sum(len(ready) for _, ready in self.ready)
 
 
 class Destination(NamedTuple):
@@ -55,15 +68,16 @@ class Destination(NamedTuple):
 
 
 class Waiting:
-    """The queue. Any thread may put, only the writer's thread gets."""
+    """The queue. Any thread may put items, only one puts lines that are ready, and only the writer's thread gets."""
 
     def __init__(self) -> None:
         self._items: collections.deque[Item] = collections.deque()
+        self._ready: collections.defaultdict[str, list[str]] = collections.defaultdict(list)
         self._put = self._got = 0  # bytes; there is no lock, and the next get() corrects what two threads count wrong
         self._ending = threading.Event()
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._items) + sum(map(len, list(self._ready.values())))
 
     def put_nowait(self, item: Item, size: int = LINE_BYTES) -> None:
         """Adds an item. size: about how many bytes it has. Raises queue.Full."""
@@ -72,15 +86,24 @@ class Waiting:
         self._put += size
         self._items.append(item)
 
-    def get(self) -> list[Item]:
-        """Waits for EVERY_S, then returns all items. Raises queue.Empty when there are none and no more will come."""
+    def put_ready(self, file: str, line: str) -> None:
+        """Adds a line that is made and masked. Raises queue.Full."""
+        if self._put - self._got > MAX_WAITING_BYTES:
+            raise queue.Full
+        self._put += len(line)
+        self._ready[file].append(line)
+
+    def get(self) -> Batch:
+        """Waits for EVERY_S, then returns all that waits. Raises queue.Empty when that is nothing and no more will
+        come."""
         self._ending.wait(EVERY_S)
         put = self._put
-        found = [self._items.popleft() for _ in range(len(self._items))]
-        if not found and self._ending.is_set():
+        items = [self._items.popleft() for _ in range(len(self._items))]
+        ready = [(file, _taken(lines)) for file, lines in list(self._ready.items()) if lines]
+        if not items and not ready and self._ending.is_set():
             raise queue.Empty
         self._got = put
-        return found
+        return Batch(items, ready)
 
     def pause(self) -> None:
         """Lets others work for a moment, unless no more items will come."""
@@ -89,6 +112,13 @@ class Waiting:
     def end(self) -> None:
         """Says that no more items will come."""
         self._ending.set()
+
+
+def _taken(waiting: list[str]) -> list[str]:
+    """Takes all lines out of a list to which another thread appends meanwhile."""
+    taken = waiting[:]
+    del waiting[: len(taken)]
+    return taken
 
 
 class Writer(QueueListener):
@@ -118,8 +148,15 @@ class Writer(QueueListener):
         except queue.Full:
             self.lost += 1
 
+    def put_ready(self, file: str, line: str) -> None:
+        """Queues a line that is made and masked, or counts it as lost if the queue is full."""
+        try:
+            self.waiting.put_ready(file, line)
+        except queue.Full:
+            self.lost += 1
+
     def stop(self) -> None:
-        """Writes the items that wait, and ends the thread; after 5 seconds it gives up, because a disk may be stuck."""
+        """Writes what waits, and ends the thread; after 5 seconds it gives up, because a disk may be stuck."""
         self.enqueue_sentinel()
         thread, self._thread = self._thread, None
         if thread is not None:
@@ -127,7 +164,7 @@ class Writer(QueueListener):
 
     # ---------------------------------------------------------------------------------------- the thread
 
-    def dequeue(self, block: bool) -> list[Item]:  # type: ignore[override]  # a QueueListener gets one item at a time, this one many
+    def dequeue(self, block: bool) -> Batch:  # type: ignore[override]  # a QueueListener gets one item at a time
         try:
             return self.waiting.get()
         except queue.Empty:
@@ -137,51 +174,64 @@ class Writer(QueueListener):
     def enqueue_sentinel(self) -> None:
         self.waiting.end()
 
-    def handle(self, items: list[Item]) -> None:  # type: ignore[override]  # as above
+    def handle(self, batch: Batch) -> None:  # type: ignore[override]  # as above
         try:
-            self._write(items)
+            self._write(batch)
         except Exception as why:  # no error may end the thread, since nothing would be written after it
-            self.lost += len(items)
+            self.lost += batch.lines
             self._tell(repr(why))
 
-    def _write(self, items: list[Item]) -> None:
+    def _write(self, batch: Batch) -> None:
         place = self.place
-        trouble, gathered = "", 0
         if place is not self._in_use:
             self._forget()
             self._lock = Lock(place.folder)
             self._in_use = place
-            self._append(place, {name: [] for name in sorted(place.wanted)})
+            for name in sorted(place.wanted):
+                self._append(place, name, b"", 0)
+        if not batch.items and not batch.ready:
+            return
+        trouble = ""
+        pieces = itertools.chain(_pieces(batch.ready), self._made(batch.items, place))
+        for number, (file, data, count) in enumerate(pieces):
+            if number:
+                self.waiting.pause()
+            trouble = self._append(place, file, data, count) or trouble
+        self._tell(trouble)
+
+    def _made(self, items: list[Item], place: Destination) -> Iterator[tuple[str, bytes, int]]:
+        """Makes lines of data, and masks them. Each piece: its file, its bytes, how many lines it has."""
         by_file: dict[str, list[str]] = {}
+        gathered = 0
         for file, at, line, level in items:
-            text = line if isinstance(line, str) else lines.of(line, at)
+            text = lines.of(line, at)
             by_file.setdefault(file, []).append(text)
             gathered += len(text)
             # what goes to standard error anyway is not shown there a second time
-            if level >= place.screen and place.stream != 2 and isinstance(line, dict):
+            if level >= place.screen and place.stream != 2:
                 self._show(line, level)
             if gathered >= PIECE:
-                trouble = self._append(place, by_file) or trouble
+                yield from self._masked(by_file)
                 by_file, gathered = {}, 0
-                self.waiting.pause()
-        if items:
-            self._tell(self._append(place, by_file) or trouble)
+        yield from self._masked(by_file)
 
-    def _append(self, place: Destination, by_file: dict[str, list[str]]) -> str:
+    def _masked(self, by_file: dict[str, list[str]]) -> Iterator[tuple[str, bytes, int]]:
+        for file, texts in by_file.items():
+            yield file, self._redaction.data(_encoded(texts)), len(texts)
+
+    def _append(self, place: Destination, name: str, data: bytes, count: int) -> str:
         """Appends lines. Returns an error message, or ""."""
         trouble = ""
-        for name, texts in by_file.items():
-            logs = self._files.get(name)
-            if logs is None:
-                logs = self._files[name] = self._opened(place, name)
-            data = self._redaction.data("".join(texts).encode("utf-8", "backslashreplace"))
-            for log in logs:
-                try:
-                    with self._lock.held() if isinstance(log, LogFile) else contextlib.nullcontext():
-                        log.append(data)
-                except OSError as why:
-                    self.lost += len(texts)
-                    trouble = f"{log.path}: {why.strerror or why}"
+        logs = self._files.get(name)
+        if logs is None:
+            logs = self._files[name] = self._opened(place, name)
+        for log in logs:
+            try:
+                with self._lock.held() if isinstance(log, LogFile) else contextlib.nullcontext():
+                    log.append(data)
+            except OSError as why:
+                self.lost += count
+                trouble = f"{log.path}: {why.strerror or why}"
         return trouble
 
     def _opened(self, place: Destination, name: str) -> list[LogFile | StreamFile]:
@@ -219,6 +269,19 @@ class Writer(QueueListener):
         self._lock.close()
 
 
+def _pieces(ready: list[tuple[str, list[str]]]) -> Iterator[tuple[str, bytes, int]]:
+    """Cuts lines that are ready into pieces. Each piece: its file, its bytes, how many lines it has."""
+    for file, texts in ready:
+        many = max(1, PIECE * len(texts) // sum(map(len, texts)))
+        for at in range(0, len(texts), many):
+            some = texts[at : at + many]
+            yield file, _encoded(some), len(some)
+
+
+def _encoded(texts: list[str]) -> bytes:
+    return "".join(texts).encode("utf-8", "backslashreplace")
+
+
 class ToWriter(QueueHandler):
     """The handler that puts the loggers' messages into the queue."""
 
@@ -233,5 +296,4 @@ class ToWriter(QueueHandler):
         return "proxy", record.created, line, 0 if fields.is_shown(record) else record.levelno
 
     def enqueue(self, item: Item) -> None:  # type: ignore[override]  # an Item of `prepare`, not a LogRecord
-        data = item[2]
-        self._writer.put(item, LINE_BYTES + (len(data["message"]) if isinstance(data, dict) else len(data)))
+        self._writer.put(item, LINE_BYTES + len(item[2]["message"]))

@@ -164,6 +164,22 @@ def test_a_disk_that_is_stuck_holds_nobody_up(journal: Any, monkeypatch: pytest.
     go_on.set()
 
 
+def test_lines_that_are_ready_are_all_written_in_their_order(
+    journal: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The writer takes them while others come, and cuts them into pieces."""
+    monkeypatch.setattr(writer, "EVERY_S", 0.0)
+    monkeypatch.setattr(writer, "PIECE", 3000)
+    log = journal()
+    for number in range(20_000):
+        log.finished({"time": 1.0, "request_id": str(number)})
+    log.close()
+    for file in ("performance", "api_requests"):
+        found = logged(tmp_path / "logs" / f"{file}.json")
+        assert [line["request_id"] for line in found] == list(map(str, range(20_000)))
+    assert log.lost == 0
+
+
 def test_odd_lines_are_written(journal: Any, tmp_path: Path) -> None:
     log = journal()
     log.finished({"time": 1.0, "request_id": "1", "gen_ai.request.model": "\ud800"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import ujson
@@ -61,3 +62,36 @@ def test_secrets_of_before_a_change_are_masked_on() -> None:
     mask = Redaction(["the-old-secret", "the-same-secret"])
     mask.configure(["the-new-secret", "the-same-secret"])
     assert mask.text("the-old-secret the-new-secret the-same-secret") == "[secret] [secret] [secret]"
+
+
+def test_a_text_that_was_clean_is_masked_once_its_secret_is_known() -> None:
+    mask = Redaction()
+    text = "the model A-Key-of-ann-1"
+    assert mask.text(text) == mask.text(text) == text
+    mask.saw(["A-Key-of-ann-1"])
+    assert mask.text(text) == mask.text(text) == "the model [secret]"
+
+
+def test_a_text_that_comes_again_costs_the_same_with_many_keys() -> None:
+    """A request has some eight short texts, and a team may have hundreds of keys."""
+
+    def cost(keys: int) -> float:
+        mask = Redaction([f"{number:04}-is-one-of-the-keys" for number in range(keys)])
+        took = []
+        for _ in range(5):
+            began = time.process_time()
+            for _ in range(2000):
+                mask.text("claude-cli/2.1.3 (external, cli)")
+            took.append(time.process_time() - began)
+        return min(took)
+
+    assert cost(500) < 5 * cost(1)
+
+
+def test_the_texts_that_are_known_to_be_clean_are_bounded() -> None:
+    mask = Redaction(["configured-secret"])
+    for number in range(3 * redaction.MAX_CLEAN):
+        mask.text(f"model {number}")
+        mask.text(f"{number}" * redaction.MAX_CLEAN_LENGTH)
+    clean = mask._known[1]
+    assert len(clean) <= redaction.MAX_CLEAN and max(map(len, clean)) <= redaction.MAX_CLEAN_LENGTH
