@@ -4,6 +4,10 @@ A Redaction knows the secrets of the settings and the keys that clients have sen
 through it. It looks for values, not for names of fields, because a secret may be anywhere: in the error of an upstream,
 or in a prompt. The keys of clients are kept in memory only, the latest MAX_SENT of them. A key of a client counts only
 if it looks like a key; otherwise a client could remove any word from the logs.
+
+The head of each reply is searched, so that a search must not take longer with each further key. Where there are many
+secrets, every second word of eight bytes of the data is looked up in a set: each secret of LONG bytes or more has one
+of its first pieces there, wherever it begins.
 """
 
 from __future__ import annotations
@@ -11,8 +15,10 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import ujson
 
@@ -21,6 +27,10 @@ MIN_SECRET = 8  # the fewest characters of a secret of the settings; shorter one
 MIN_SENT = 12
 MAX_SENT = 128
 MAX_SENT_LENGTH = 4096
+WORD = 8  # bytes that are looked up at once
+STEP = 2 * WORD  # from one of them to the next one
+LONG = STEP + WORD - 1  # so long a secret has a whole one, wherever it begins
+MANY = 24  # so many long secrets are not looked for one by one, which takes as long for short data
 MAX_CLEAN = 1024  # how many texts are known to have no secret
 MAX_CLEAN_LENGTH = 256  # of such a text
 
@@ -49,12 +59,52 @@ def looks_like_a_key(text: str) -> bool:
     return sum(1 for kind in _CLASSES if kind.search(text)) > 1
 
 
-_Form = tuple[int, str, bytes]
-"""One spelling of a secret: its negative length, so that the longest come first; its text; its bytes."""
+class _Form(NamedTuple):
+    """One spelling of a secret, as text and as bytes. first_words: the words that it may begin with in data, where it
+    is long."""
+
+    text: str
+    data: bytes
+    first_words: frozenset[int]
 
 
 def _forms(secrets: Iterable[str]) -> list[_Form]:
-    return [(-len(text), text, text.encode("utf-8", "backslashreplace")) for text in worth_masking(secrets)]
+    return [_form(text, text.encode("utf-8", "backslashreplace")) for text in worth_masking(secrets)]
+
+
+def _form(text: str, data: bytes) -> _Form:
+    starts = range(STEP) if len(data) >= LONG else ()
+    return _Form(text, data, frozenset(int.from_bytes(data[at : at + WORD], sys.byteorder) for at in starts))
+
+
+class _Known(NamedTuple):
+    """All secrets, longest first. words: the first words of the long ones, if there are many of these; else none. rest:
+    the secrets that are looked for one by one also where no such word is. clean: texts that have no secret."""
+
+    texts: list[str]
+    datas: list[bytes]
+    words: frozenset[int]
+    rest: slice
+    clean: set[str]
+
+    def candidates(self, data: bytes) -> slice:
+        """Which of the secrets may be in the data."""
+        if self.words and self.words.isdisjoint(
+            memoryview(data)[: len(data) // WORD * WORD].cast("Q")[:: STEP // WORD]
+        ):
+            return self.rest
+        return _ALL
+
+
+_ALL = slice(None)
+
+
+def _known(forms: Iterable[_Form]) -> _Known:
+    found = sorted(forms, key=lambda form: (-len(form.data), form.text))
+    long = [form.first_words for form in found if form.first_words]
+    many = len(long) if len(long) >= MANY else 0
+    words: frozenset[int] = frozenset().union(*long[:many])
+    return _Known([form.text for form in found], [form.data for form in found], words, slice(many, None), set())
 
 
 class Redaction:
@@ -66,8 +116,7 @@ class Redaction:
         self._sent: OrderedDict[str, list[_Form]] = (
             OrderedDict()
         )  # by key; the forms are kept, as they are expensive to make
-        self._datas: list[bytes] = []
-        self._known: tuple[list[str], set[str]] = ([], set())  # all forms, and texts that have none of them
+        self._known = _known(())
         self._own_forms = _forms(self._own)
         self._minted: dict[str, list[list[_Form]]] = {}  # by source: the keys that are in use, the latest last
         self._learn()
@@ -104,23 +153,24 @@ class Redaction:
     def text(self, text: str) -> str:
         """The text with its secrets masked. A text that was clean before, as most names of models and programs are,
         costs almost nothing."""
-        forms, clean = self._known
-        if text in clean:
+        known = self._known
+        if text in known.clean:
             return text
         masked = text
-        for secret in forms:
+        for secret in known.texts[known.candidates(text.encode("utf-8", "backslashreplace"))]:
             if secret in masked:
                 masked = masked.replace(secret, MASK)
         if masked is text and len(text) <= MAX_CLEAN_LENGTH:
-            if len(clean) >= MAX_CLEAN:
-                clean.clear()
-            clean.add(text)
+            if len(known.clean) >= MAX_CLEAN:
+                known.clean.clear()
+            known.clean.add(text)
         return masked
 
     def data(self, data: bytes) -> bytes:
         """The bytes with their secrets masked."""
-        for secret in self._datas:
-            if secret in data:
+        known = self._known
+        for secret in known.datas[known.candidates(data)]:
+            if data.rfind(secret) >= 0:  # it takes a fifth of the time of `in`
                 data = data.replace(secret, MASK.encode())
         return data
 
@@ -130,6 +180,4 @@ class Redaction:
         while len(self._sent) > MAX_SENT:
             self._sent.popitem(last=False)
         made = itertools.chain.from_iterable(itertools.chain.from_iterable(self._minted.values()))
-        known = sorted({*self._own_forms, *made, *itertools.chain.from_iterable(self._sent.values())})
-        self._datas = [data for _, _, data in known]
-        self._known = [text for _, text, _ in known], set()
+        self._known = _known({*self._own_forms, *made, *itertools.chain.from_iterable(self._sent.values())})

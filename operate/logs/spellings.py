@@ -2,21 +2,28 @@
 
 Servers repeat the key that they refuse, in the spelling of their error page or JSON. The bytes are searched as they are
 and, if they have escapes of any kind, also with the escapes undone. Services show the last four characters of a key on
-purpose; a longer part of a secret, of SHOWN characters or more, is masked. The search takes linear time.
+purpose; a longer part of a secret, of SHOWN characters or more, is masked. The search takes linear time. An upstream
+may have a thousand keys, each with a dozen spellings: beyond MANY pieces to look for, all words of eight bytes of the
+data are looked up in a set, which takes as long for many pieces as for few.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from html import entities
 
 from operate.logs.redaction import MASK, MIN_SECRET
 
 SHOWN = 10  # so many characters of a secret in a row are masked; fewer are of no use to anybody
 LONGEST = 8192  # a secret with more characters is not looked for in other spellings
+GRAM = 8  # bytes of the pieces of secrets that are looked for; no secret is shorter
+MANY = 256  # pieces; to look for so many one by one takes as long as to look all words of a short reply up
+MAX_CLEAN = 512  # how many values of headers are known to have no secret
+MAX_CLEAN_LENGTH = 128  # of such a value
 
 # The beginning of a key that is not secret: sk-ant-api03-, sk-proj-, gsk_, xai- ...
 _PUBLIC = re.compile(
@@ -42,14 +49,17 @@ class Spellings:
             if MIN_SECRET <= len(secret) <= LONGEST:
                 self._texts += [(text, public) for text, public in _spelled(secret)]
         # Short pieces of the spellings: every part of SHOWN characters contains one of them whole.
-        self._grams = [
-            (text[at : at + _gram(text)], text, at)
-            for text, public in self._texts for at in _starts(len(text), public, _gram(text))
-        ]  # fmt: skip
+        self._grams: dict[bytes, list[tuple[bytes, int]]] = {}
+        for text, public in self._texts:
+            for at in _starts(len(text), public):
+                self._grams.setdefault(text[at : at + GRAM], []).append((text, at))
         self._ends = list(dict.fromkeys(
-            text[at : at + _gram(text)].lower() for text, public in self._texts
-            for at in (min(public, len(text) - _gram(text)), len(text) - _gram(text))
+            text[at : at + GRAM].lower() for text, public in self._texts
+            for at in (min(public, len(text) - GRAM), len(text) - GRAM)
         ))  # fmt: skip
+        self._words = _words(self._grams)
+        self._end_words = _words(self._ends)
+        self._clean_values: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Spellings {len(self._texts)}>"
@@ -71,7 +81,12 @@ class Spellings:
         """The same for a good reply, which nearly never has a secret: it looks for the ends of secrets first, to be
         quick."""
         low = data.lower()  # so that the spellings in either case are one search
-        for end in self._ends:  # each reply pays this: rfind takes half the time of `in`, a loop half that of `any`
+        if self._end_words:
+            if any(not self._end_words.isdisjoint(words) for words in _all_words(low)):
+                return self.clean(data)
+        for end in (
+            () if self._end_words else self._ends
+        ):  # each reply pays this: rfind takes half the time of `in`, a loop half that of `any`
             if low.rfind(end) >= 0:
                 return self.clean(data)
         for mark in _MAY_HIDE if self._grams else ():
@@ -81,8 +96,13 @@ class Spellings:
 
     def headers(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """The headers of a reply with secrets masked; the same list if there is none."""
-        values = "\n".join([value for _, value in headers]).encode("latin-1", "replace")
+        known = self._clean_values  # most values are those of the reply before
+        new = [value for _, value in headers if value not in known]
+        values = "\n".join(new).encode("latin-1", "replace")
         if self.clean_reply(values) is values:
+            if len(known) > MAX_CLEAN:
+                known.clear()
+            known.update([value for value in new if len(value) <= MAX_CLEAN_LENGTH])
             return headers
         return [(name, self.text(value)) for name, value in headers]
 
@@ -94,15 +114,27 @@ class Spellings:
 
     def _found(self, data: bytes) -> list[tuple[int, int]]:
         """The parts of secrets in the data, as (start, end)."""
-        spans: list[tuple[int, int]] = []
-        for gram, text, begins in self._grams:
+        return [
+            (start, end)
+            for at, gram in self._places(data) for text, begins in self._grams[gram]
+            for start, end in [_stretch(data, at, text, begins)] if end - start >= min(SHOWN, len(text))
+        ]  # fmt: skip
+
+    def _places(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Where the data has pieces of secrets: the place, and the piece. Places of one piece do not overlap."""
+        if self._words:
+            past: dict[bytes, int] = {}
+            for at in sorted(_places_of_words(self._words, data)):
+                gram = data[at : at + GRAM]
+                if at >= past.get(gram, 0):
+                    past[gram] = at + GRAM
+                    yield at, gram
+            return
+        for gram in self._grams:
             at = data.find(gram)
             while at >= 0:
-                start, end = _stretch(data, at, text, begins, len(gram))
-                if end - start >= min(SHOWN, len(text)):
-                    spans.append((start, end))
-                at = data.find(gram, max(end, at + 1))
-        return spans
+                yield at, gram
+                at = data.find(gram, at + GRAM)
 
 
 def _spelled(secret: str) -> Iterator[tuple[bytes, int]]:
@@ -125,23 +157,37 @@ def _spelled(secret: str) -> Iterator[tuple[bytes, int]]:
     yield raw.hex().upper().encode(), 2 * public
 
 
-def _gram(text: bytes) -> int:
-    return min(8, len(text))
+def _words(grams: Collection[bytes]) -> frozenset[int]:
+    """The pieces as numbers, if there are many; else none."""
+    return frozenset(int.from_bytes(gram, sys.byteorder) for gram in grams) if len(grams) > MANY else frozenset()
 
 
-def _starts(length: int, public: int, gram: int) -> list[int]:
+def _all_words(data: bytes) -> Iterator[memoryview]:
+    """All that have GRAM bytes in a row in the data, as numbers: those that begin at 0, 8, 16 ..., at 1, 9, 17 ..."""
+    view = memoryview(data)
+    for offset in range(min(GRAM, len(data) + 1 - GRAM)):
+        yield view[offset : offset + (len(data) - offset) // GRAM * GRAM].cast("Q")
+
+
+def _places_of_words(wanted: frozenset[int], data: bytes) -> Iterator[int]:
+    for offset, words in enumerate(_all_words(data)):
+        if not wanted.isdisjoint(words):
+            yield from (offset + number * GRAM for number, word in enumerate(words) if word in wanted)
+
+
+def _starts(length: int, public: int) -> list[int]:
     """Where the pieces of a spelling begin: so close together that every part of SHOWN characters contains one."""
-    step = max(1, SHOWN + 2 - gram)
-    last = length - gram
+    step = SHOWN + 2 - GRAM
+    last = length - GRAM
     return [*range(min(public, last), last, step), last]
 
 
-def _stretch(data: bytes, at: int, text: bytes, begins: int, size: int) -> tuple[int, int]:
+def _stretch(data: bytes, at: int, text: bytes, begins: int) -> tuple[int, int]:
     """The (start, end) of the part of a secret around a piece that was found at `at`."""
     start, left = at, begins
     while start and left and data[start - 1] == text[left - 1]:
         start, left = start - 1, left - 1
-    end, right = at + size, begins + size
+    end, right = at + GRAM, begins + GRAM
     while end < len(data) and right < len(text) and data[end] == text[right]:
         end, right = end + 1, right + 1
     return start, end

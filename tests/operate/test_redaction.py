@@ -7,6 +7,8 @@ import time
 
 import pytest
 import ujson
+from hypothesis import given
+from hypothesis import strategies as st
 
 from operate.logs import redaction
 from operate.logs.redaction import Redaction, looks_like_a_key
@@ -93,5 +95,35 @@ def test_the_texts_that_are_known_to_be_clean_are_bounded() -> None:
     for number in range(3 * redaction.MAX_CLEAN):
         mask.text(f"model {number}")
         mask.text(f"{number}" * redaction.MAX_CLEAN_LENGTH)
-    clean = mask._known[1]
+    clean = mask._known.clean
     assert len(clean) <= redaction.MAX_CLEAN and max(map(len, clean)) <= redaction.MAX_CLEAN_LENGTH
+
+
+KEYS = [f"{number:03}-is-one-of-{'many' * (number % 9)}" for number in range(200)]
+
+
+@given(
+    parts=st.lists(st.one_of(st.sampled_from(KEYS), st.text(max_size=20)), max_size=12),
+    few=st.booleans(),
+    sent=st.sets(st.sampled_from(KEYS[:40])),
+)
+def test_many_secrets_are_masked_like_few(parts: list[str], few: bool, sent: set[str]) -> None:
+    """Many are looked for all at once. What contains another secret is masked as a whole."""
+    known = KEYS[::50] if few else KEYS
+    mask = Redaction(known)
+    mask.saw(sent)
+    secrets = sorted({*known, *sent}, key=len, reverse=True)
+    data, text = "".join(parts).encode("utf-8", "replace"), "".join(parts)
+    wanted, said = data, text
+    for secret in secrets:
+        wanted, said = wanted.replace(secret.encode(), b"[secret]"), said.replace(secret, "[secret]")
+    assert mask.data(data) == wanted and mask.text(text) == mask.text(text) == said
+
+
+@pytest.mark.parametrize("before", range(40))
+def test_a_secret_is_found_wherever_it_begins(before: int) -> None:
+    keys = [f"{number:03}-0123456789" for number in range(100)]
+    for size in (redaction.LONG - 1, redaction.LONG, redaction.LONG + 1):
+        mask = Redaction([key.ljust(size, "z") for key in keys])
+        data = b"a" * before + keys[7].ljust(size, "z").encode() + b"b" * (before % 7)
+        assert mask.data(data) == b"a" * before + b"[secret]" + b"b" * (before % 7)

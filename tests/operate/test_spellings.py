@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import urllib.parse
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.flow.clean_lines import CleanLines
+from operate.logs import spellings
 from operate.logs.spellings import Spellings, _unescaped
 
 KEY = "sk-ant-api03-Zq7/x+9=AbC0123456789-qrsTUV"
@@ -38,24 +42,72 @@ FORMS = {
 }
 
 
+OTHERS = [f"sk-{number:03}-of-Another-{number * 7919:08x}" for number in range(60)]
+SECRETS = {"alone": Spellings([KEY]), "one of many": Spellings([*OTHERS, KEY])}
+
+
 def parts(text: str) -> set[str]:
     """All that would help somebody: stretches of the key."""
     return {text[at : at + 12] for at in range(len(text) - 11)}
 
 
+@pytest.mark.parametrize("secrets", SECRETS.values(), ids=SECRETS)
 @pytest.mark.parametrize("form", FORMS)
-def test_no_form_of_a_key_comes_through(form: str) -> None:
-    said = Spellings([KEY]).clean(f'{{"error":"bad key: {FORMS[form]} (end)"}}'.encode())
+def test_no_form_of_a_key_comes_through(form: str, secrets: Spellings) -> None:
+    said = secrets.clean(f'{{"error":"bad key: {FORMS[form]} (end)"}}'.encode())
     assert b"[secret]" in said and said.startswith(b'{"error":"bad key: ') and said.endswith(b' (end)"}')
     coded = form.startswith("base64") or form.lower() == "hex"
     left = said if coded else _unescaped(said)[0]
     assert not parts(FORMS[form][:40] if coded else KEY[13:]) & parts(left.decode())
 
 
+@pytest.mark.parametrize("secrets", SECRETS.values(), ids=SECRETS)
 @pytest.mark.parametrize("form", FORMS)
-def test_a_reply_that_went_well_is_looked_at_too(form: str) -> None:
+def test_a_reply_that_went_well_is_looked_at_too(form: str, secrets: Spellings) -> None:
     if form != "its middle":
-        assert b"[secret]" in Spellings([KEY]).clean_reply(f"you said {FORMS[form]}".encode())
+        assert b"[secret]" in secrets.clean_reply(f"you said {FORMS[form]}".encode())
+        if FORMS[form].isprintable():
+            for _ in range(2):  # the second time the other value is known
+                masked = secrets.headers([("server", "x"), ("x-said", f"you said {FORMS[form]}")])
+                assert masked[0] == ("server", "x") and "[secret]" in masked[1][1]
+
+
+PIECES = st.builds(
+    lambda key, a, b: key[a : a + b], st.sampled_from([*OTHERS, KEY]), st.integers(0, 30), st.integers(1, 40)
+)
+
+
+@given(st.lists(st.one_of(PIECES, st.sampled_from(list(FORMS.values())), st.text(max_size=9)), max_size=9))
+def test_many_are_looked_for_like_few(said: list[str]) -> None:
+    data = "".join(said).encode("utf-8", "replace")
+    for kind in ("clean", "clean_reply"):
+        masked = getattr(SECRETS["one of many"], kind)(data)
+        with pytest.MonkeyPatch.context() as only:
+            only.setattr(SECRETS["one of many"], "_words", frozenset())
+            only.setattr(SECRETS["one of many"], "_end_words", frozenset())
+            assert masked == getattr(SECRETS["one of many"], kind)(data)
+
+
+def test_the_values_that_are_known_to_be_clean_are_bounded() -> None:
+    secrets = Spellings([KEY])
+    for number in range(3 * spellings.MAX_CLEAN):
+        assert secrets.headers(headers := [("a", f"{number}"), ("b", f"{number:0200}")]) is headers
+    assert len(secrets._clean_values) <= spellings.MAX_CLEAN + 2
+    assert max(map(len, secrets._clean_values)) <= spellings.MAX_CLEAN_LENGTH
+
+
+def test_what_repeats_itself_takes_linear_time() -> None:
+    """A key of one letter, and a reply of nothing else: each place of it is a piece of the key."""
+    many = Spellings(["a" * 40, *OTHERS])
+    for secrets in (Spellings(["a" * 40]), many):
+        assert b"a" not in secrets.clean(b"a" * 4000).replace(b"secret", b"")
+
+        def steps(size: int, secrets: Spellings = secrets) -> float:
+            began = time.process_time()
+            secrets.clean(b"a" * size)
+            return time.process_time() - began
+
+        assert min(steps(160_000) for _ in range(3)) < 16 * min(steps(40_000) for _ in range(5)) + 0.02
 
 
 def test_what_is_no_secret_stays_byte_for_byte() -> None:
