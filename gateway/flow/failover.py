@@ -33,6 +33,7 @@ log = logging.getLogger("gateway")
 SOONEST_HEDGE_S = 0.05
 SURELY = 1.25  # so many times as long as it may be is a request, by a rough count, before it is not sent at all
 SPREAD = 0.1  # of a wait, at most, by which it is longer: not all who wait come back in the same instant
+MOST_NAMED = 16  # endpoints that rest, in a record; of a thousand keys most may have had their share of the day
 MOST_TAUGHT = 8  # refusals that a request may learn from: OpenAI and clouds name what they do not take one by one
 
 OnAnswer = Callable[[Lease, ApiError | Wait | None], None]
@@ -114,9 +115,10 @@ class Failover:
     def _leave_out(self, routes: list[Route], ordered: list[Route], now: float) -> None:
         """Notes for the record which endpoints are not in the plan, because they rest."""
         planned = {id(route) for route in ordered}
-        for route in routes:
-            if id(route) not in planned:
-                self.passed_over.append(f"{route.place.name}: {route.place.why_not(now)}")
+        rest = [route.place for route in routes if id(route) not in planned]
+        self.passed_over += [f"{place.name}: {place.why_not(now)}" for place in rest[:MOST_NAMED]]
+        if len(rest) > MOST_NAMED:
+            self.passed_over.append(f"and {len(rest) - MOST_NAMED} more that rest")
 
     def _keepers_first(self, routes: list[Route], ordered: list[Route]) -> list[Route]:
         """If the request builds on a response, or names a file, puts first the upstream that keeps it, with the key

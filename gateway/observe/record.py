@@ -139,6 +139,8 @@ def _masked(said: dict[str, Any], over: Finished, mask: Callable[[str], str]) ->
     for name in _WRITTEN:
         if value := said.get(name):
             said[name] = mask(value)
+    if over.passed_over:  # they name models
+        said["passed_over"] = [mask(each) for each in over.passed_over]
     if over.dropped:
         said["dropped"] = [mask(name) for name in said["dropped"]]
     if over.tags:

@@ -21,6 +21,7 @@ from gateway.limits.breaker import Breaker, BreakerLimits
 from gateway.limits.rate_limit import Headroom
 
 MAX_PLACES = 4096  # how many places are kept, since clients may send any name of a model
+MODELS_OF_A_KEY = 16  # more are kept where there are so many keys that each would have fewer models
 
 SMOOTHING = 0.2  # the weight of a new value in the moving average of first-byte times
 MEMORY_S = 60.0  # the time constant with which an average without new values fades
@@ -194,7 +195,7 @@ class Places:
         name = f"{upstream}/{model}" + f" (key {key + 1})" * (key > 0)
         place = Place(name, breaker, self.key(upstream, key))
         self._places[upstream, model, key] = place
-        if len(self._places) > MAX_PLACES:
+        if len(self._places) > MAX_PLACES and len(self._places) > MODELS_OF_A_KEY * len(self._keys):
             self._places.popitem(last=False)
         return place
 

@@ -263,7 +263,7 @@ def test_the_log_has_it_too(tmp_path: Any) -> None:
 
 
 SECRET = "sk-Of-Somebody-0123456789"
-OURS = {"key", "client", "protocol", "task", "upstream", "upstream_protocol", "passed_over", "connection", "cache"}
+OURS = {"key", "client", "protocol", "task", "upstream", "upstream_protocol", "connection", "cache"}
 
 
 def planted(kind: type[Any], ours: set[str], **given: Any) -> Any:

@@ -303,8 +303,18 @@ def test_made_up_models_push_out_the_one_that_was_longest_unused(monkeypatch: py
     assert len(places._breakers) == 50 and len(places._keys) == 1
 
 
+def test_a_thousand_keys_are_remembered_for_several_models() -> None:
+    """Which of them rest would be forgotten with the next model otherwise, and they would be asked again."""
+    places = Places(BreakerLimits())
+    for model in range(8):
+        for key in range(1000):
+            places.of("up", f"m{model}", key).headroom.free_at = NOW + key
+    assert all(places.of("up", f"m{model}", key).headroom.free_at for model in range(8) for key in range(1000))
+
+
 def test_a_breaker_lives_as_long_as_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(balancing, "MAX_PLACES", 2)
+    monkeypatch.setattr(balancing, "MODELS_OF_A_KEY", 0)
     places = Places(BreakerLimits(consecutive=1))
     first, second = places.of("up", "m", 0), places.of("up", "m", 1)
     second.breaker.faulted(NOW)

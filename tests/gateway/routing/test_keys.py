@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -307,3 +308,21 @@ def test_a_time_out_may_go_to_the_next_target(also: str, status: int) -> None:
         with House(text) as house:
             assert house.post(PATH, ASK)[0] == status
             gate.open()
+
+
+def test_a_record_names_only_some_of_the_many_keys_that_rest() -> None:
+    """Most keys of a large pool may have had their share of the day; they would be 60 KB in each line of the log."""
+    keys = "keys = " + ", ".join(f"sk-number-{number:09}" for number in range(100)) + "\n"
+    with Upstream([says("yes")]) as up, House(house_text("m = a", a=section(up.url, keys))) as house:
+        told = Seen(house)
+
+        def rest() -> None:
+            ours = house.proxy.service.router.upstreams["a"]
+            for number in range(99):
+                ours.place("m", number).headroom.free_at = time.monotonic() + 60
+
+        house.on_loop(rest)
+        assert house.post(PATH, ASK)[0] == 200
+        record = told.last()
+    assert len(record["passed_over"]) == 17 and record["passed_over"][-1] == "and 83 more that rest"
+    assert record["attempts"] == 1
