@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import re
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -158,9 +159,15 @@ def left(request: ClientRequest, ports: Ports) -> dict[str, str]:
         return {}
     told: dict[str, str] = {}
     for each in quota.left(ports.now()):
-        at = datetime.fromtimestamp(ports.unix() + each.full_in_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = _to_the_second(int(ports.unix() + each.full_in_s))
         told |= request.dialect.http.rate_headers(each.unit, each.most, max(0, each.left), each.full_in_s, at)
     return told
+
+
+@functools.lru_cache(maxsize=256)
+def _to_the_second(unix: int) -> str:
+    """A time as 2026-01-31T23:59:59Z."""
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def settle(quota: Limiter | None, bill: Bill, lead: Attempt | None) -> None:

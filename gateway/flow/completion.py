@@ -47,14 +47,15 @@ class Completion:
     that several requests share: where it came from, and this request's part of its usage.
     """
 
-    __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "early", "error", "left", "outrun", "reply",
-                 "said", "share", "status", "streamed", "writer")  # fmt: skip
+    __slots__ = ("_bounds", "_clock", "_failover", "_ports", "_request", "aborted", "early", "error", "left", "outrun",
+                 "reply", "said", "share", "status", "streamed", "writer")  # fmt: skip
 
     def __init__(self, ports: Ports, request: ClientRequest, writer: Writer, clock: Clock, failover: Failover) -> None:
         self._ports = ports
         self._request = request
         self._clock = clock
         self._failover = failover
+        self._bounds: dict[str, str] | None = None if ports.tells_bounds else _NONE
         self.writer = writer
         self.status = 0
         self.streamed = False
@@ -256,7 +257,7 @@ class Completion:
         if self._request.task == "count":
             said = header_rules.find(of.incoming.headers, "x-proxy-token-count")  # it is a proxy like this one
             own += header_rules.line("X-Proxy-Token-Count", said[:40]) if said else BY_UPSTREAM
-        bounds = charges.left(self._request, self._ports) if self._ports.tells_bounds else _NONE
+        bounds = self._left()
         theirs = header_rules.back(
             of.incoming.headers, same=of.verbatim, let_through=of.route.upstream.settings.reply_headers, own=bounds
         )
@@ -270,8 +271,14 @@ class Completion:
         """Returns the header lines of what the reply has cost so far, and of what is left of the client's limits."""
         clock = self._clock
         timing = header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
-        bounds = charges.left(self._request, self._ports) if self._ports.tells_bounds else _NONE
+        bounds = self._left()
         return timing + header_rules.lines(bounds) if bounds else timing
+
+    def _left(self) -> dict[str, str]:
+        """Returns the headers with what is left of the client's limits: made once, for two lists of header lines."""
+        if self._bounds is None:
+            self._bounds = charges.left(self._request, self._ports)
+        return self._bounds
 
     def too_slow(self) -> ApiError:
         """Returns the error for a body that did not come in time. If the body would have been too large, the error says
