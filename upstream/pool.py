@@ -35,7 +35,7 @@ class Pool:
     max_head_bytes: of all heads of a reply together, with interim ones and trailers; one line may have a quarter.
     """
 
-    max_connections: int = 100
+    max_connections: int = 1000
     max_connections_per_upstream: int = 0
     keepalive_connections: int = 15
     keepalive_expiry: float = 30.0

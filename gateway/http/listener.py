@@ -345,7 +345,8 @@ def connections_that_fit(chosen: Settings) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return chosen.server.max_connections
-    fit = max(1, soft - others)
+    # A client's request needs one connection to an upstream at most, so that half of the files may be for clients.
+    fit = max(1, soft - others, (soft - OTHER_FILES) // 2)
     log.warning("only %d client connections instead of %d ([server] max_connections): the limit of open files is %d; "
                 "raise it by ulimit -n or LimitNOFILE=", fit, chosen.server.max_connections, soft)  # fmt: skip
     return fit

@@ -39,8 +39,8 @@ TIMEOUTS = {
 POOL = {
     "max_connections": Key(
         value_types.whole(1, MANY),
-        "100",
-        "The most connections to all upstreams together. Further requests wait for a free one.",
+        "1000",
+        "The most connections to all upstreams together: as many requests and streams at once. Further ones wait.",
     ),
     "max_connections_per_upstream": Key(
         value_types.whole(0, MANY),

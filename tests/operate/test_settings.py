@@ -43,7 +43,7 @@ def test_an_empty_file_but_for_an_upstream_has_every_default() -> None:
         64 * 1024 * 1024,
     )
     assert dataclasses.astuple(settings.timeouts) == (5, 300, 300, 600, 3600)
-    assert settings.pool.max_connections == settings.pool.per_upstream == 100
+    assert settings.pool.max_connections == settings.pool.per_upstream == 1000
     assert (settings.pool.keepalive_connections, settings.pool.pools, settings.pool.keepalive_expiry) == (
         15,
         20,

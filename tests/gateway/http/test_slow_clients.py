@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ import pytest
 from tornado.netutil import bind_unix_socket
 
 from gateway.http import listener
+from gateway.http.listener import connections_that_fit
+from operate.settings import load as settings
 from tests.support.house import Client, House, one_upstream
 from tests.support.script import Answer, Upstream
 
@@ -279,6 +282,14 @@ def test_many_are_refused_with_one_line(caplog: pytest.LogCaptureFixture) -> Non
                 assert b"503" in refused.socket.recv(100) or refused.socket.recv(1) == b""
         busy.socket.close()
     assert len([r for r in caplog.records if "max_connections" in r.getMessage()]) == 1
+
+
+@pytest.mark.parametrize(("files", "fit"), [(256, 80), (1024, 464), (2600, 1504), (4000, 2000)])
+def test_clients_have_half_of_few_files_at_least(monkeypatch: pytest.MonkeyPatch, files: int, fit: int) -> None:
+    """The others are for upstreams, of which each request needs one connection."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    assert connections_that_fit(settings.read(SETTINGS.format(""), "s.ini", [], {})) == fit
 
 
 # ------------------------------------------------------------------------------------------ reserved places

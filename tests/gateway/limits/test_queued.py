@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Request, Upstream
@@ -80,3 +81,16 @@ def test_what_an_upstream_cannot_take_does_not_wait_for_it() -> None:
             assert house.on_loop(lambda: house.proxy.service.admission.waiting) == 0
             gate.open()
             assert not a.requests[1:] and len(b.requests) == 2
+
+
+def test_as_shipped_hundreds_of_streams_run_at_once() -> None:
+    """A stream of an agent lasts minutes: who waits for a place gets none."""
+    gate = Gate()
+    with Upstream(lambda _: held(gate)) as up, House(house_text("m = a", a=up.url)) as house, ExitStack() as clients:
+        streams = [clients.enter_context(house.connect()) for _ in range(300)]
+        for stream in streams:
+            stream.send("POST", PATH, STREAM)
+        assert {stream.head()[0] for stream in streams} == {200}
+        assert house.on_loop(lambda: house.proxy.service.admission.queued) == 0
+        gate.open()
+        assert all(b"[DONE]" in stream.body() for stream in streams)
