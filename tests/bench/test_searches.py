@@ -6,6 +6,7 @@ search for a word, and no count of calls shows that. Both are timed in turns, an
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 from gateway.flow.clean_lines import CleanLines
 from gateway.flow.passthrough import Passthrough
 from gateway.flow.usage_chunk import UsageChunk
+from operate.logs.redaction import Redaction
 from operate.logs.spellings import Spellings
 from translate.target import Protocol
 
@@ -72,3 +74,21 @@ def test_a_whole_stream_in_one_piece_is_searched_few_times(protocol: Protocol) -
 
     passing, search = _least(passes, lambda: whole.rfind(b"zzzz"))
     assert passing < MOST * search, f"{passing / search:.1f} searches of {len(whole)} bytes"
+
+
+def _keys(count: int) -> list[str]:
+    return [f"sk-{number * 2654435761 % 2**32:08x}-Of-a-Team-{number * 40503 % 2**16:04x}" for number in range(count)]
+
+
+HEAD = b"".join(b"x-header-%d: value %d of it\r\n" % (number, number * 7919) for number in range(12))
+OF_KEYS: dict[str, Callable[[int], Callable[[], object]]] = {
+    "logs and heads": lambda count: functools.partial(Redaction(_keys(count)).data, HEAD),
+    "replies": lambda count: functools.partial(Spellings(_keys(count)).clean_reply, HEAD * 2),
+    "errors": lambda count: functools.partial(Spellings(_keys(count)).clean, HEAD),
+}
+
+
+@pytest.mark.parametrize("what", OF_KEYS)
+def test_ten_times_the_keys_cost_no_reply_more(what: str) -> None:
+    many, some = _least(OF_KEYS[what](1000), OF_KEYS[what](100))
+    assert many < 3 * some, f"{many / some:.1f} times as long"
