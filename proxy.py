@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import errno
 import functools
 import gc
@@ -23,6 +22,8 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+
+from msgspec import structs
 
 try:
     import tornado  # noqa: F401  # the first of what is to be installed
@@ -325,7 +326,7 @@ class Proxy:
         if not demos or self._demo is None:
             return {}
         url, token = self._demo
-        return {up.name: dataclasses.replace(up, base_url=url, api_key=token, keys=()) for up in demos}
+        return {up.name: structs.replace(up, base_url=url, api_key=token, keys=()) for up in demos}
 
 
 async def serve(

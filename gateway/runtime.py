@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import dataclasses
 import fnmatch
 import itertools
 import logging
@@ -20,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from typing import Protocol as Interface
 
+from msgspec import structs
 from tornado.http1connection import HTTP1Connection
 
 from gateway import wiring
@@ -336,7 +336,7 @@ class Service:
     async def _prewarm(self, upstream: LiveUpstream) -> None:
         """Opens a connection to an upstream. It waits for [timeouts] connect at most, so that a silent upstream does
         not delay the start."""
-        patience = dataclasses.replace(upstream.whole_timeouts, total=upstream.whole_timeouts.connect)
+        patience = structs.replace(upstream.whole_timeouts, total=upstream.whole_timeouts.connect)
         await prewarm(self.client, upstream.base_url, patience, upstream.way)
 
     def drain(self) -> None:

@@ -12,15 +12,15 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from operate import installation, key_sources
 from operate.settings.load import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Extra:
+class Extra(Struct, frozen=True):
     """One optional requirement. name: of its file in extras/. module: what is imported of it. package: what pip calls
     it."""
 

@@ -18,8 +18,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from operate import handover, systemd
 from operate.settings import changes
@@ -53,8 +54,7 @@ class Worker(NamedTuple):
     restarts: int = 0
 
 
-@dataclass(slots=True)
-class _State:
+class _State(Struct):
     """The state of one worker and of those that replace it. pid: 0 = none runs, and the next one starts at `due`. beat:
     when its last sign of life came; 0 = none yet. Times are those of time.monotonic()."""
 

@@ -11,7 +11,9 @@ was compacted elsewhere, under a cipher, cannot be read; the model is told so, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from msgspec import Struct
 
 from translate import sealed_reasoning
 from translate.conversation import (
@@ -140,8 +142,7 @@ def _opened_turn(turn: Turn, lost: list[str]) -> list[Turn]:
 # ------------------------------------------------------------------------------------------------ the request
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """The client wants a summary of its conversation. at: once the input has so many tokens; 0 = now, in the place of
     an answer. instructions: the client's own words for it, "" = none. adds: they are added to the usual ones. goes_on:
     an answer is to follow the summary."""
@@ -152,8 +153,7 @@ class Wish:
     goes_on: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Compaction:
+class Compaction(Struct, frozen=True):
     """How a protocol's clients compact. wished: returns what the client wants, and the conversation without the words
     for it; raises BadRequest if it is no such wish. reply_part: returns the part by which the reply gives a summary,
     or, for "", the part that says there is none; None if only a failure can say that. keeps_users: what the user said

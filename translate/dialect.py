@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from translate import model_list, rate_headers
 from translate.compaction import NO_COMPACTION, Compaction
@@ -132,8 +133,7 @@ class Reply(Protocol):
     def ping(self) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
+class Marks(Struct, frozen=True):
     """How a stream of the protocol is read without being parsed. Patterns and bytes:
 
     terminal       only the last event has this
@@ -158,8 +158,7 @@ class Marks:
     head_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Errors:
+class Errors(Struct, frozen=True):
     """How an ApiError is written. body(error, request_id): a whole reply. event(error, request_id): the last event of a
     stream that has begun. status: of a whole reply. last(error, head, sent, model): the last event of a stream whose
     bytes passed through; head: its first `Marks.head_bytes`, sent: its latest bytes, model: the client's name for the
@@ -183,8 +182,7 @@ class Asks(NamedTuple):
 MAX_TOKENS = Asks((b'"max_tokens"',))
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounting:
+class TokenCounting(Struct, frozen=True):
     """How a count of tokens is asked for and answered. check: raises BadRequest if the body is no such request. body:
     writes the answer. field: where an answer has the number."""
 
@@ -193,8 +191,7 @@ class TokenCounting:
     field: str = "input_tokens"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelListing:
+class ModelListing(Struct, frozen=True):
     """How the list of models is written. row: one model. page(models, query): the list, or the page of it that was
     asked for; raises BadRequest for a page that does not exist. query: asks an upstream for its whole list. paths:
     where clients ask for it, besides /v1/models."""
@@ -205,8 +202,7 @@ class ModelListing:
     paths: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Http:
+class Http(Struct, frozen=True):
     """How the protocol uses HTTP. auth: the header of the key, and what stands before the key in it. headers: are sent
     to every upstream, unless the client sent the same header. betas: the header that asks for features beyond the
     protocol, "" = none. any_header: upstreams get all headers of such a client, except those of other protocols;
@@ -223,8 +219,7 @@ class Http:
     asks: Callable[[Mapping[str, str]], bool] = lambda headers: False
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(Struct, frozen=True):
     """A protocol, as the rest of the program knows it.
 
     name: in settings, logs and addresses. endpoints: the first one is for replies. carries: the other protocols, best

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from translate.errors import ErrorWriter
 from translate.json_fields import Body
@@ -35,8 +36,7 @@ class Timed(NamedTuple):
     whole: Callable[[bytes, float], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Framed:
+class Framed(Struct, frozen=True):
     """The form of a client's reply at an address where it differs from the protocol's own. content_type: of streams,
     which are not made of server-sent events. whole: changes a reply that is no stream. error: writes an error; None =
     as the protocol writes it. timed: the same of a reply that is being made, where its form says how long that took."""
@@ -55,8 +55,7 @@ class Unsealed(NamedTuple):
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One address of the protocol.
 
     task           "" = a model's reply, "count" = how many tokens a request has, "compact" = a summary

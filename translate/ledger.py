@@ -15,9 +15,10 @@ test compares each row with that code and with the SDKs, so that a new field of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
+
+from msgspec import Struct
 
 Fate = Literal["mapped", "carried", "dropped", "refused"]
 
@@ -90,8 +91,7 @@ candidate.safetyRatings promptFeedback.safetyRatings | how harmful Google finds 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
+class LedgerRow(Struct, frozen=True):
     """note: where to (mapped), why it is harmless (dropped), why not (refused), "" (carried)."""
 
     fate: Fate

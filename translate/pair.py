@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from msgspec import structs
+
 from translate import (
     answer_tool,
     compaction,
@@ -131,7 +133,7 @@ def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, con
     encoded.reshaped = offered.reshaped
     if bare and (answers or offered.conversation.output is not None):
         key = ("", answers) if answers else restored.ANSWER
-        encoded.reshaped[key] = replace(encoded.reshaped.get(key, Reshaped()), bare=True)
+        encoded.reshaped[key] = structs.replace(encoded.reshaped.get(key, Reshaped()), bare=True)
     encoded.functions, encoded.free_text = functions, conversation.free_text
     encoded.dropped += [field for field in left if field not in encoded.dropped]
     if not policy.fits:

@@ -10,7 +10,9 @@ such a tool: one look at its tools and at the parts of its history shows that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from msgspec import Struct, field
 
 from translate import deferred_calls, tool_search, wire
 from translate.conversation import (
@@ -34,8 +36,7 @@ from translate.responses import client_tools as openais
 from translate.target import Form, ToolSearch
 
 
-@dataclass(slots=True)
-class CrossedTools:
+class CrossedTools(Struct):
     """forms, search: as in target.Encoded."""
 
     conversation: Conversation

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 _LONG_AGO_MS = 1e12  # a larger number is milliseconds since 1970, and not seconds (OpenRouter)
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 MAX_READ = 4096  # characters of a message
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(Struct, frozen=True):
     """What an error says. wait_s: to ask again in so many seconds. at: the limit ends then, in seconds since 1970.
     is_googles_day: it ends with the day of Google's quotas. is_long: it is one of hours or days, whenever it ends.
     words: those of the message that say so, for they may be a quotation of the request."""

@@ -8,8 +8,9 @@ itself (an id, the time, a local token count). Both are made for one request and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from translate import recurring, wire
 from translate.conversation import Tool
@@ -22,8 +23,7 @@ Form = tuple[str, str]
 member of it (see provider_tools.py)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """An upstream's habits, from its section in settings.ini (the keys have the same names)."""
 
     max_tokens: int = 0  # clamp of the output limit; 0 = none
@@ -56,8 +56,7 @@ class Policy:
         return plain and not self.drop and not self.rename
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where a request goes. model: the upstream's name for it. session: the client's, if a header names it. tokens: an
     estimate of the input, if that matters."""
 
@@ -67,8 +66,7 @@ class Target:
     tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSearch:
+class ToolSearch(Struct, frozen=True):
     """What the proxy needs to search for deferred tools itself. names: the function's name -> its kind. tools: all
     tools that were deferred, as the client declared them. abouts: the descriptions of their namespaces. shown:
     (namespace, name) of those that a search in the history shows."""
@@ -79,8 +77,7 @@ class ToolSearch:
     shown: frozenset[tuple[str, str]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Reshaped:
+class Reshaped(Struct, frozen=True):
     """What the reply must know about a schema that had to be changed for the upstream (see schemas/). names: of
     properties, as sent -> as given. wrapped: everything is within an object of one property. bare: the client reads the
     string that is written as it is, not as JSON."""
@@ -90,8 +87,8 @@ class Reshaped:
     bare: bool = False
 
 
-@dataclass(slots=True)  # not frozen, though nobody changes it: to freeze so many fields costs each request 4 us
-class Asked:
+# not frozen, though nobody changes it: to freeze so many fields costs each request 4 us
+class Asked(Struct):
     """What the translation of a reply must know of the request.
 
     model          is repeated in the reply
@@ -133,8 +130,7 @@ class Asked:
     left: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Encoded:
+class Encoded(Struct):
     """A request body in the target's protocol.
 
     dropped        the client's fields that did not cross

@@ -13,8 +13,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from translate import wire
 from translate.conversation import Part, Text, Tool, ToolResult, Unknown
@@ -63,8 +64,7 @@ def function(name: str, kind: str, tools: list[Tool]) -> Tool:
 # -------------------------------------------------------------------------------------------------- the search
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """given: the search's arguments. problem: why it could not be carried out, "" otherwise."""
 
     given: Raw

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+from msgspec import Struct
 
 from translate import sse, wire
 from translate.conversation import Usage
@@ -26,8 +28,7 @@ _OBJECT = re.compile(rb"\s*:\s*\{")
 _DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
 
-@dataclass(frozen=True, slots=True)
-class UsageReader:
+class UsageReader(Struct, frozen=True):
     """How a protocol tells its usage. of_event(event, before): after one decoded event of a stream, or a whole body;
     before: what was known until then. of_object: the same of the usage object itself. in_pieces: whether an event that
     is cut is searched for that object; not where a tool's input is the only one that can be so long. name: the key of

@@ -13,8 +13,9 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from translate.conversation import Conversation, Tool
 from translate.json_fields import Body
@@ -38,8 +39,7 @@ _FILTERS = ("allowed_domains", "blocked_domains", "excluded_domains")
 _PLACE = ("city", "region", "country", "timezone")
 
 
-@dataclass(slots=True)
-class WebSearch:
+class WebSearch(Struct):
     """A declaration in no protocol's words. word: what the client calls it. other: fields that only it knows."""
 
     word: str
@@ -65,8 +65,7 @@ def is_search(tool: Tool) -> bool:
     return tool.purpose == "web_search"
 
 
-@dataclass(frozen=True, slots=True)
-class Searchers:
+class Searchers(Struct, frozen=True):
     """Which models of a protocol's upstreams search the web themselves, by their names."""
 
     protocol: Protocol

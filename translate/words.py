@@ -4,15 +4,15 @@ those of the protocol that it came in."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from translate.ledger import Table
 
 EMPTY = Table("", "name |")
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """history: the field of the conversation's turns. thoughts: earlier thinking. thinking: the wish for some, however
     it is worded; effort: the same where it is a word; display: how much of it is shown, "" where the protocol leaves
     that open. output: the form of the answer; tool_schema: of a tool's arguments. image: a picture. cache_key: the name

@@ -10,7 +10,6 @@ libcurl's.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import itertools
 import logging
@@ -19,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pycurl
+from msgspec import structs
 
 from upstream.addresses import Addresses
 from upstream.connections import QUIET_S, OpenSockets, RecentPeak, cut_off, hang_up, has_unread, inode_of
@@ -153,7 +153,7 @@ class UpstreamClient(SocketsOnLoop):
     def resize(self, pool: Pool) -> None:
         """Takes over changed settings, or changed files that they name, from the next request on. Open connections go
         on, and are used again."""
-        self.pool = dataclasses.replace(pool)  # a new object, so that `recycle` discards the handles in use now
+        self.pool = structs.replace(pool)  # a new object, so that `recycle` discards the handles in use now
         self._roots.adopt(pool)
         self._addresses.adopt(self.pool)
         if self._begun:

@@ -13,7 +13,8 @@ import os
 import socket
 import struct
 import sys
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 RACE_S = 0.03  # added to the round trips, for the kernel's timers and for servers that close slowly
 
@@ -29,8 +30,7 @@ _TCP_INFO = getattr(socket, "TCP_INFO", 0) if sys.platform == "linux" else 0  # 
 _CLOSED = 7  # TCP_CLOSE: a reset has closed it
 
 
-@dataclass(frozen=True, slots=True)
-class Hangup:
+class Hangup(Struct, frozen=True):
     """How a connection was closed. port: its local port. at: when, on the loop's clock. unread: the other side has
     not received all that was sent. race_s: a close within this time after the request was sent has crossed it on
     the way."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 import ssl
-from dataclasses import dataclass
 
 import pycurl
+from msgspec import Struct
 
 # pycurl has no name for this option of libcurl, but passes its number on. Without it, a proxy's own
 # "200 Connection established" would look like the head of the reply.
@@ -20,8 +20,7 @@ CA_FILES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Struct, frozen=True):
     """The settings of connections.
 
     max_connections: the most open connections, idle ones included. Further requests wait, for Timeouts.connect at most.

@@ -6,12 +6,13 @@ import functools
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
 from upstream.failure import Failure
 from upstream.way import Way
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """The timeouts of an exchange, in seconds; 0 = none.
 
     connect: for the wait for a free connection, or for DNS, TCP and TLS. first_byte: from `send` to the head of the
@@ -51,8 +52,7 @@ class Body(Protocol):
         to be called when there are."""
 
 
-@dataclass(slots=True)
-class Request:
+class Request(Struct):
     """A request to an upstream.
 
     headers: whole lines "Name: value"; libcurl adds Content-Length, Host and Expect. A list that is equal to the last

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from upstream.failure import Failure
 
 
-@dataclass(slots=True)
-class SmallReply:
+class SmallReply(Struct):
     """status: 0 = no head has come. body: at most as many bytes as were wanted; the rest is left out. failure: None =
     the reply is complete."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pycurl
+from msgspec import Struct
 
 from upstream.names import is_name
 
@@ -18,8 +19,7 @@ CA_CACHE_TIMEOUT = 321
 _RESOLVE = {"ipv4": pycurl.IPRESOLVE_V4, "ipv6": pycurl.IPRESOLVE_V6}
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(Struct, frozen=True):
     """What is looked up before libcurl connects: the name of a host."""
 
     host: str

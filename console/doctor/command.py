@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import dataclasses
 import secrets
 import sys
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
+
+from msgspec import structs
 
 from console.doctor import advice, models, probes, reach
 from console.doctor.findings import WIDTH, Finding
@@ -134,7 +135,7 @@ def _with_demo(chosen: Settings, names: list[str]) -> tuple[Demo | None, dict[st
     token = secrets.token_urlsafe(24)
     demo = Demo(token)
     url = demo.start()
-    return demo, {up.name: dataclasses.replace(up, base_url=url, api_key=token, keys=()) for up in demos}
+    return demo, {up.name: structs.replace(up, base_url=url, api_key=token, keys=()) for up in demos}
 
 
 class Visit:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 WIDTH = 18  # the width of the column with the name of the probe
 
 
-@dataclass(slots=True)
-class Finding:
+class Finding(Struct):
     """One finding. mark: ok, no (it does not work) or so-so (it works, but not as one may expect). settings: values
     that fit, by key of [upstream]; those of drop and rename are added to the present ones. blocks: no further probe is
     of use."""

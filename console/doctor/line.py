@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from gateway.credentials.signing import signed
 from gateway.routing.upstreams import LiveUpstream
@@ -17,7 +16,6 @@ from upstream.small_reply import SmallReply, SmallReplySink
 MAX_REPLY = 8 << 20
 
 
-@dataclass(slots=True)
 class Heard(SmallReply):
     """A whole reply as bytes. seconds: from the send to the end."""
 

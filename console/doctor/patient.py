@@ -8,8 +8,9 @@ reply, so that the findings hold for real clients. If a refusal names a field, t
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from console.doctor.line import Heard, Line
 from gateway.flow import learned_quirks, sealing
@@ -29,8 +30,7 @@ CLIENT = MESSAGES.name
 Body = dict[str, Any]
 
 
-@dataclass(slots=True)
-class Probed:
+class Probed(Struct):
     """The result of a probe. reply: a Messages body, {} if there is an error. usage: that of the upstream, if it sent
     it."""
 

@@ -9,13 +9,13 @@ since the fault may be in only one of them; any other error goes to all.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from typing import Protocol as Interface
 
+from msgspec import structs
 from tornado.httputil import HTTPHeaders
 
 from gateway.batches import own_request
@@ -136,7 +136,7 @@ class Together(Unconnected):
 
     def __init__(self, ports: Ports, group: Group) -> None:
         # Hooks have seen its members; quotas and budgets were charged for them; and each has a record of its own.
-        self._ports = dataclasses.replace(
+        self._ports = structs.replace(
             ports, observer=Silent(), quota_of=lambda client: None, budgets=None, hooks=None, traces=None, tags=None,
             cache=None, gather=None, joins=None,
         )  # fmt: skip

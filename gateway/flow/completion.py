@@ -102,7 +102,7 @@ class Completion:
         an upstream are not there, nor any times. It names what is dropped for the upstream that is asked now."""
         self.early = self.streamed = True
         self.status = 200
-        bounds = charges.left(self._request, self._ports) if self._ports.tells_bounds else _NONE
+        bounds = self._left()
         head = self.own_head("", lead.dropped if lead is not None else self._request.left)
         self.writer.start(200, header_rules.EVENT_STREAM + head + header_rules.lines(bounds))
 

@@ -10,9 +10,10 @@ out.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from typing import Any, Protocol
+
+from msgspec import structs
 
 from gateway.credentials.minted import Minted
 from gateway.credentials.signing import signed
@@ -91,7 +92,7 @@ class Continuing:
         self.made += 1
         self._attempts = 0
         encoded = self._encoded(reply)
-        reply.next_round(dataclasses.replace(self._asked, **_names_of(encoded)))
+        reply.next_round(structs.replace(self._asked, **_names_of(encoded)))
         self._request = self._anew(encoded.json())
         if (quota := self._ports.quota_of(self._client.client)) is not None:
             limiter.finish(quota.owe())
@@ -104,7 +105,7 @@ class Continuing:
         if self._seal is not None:
             body, _ = self._seal.body(body)
         lines, signing = signed(self._attempt.route.upstream.settings, self._minted, request.headers, body)
-        return dataclasses.replace(request, headers=lines, body=body, fresh=False, signing=signing)
+        return structs.replace(request, headers=lines, body=body, fresh=False, signing=signing)
 
     def _encoded(self, reply: Crossing) -> Encoded:
         ports, client = self._ports, self._client
@@ -165,7 +166,7 @@ class Continuing:
         )
         if decision.act != "again":
             return False
-        self._request = dataclasses.replace(self._request, fresh=outcome.stale)
+        self._request = structs.replace(self._request, fresh=outcome.stale)
         if decision.wait:
             self._later(decision.wait)
         else:

@@ -13,8 +13,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.flow import told_limits
 from gateway.flow.own_words import OwnWords
@@ -82,8 +84,7 @@ _PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|un
 _SETTING = "[upstream] "
 
 
-@dataclass(frozen=True, slots=True)
-class Quirk:
+class Quirk(Struct, frozen=True):
     """A field of the upstream's body ("temperature", "reasoning.summary"). instead: the name to send it under, "" =
     leave the field out. beside: leave it out only if this field is there, too."""
 
@@ -195,8 +196,7 @@ def _is_in(sent: dict[str, Any], path: str) -> bool:
 _ANYBODY = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """A quirk that is known. clients: who has met it."""
 
     expires: float

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from typing import Protocol as Interface
 
+from msgspec import Struct
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream
 
@@ -145,8 +145,7 @@ class Observer(Interface):
         """A request is over. writer: has the beginning of its reply, if somebody wants that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(Struct, frozen=True):
     """quota_of: of a client; tells_bounds: whether any client has one. price_of: what the tokens of an upstream's model
     cost, None = unknown. masked: what goes to a client, less secrets. deadline_s: how long attempts may begin.
     head_after_s: after so long a stream's head does not wait for an upstream any more, 0.0 = it always does. hedges:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gateway.flow import compaction, learned_quirks, sealing, upstream_request, usage_chunk, vectors
 from gateway.flow.clean_lines import CleanEvents
@@ -23,8 +24,7 @@ from translate.pair import Crossing
 from translate.target import Asked
 
 
-@dataclass(slots=True)
-class Outgoing:
+class Outgoing(Struct):
     """An upstream request, and what reads its reply.
 
     lines: header lines. asked: how the reply is read, for a turn that may take further requests. seal: how the body was

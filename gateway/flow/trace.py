@@ -11,14 +11,14 @@ import random
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _SAMPLED = 1
 
 
-@dataclass(slots=True)
-class Span:
+class Span(Struct):
     """An attempt. Times are in seconds since 1970; ended: 0.0 = not yet. status: of the upstream's reply, 0 = none.
     error: its kind, "" = the attempt was answered."""
 
@@ -38,8 +38,7 @@ class Span:
             self.status, self.error = status, error
 
 
-@dataclass(slots=True)
-class Trace:
+class Trace(Struct):
     """The trace of a request. id: of the trace. span: of the request. parent: the client's span, 0 = none. state: the
     client's tracestate."""
 

@@ -9,11 +9,12 @@ A deployment's name stands in the address, and whatever model the body names mea
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 from typing import NamedTuple
 from urllib.parse import unquote
+
+from msgspec import structs
 
 from translate import top_level, wire
 from translate.endpoint import Endpoint, Unsealed
@@ -49,7 +50,7 @@ def plain(target: str) -> Plain:
 def deployed(endpoint: Endpoint) -> Endpoint:
     """Returns the endpoint for an address that names the model."""
     other = endpoint.other and endpoint.other._replace(endpoint=deployed(endpoint.other.endpoint))
-    return dataclasses.replace(endpoint, unsealed=_named, other=other)
+    return structs.replace(endpoint, unsealed=_named, other=other)
 
 
 def _named(body: bytes, model: str, streams: bool | None) -> Unsealed:

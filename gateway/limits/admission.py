@@ -14,7 +14,8 @@ import collections
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.limits.concurrency_limit import LEAST, Adaptive
 from gateway.limits.retry_policy import Full
@@ -29,8 +30,7 @@ RETRY_AFTER_S = 1.0
 TELL_S = 10.0  # between two warnings that slots are used up
 
 
-@dataclass(frozen=True, slots=True)
-class AdmissionLimits:
+class AdmissionLimits(Struct, frozen=True):
     """The limits of admission. slots: how many requests at once, over all upstreams. queue: how many wait, over all
     upstreams; cheap ones have a queue of the same length at each upstream, which alone limits them. patience: how many
     seconds a request may wait. key: the setting that limits the slots."""

@@ -8,16 +8,16 @@ Requests that began before it opened tell nothing new. It has no clock: `now` is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 BUCKETS = 10  # the window consists of so many; the oldest is dropped as a whole
 
 State = Literal["closed", "open", "half-open"]
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerLimits:
+class BreakerLimits(Struct, frozen=True):
     """[breaker] of the settings, in seconds. consecutive: so many faults in a row open it, even if there were few
     answers."""
 

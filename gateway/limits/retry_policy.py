@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from translate.errors import ApiError, BadReply
 from upstream.failure import Failure
@@ -47,8 +48,7 @@ class Full(Unasked):
     """The proxy itself has no slot for the request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How an attempt ended without an answer.
 
     cause: "failure" (libcurl's: no whole reply), "status" (400 and above), "first event" (a stream that began with an
@@ -91,8 +91,7 @@ class Outcome:
                                          and self.error.kind != "rate_limit")  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """[retry] of the settings, in seconds. also: statuses after which a request is repeated although it may have been
     worked on."""
 
@@ -105,8 +104,7 @@ class Policy:
     on_refusal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Chances:
+class Chances(Struct, frozen=True):
     """What is left to a request. attempts: made so far; those on stale connections do not count. others: how many more
     endpoints may be asked. in_budget: takes one retry from the upstream's budget; False if the budget is empty.
     other_key: to ask "again" is to ask with another key."""
@@ -118,8 +116,7 @@ class Chances:
     other_key: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """act: "again" (the same endpoint, after `wait` seconds), "next" (the next endpoint, at once), "give up". why: for
     the log."""
 

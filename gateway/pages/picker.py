@@ -6,8 +6,7 @@ models are listed as anthropic-proxy/UPSTREAM/MODEL. The router accepts this nam
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from tornado.httputil import HTTPHeaders
 
 from gateway.routing.known_models import Model

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from typing import Any
+
+from msgspec import structs
 
 from gateway.credentials.signing import signed
 from gateway.flow import outcomes, upstream_request
@@ -202,4 +203,4 @@ def _patience(upstream: LiveUpstream, body: bytes | Body | None) -> Timeouts:
     limits = upstream.whole_timeouts
     if body is None or isinstance(body, bytes):
         return limits
-    return dataclasses.replace(limits, idle=limits.total, total=upstream.stream_timeouts.total)
+    return structs.replace(limits, idle=limits.total, total=upstream.stream_timeouts.total)

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 MOST, LONGEST, LARGEST = 3_000, 500, 10**12
 """Of what an upstream tells: models, letters of a name, tokens. The longest real lists have some hundred."""
 MAX_TIME = 253402300799  # seconds since 1970: the end of the year 9999
 
 
-@dataclass(slots=True)
-class Model:
+class Model(Struct):
     """One model. id: the name that a client asks for. created: seconds since 1970, 0 = unknown. context: how many
     tokens it takes, and output: how many it writes at most, 0 = unknown. price: US dollars for a million tokens of
     input and of output. sees: whether it takes images, thinks: whether it can be told how much to think; None =

@@ -11,8 +11,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
+from msgspec.structs import replace
 from tornado.httputil import HTTPHeaders
 
 from gateway.credentials.signing import signed

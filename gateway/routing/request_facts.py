@@ -8,9 +8,9 @@ https://code.claude.com/docs and the requests of Claude Code.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from tornado.httputil import HTTPHeaders
 
 from operate.settings.conditions import Condition, Term
@@ -23,8 +23,7 @@ _IS_SUBAGENT = "cc_is_subagent=true"  # in the first line of its system prompt
 _MAX_DEPTH = 6  # how deep content may be nested, such as a tool's result in a message
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """The facts. asked_class: in lower case, "" if it is unknown. tokens: the estimated tokens of input."""
 
     asked_class: str

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from gateway.credentials.minted import Mint
 from gateway.limits.breaker import BreakerLimits
 from gateway.routing import model_names, protocol_choice
@@ -71,7 +73,7 @@ class Route:
         up = self.upstream.settings
         object.__setattr__(self, "place", self.upstream.place(self.model, self.key))
         object.__setattr__(self, "mint", self.upstream.mints[self.key])
-        policy = replace(
+        policy = structs.replace(
             self.upstream.policy,
             max_tokens=up.most_tokens(self.model) or self.upstream.limits_of(self.model).output,
             cache_marks=up.marks_cache(self.model),

@@ -11,8 +11,10 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+from msgspec import structs
 
 from gateway.credentials import sources
 from gateway.credentials.asking import Ask
@@ -288,8 +290,7 @@ def _way(s: Upstream) -> Way:
     return Way(s.verify_tls, s.ca_file, s.client_cert, s.client_key, s.client_key_password, proxy, s.family, s.socket)
 
 
-_TYPES = {each.name: each.type for each in fields(Upstream)}
-HABITS = tuple(each.name for each in fields(Policy) if _TYPES.get(each.name) == each.type)
+HABITS = tuple(name for name, kind in Policy.__annotations__.items() if Upstream.__annotations__.get(name) == kind)
 """The settings of an upstream that its Policy takes over: those with a field of the same name and type there."""
 
 
@@ -304,7 +305,7 @@ def _policy(upstream: Upstream, translate: Translate) -> Policy:
 
 def _for_counts(usual: Timeouts) -> Timeouts:
     total = min(usual.total or COUNT_S, COUNT_S)
-    return replace(usual, first_byte=total, total=total)
+    return structs.replace(usual, first_byte=total, total=total)
 
 
 def _timeouts(settings: Upstream, *, stream: bool) -> Timeouts:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _SAMPLED = re.compile(r"sampled\s+([0-9]{1,3}(?:\.[0-9]{1,4})?)\s*%")
 _WORDS = {"none": "none", "errors": "errors", "all": "all"} | dict.fromkeys(("true", "yes", "on", "1"), "all")
 _WORDS |= dict.fromkeys(("false", "no", "off", "0"), "none")
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(Struct, frozen=True):
     """Which bodies are logged. share: the share of requests, above 0 and up to 1. only_failed: of these, only those
     that fail."""
 

@@ -16,15 +16,15 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 MODE = 0o600  # bodies hold what users wrote
 _NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
+class Rotation(Struct, frozen=True):
     """When a log file is rotated. most_bytes: the largest size of a file. seconds: the length of a period, from local
     midnight on; 0 = not by time. keep: how many old files are kept; NAME.1 is the latest."""
 

@@ -6,12 +6,16 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec import structs
+
 from operate.settings import schema
 from operate.settings.errors import Problem, SettingsError
 from operate.settings.load import Settings, is_loopback
+from operate.settings.sections import Section
 
 AT_START = ("host", "port", "socket_mode", "user", "workers")
 """The keys of [server] that change only at a restart. So does all of [shared]."""
+_FOLLOWS = ("off_because", "base", "_prefix")  # what follows from other keys
 
 
 def followed(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
@@ -26,7 +30,7 @@ def followed(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
             "reach: keep a [client], or set [server] host = 127.0.0.1 and restart the proxy"
         )
         raise SettingsError([Problem(new.file, 0, "", "", message)])
-    return dataclasses.replace(new, server=dataclasses.replace(new.server, **kept), shared=old.shared), waits
+    return dataclasses.replace(new, server=structs.replace(new.server, **kept), shared=old.shared), waits
 
 
 def changed(old: Settings, new: Settings) -> list[str]:
@@ -64,7 +68,7 @@ def _rules(settings: Settings) -> list[tuple[object, ...]]:
     return [(rule.pattern, rule.targets, rule.condition) for rule in settings.models]
 
 
-def _fields(section: str, old: Any, new: Any) -> Iterator[str]:
-    for field in dataclasses.fields(old):
-        if field.init and field.name != "off_because" and getattr(old, field.name) != getattr(new, field.name):
-            yield f"{section} {field.name}"
+def _fields(section: str, old: Section, new: Section) -> Iterator[str]:
+    for name in old.__struct_fields__:
+        if name not in _FOLLOWS and getattr(old, name) != getattr(new, name):
+            yield f"{section} {name}"

@@ -9,7 +9,8 @@ a request meets one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from operate.settings.errors import did_you_mean, shown
 
@@ -30,8 +31,7 @@ _WORD = re.compile(r"[a-z0-9_-]+")
 _TIMES = {"": 1.0, "k": 1e3, "m": 1e6}
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """One term. name: "class" (one of `words`, in lower case), "input" (op: < or >; number: tokens), or one of
     FACTS."""
 
@@ -42,8 +42,7 @@ class Term:
     number: float = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """One or more terms, all of which must hold."""
 
     terms: tuple[Term, ...]

@@ -12,8 +12,9 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from operate.settings.errors import in_utf_16, unread
 
@@ -27,8 +28,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
-@dataclass(slots=True)
-class Expanded:
+class Expanded(Struct):
     """The result of an expansion. text: the value. named: every variable that it mentions. used: the variables whose
     content is in the text. faults: messages about what could not be expanded."""
 

@@ -12,7 +12,8 @@ import errno
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MOST_SHOWN = 60
 """The most characters of a wrong value that an error repeats. A longer value is more likely a pasted key than a
@@ -33,8 +34,7 @@ def in_utf_16(content: bytes) -> str:
     return "is UTF-16 text, as PowerShell's > writes it; save it as UTF-8" if is_so else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One error. line: from 1 on; 0 = the error is not on a line of a file, and `file` names its source, such as
     "--set". section, key: where the error is; each may be empty."""
 

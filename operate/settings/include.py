@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from operate.settings.environment import expand
 from operate.settings.errors import Problem, SettingsError, in_utf_16, unread
@@ -49,8 +50,7 @@ def short(file: Path) -> str:
         return str(file)
 
 
-@dataclass(slots=True)
-class Files:
+class Files(Struct):
     """sections: of all files together. files: those that were included, and the folders in which a pattern looks: what
     has to be watched."""
 

@@ -9,14 +9,14 @@ whole lines: a `#` or `;` further right belongs to the value, because URLs, keys
 from __future__ import annotations
 
 from configparser import RawConfigParser
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from operate.settings.errors import Problem, shown
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """One key: its value as written (with newlines between its lines), and where it is written. If the value comes from
     an option, line is 0 and file names the option. folder: where relative paths in the value start, None = in that of
     the settings file."""
@@ -27,8 +27,7 @@ class Entry:
     folder: Path | None = None
 
 
-@dataclass(slots=True)
-class Section:
+class Section(Struct):
     """One section. name: without brackets, with single blanks ("upstream anthropic"). entries: in the order of the
     file."""
 
@@ -38,8 +37,7 @@ class Section:
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(Struct):
     """The first pass. It reports nothing about keys after a section header with an error: the header is the error that
     must be corrected first."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from operate.settings import conditions
 from operate.settings.conditions import Condition
@@ -23,8 +24,7 @@ _WEIGHT = re.compile(r"(.*\S)\s+\*(.*)")
 _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class TargetRef:
+class TargetRef(Struct, frozen=True):
     """One target of a line of [models]. model: the model's name at the upstream; None = the name that the client asked
     for. stage: 0 is tried first; targets of one stage are equals, and share the requests by weight."""
 
@@ -34,8 +34,7 @@ class TargetRef:
     weight: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRule:
+class ModelRule(Struct, frozen=True):
     """A line of [models]. pattern: an exact name or a glob (* ? [..]). targets: in the order of their stages. line: its
     number in the file; 0 = it comes from an option. condition: None = for every request."""
 

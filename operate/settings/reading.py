@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from operate import key_sources
 from operate.settings import checks, presets, schema, schema_upstream, sections
@@ -54,8 +55,7 @@ Line = TypeVar("Line")
 _OWN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct):
     """One reading of a settings file. A value that cannot be read is reported and is None from then on, so that the
     rest is still checked and each error is reported once."""
 

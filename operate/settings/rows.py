@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from operate.settings.value_types import Kind
 
@@ -13,8 +13,7 @@ DAY = 86400.0
 MANY = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """One row. default: the text as a settings file has it, or REQUIRED. why: one to three plain sentences for the
     shipped settings.ini, which say what the setting does and in which unit."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from operate import client_keys as keys_of_clients
 from operate import installation, key_sources

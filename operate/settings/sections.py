@@ -1,4 +1,4 @@
-"""The sections of settings.ini as frozen dataclasses, whose fields have the names of the keys.
+"""The sections of settings.ini as frozen structs, whose fields have the names of the keys.
 
 All values have been checked before. No repr shows a secret. [upstream NAME] has a file of its own, upstreams.py, as it
 has rules of its own, and so have the lines of [models], model_rules.py.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
+from typing import ClassVar
+
+from msgspec import Struct
 
 from operate import client_keys
 from operate.settings.list_types import Header
@@ -21,9 +23,20 @@ UNIX = "unix:"
 STREAMS = ("stdout", "stderr")
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Section(Struct, frozen=True):
+    """A section. unsaid: the names of its fields that no repr shows."""
+
+    unsaid: ClassVar[tuple[str, ...]] = ()
+
+    def __repr__(self) -> str:
+        said = [f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in self.unsaid]
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
+class Server(Section, frozen=True):
     """The section [server]. Times are in seconds."""
+
+    unsaid: ClassVar[tuple[str, ...]] = ("tls_key_password",)
 
     host: str
     port: int
@@ -45,7 +58,7 @@ class Server:
     user: str = ""
     tls_cert: str = ""
     tls_key: str = ""
-    tls_key_password: str = field(default="", repr=False)
+    tls_key_password: str = ""
     tls_client_ca: str = ""
     socket_mode: int = 0o660
     codex_instructions: str = ""
@@ -74,8 +87,7 @@ class Server:
         return self.max_body_mb << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Section, frozen=True):
     """The section [limits]: what a client may send, and have at once, and what an upstream may. 0 of an address = no
     limit."""
 
@@ -99,8 +111,7 @@ class Limits:
     event_mb: int = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Section, frozen=True):
     """The section [timeouts], in seconds; 0 = no limit. connect: for DNS, TCP and TLS together. idle: for the silence
     between two bytes of a reply."""
 
@@ -120,8 +131,7 @@ class Timeouts:
         return (self.first_byte or self.stream) if stream else self.request
 
 
-@dataclass(frozen=True, slots=True)
-class Responses:
+class Responses(Section, frozen=True):
     """The section [responses]: the limits of the response store."""
 
     store_entries: int
@@ -131,8 +141,7 @@ class Responses:
     owners_days: int = 30
 
 
-@dataclass(frozen=True, slots=True)
-class CacheSettings:
+class CacheSettings(Section, frozen=True):
     """The section [cache]. models, always, coalesce: globs of the names that clients ask for."""
 
     models: tuple[str, ...] = ()
@@ -145,15 +154,13 @@ class CacheSettings:
     tool_calls: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CountingSettings:
+class CountingSettings(Section, frozen=True):
     """The section [counting]."""
 
     exact: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BatchSettings:
+class BatchSettings(Section, frozen=True):
     """The section [batches]. file: "" = the proxy runs none. queue: "shared" or "host"."""
 
     file: str = ""
@@ -167,30 +174,31 @@ class BatchSettings:
     embeddings_inputs: int = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Section, frozen=True):
     """The section [usage]: where the sums of tokens and cost are kept."""
 
     file: str
     keep_days: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(Section, frozen=True):
     """The section [shared]: where the workers of a host, or of a fleet, keep what they know together. patience: in
     seconds. budgets: "open" or "closed" while that is away."""
 
-    url: str = field(default="", repr=False)
+    unsaid: ClassVar[tuple[str, ...]] = ("url",)
+
+    url: str = ""
     prefix: str = "anthropic-proxy"
     file: str = ""
     patience: float = 0.05
     budgets: str = "open"
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Section, frozen=True):
     """The section [pool]. keepalive_connections: for each upstream. pools: for how many upstreams. Times are in
     seconds."""
+
+    unsaid: ClassVar[tuple[str, ...]] = ("proxy",)
 
     max_connections: int
     max_connections_per_upstream: int
@@ -200,7 +208,7 @@ class Pool:
     keepalive_max_age: float
     prewarm: bool
     http2: bool
-    proxy: str = field(repr=False)
+    proxy: str
     ca_file: str = ""
     family: str = "any"
 
@@ -210,8 +218,7 @@ class Pool:
         return self.max_connections_per_upstream or self.max_connections
 
 
-@dataclass(frozen=True, slots=True)
-class Logging:
+class Logging(Section, frozen=True):
     """The section [logging]. The keys with the names of loggers have a level or "". request_bodies, response_bodies:
     see operate/logs/capture.py."""
 
@@ -254,8 +261,7 @@ class Logging:
         return logging.getLevelNamesMapping()[(own or ("debug" if self.debug else self.level)).upper()]
 
 
-@dataclass(frozen=True, slots=True)
-class Translate:
+class Translate(Section, frozen=True):
     """The section [translate]."""
 
     strict: bool
@@ -264,27 +270,26 @@ class Translate:
     max_continuations: int
 
 
-@dataclass(frozen=True, slots=True)
-class Telemetry:
+class Telemetry(Section, frozen=True):
     """The section [telemetry]. otlp_endpoint: "" = nothing is sent."""
 
+    unsaid: ClassVar[tuple[str, ...]] = ("headers",)
+
     otlp_endpoint: str = ""
-    headers: tuple[Header, ...] = field(default=(), repr=False)
+    headers: tuple[Header, ...] = ()
     sample_percent: float = 100.0
     metrics: bool = False
     metrics_seconds: float = 60.0
     service_name: str = "anthropic-proxy"
 
 
-@dataclass(frozen=True, slots=True)
-class Include:
+class Include(Section, frozen=True):
     """The section [include], whose files are read already."""
 
     files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Aliases:
+class Aliases(Section, frozen=True):
     """The section [aliases]. Values are MODEL or UPSTREAM/MODEL, or "" for none."""
 
     map_json: Mapping[str, str]
@@ -292,8 +297,7 @@ class Aliases:
     small_model: str
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Section, frozen=True):
     """The section [retry]; times are in seconds. max_attempts: the first one included. also: statuses; 200 = a reply
     that makes no sense. hedge: globs of the names that clients ask for. rejoin_seconds: 0 = off."""
 
@@ -312,8 +316,7 @@ class Retry:
     rejoin_mb: int = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Breaker:
+class Breaker(Section, frozen=True):
     """The section [breaker]; times are in seconds. consecutive: failures in a row that open the breaker."""
 
     enabled: bool = True
@@ -325,8 +328,7 @@ class Breaker:
     max_cooldown: float = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(Section, frozen=True):
     """The section [admission], for all upstreams together. max_concurrent: 0 = [pool] max_connections."""
 
     max_concurrent: int = 0
@@ -334,14 +336,15 @@ class Admission:
     queue_seconds: float = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Section, frozen=True):
     """A section [client NAME]: the keys of a client, or their hashes, and what it may do. admin: it may read the
     dashboard and the /debug pages. models, upstreams: what it may use, empty = all. expires: the last day on which its
     keys are valid. The bounds by minute, day and month: 0 = no limit."""
 
+    unsaid: ClassVar[tuple[str, ...]] = ("key",)
+
     name: str
-    key: tuple[str, ...] = field(repr=False)
+    key: tuple[str, ...]
     admin: bool
     models: tuple[str, ...] = ()
     upstreams: tuple[str, ...] = ()
@@ -359,10 +362,11 @@ class Client:
         return tuple(key for key in self.key if not client_keys.is_hash(key))
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
+class Hook(Section, frozen=True):
     """A section [hook NAME], which checks or changes requests and replies. url or python: where it is. on: request,
     reply. streams: hold or after. fail: closed or open."""
+
+    unsaid: ClassVar[tuple[str, ...]] = ("headers",)
 
     name: str
     url: str = ""
@@ -372,11 +376,10 @@ class Hook:
     fail: str = "closed"
     streams: str = "hold"
     models: tuple[str, ...] = ()
-    headers: tuple[Header, ...] = field(default=(), repr=False)
+    headers: tuple[Header, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Section, frozen=True):
     """A value for --print-config. text: the value, with secrets masked. origin: "settings.ini:12", "--set", "preset
     NAME" or "default", and the environment variables that are in the value."""
 

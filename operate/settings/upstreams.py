@@ -1,4 +1,4 @@
-"""A section [upstream NAME] as a frozen dataclass: where requests go, and what that server is like.
+"""A section [upstream NAME] as a frozen struct: where requests go, and what that server is like.
 
 `url()` decides where `/v1` goes. It is added, unless base_url ends in it, or names a version itself (/v1beta/openai,
 /api/paas/v4). The key `add_v1` decides otherwise. An upstream without a key is switched off, which is no error: so the
@@ -8,14 +8,16 @@ shipped file can name the usual upstreams, and `off_because` says which variable
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import ClassVar
 from urllib.parse import quote, urlsplit
+
+from msgspec.structs import force_setattr
 
 from operate import key_sources
 from operate.logs.redaction import looks_like_a_key
 from operate.settings.list_types import Header, is_secret_header
-from operate.settings.sections import Timeouts
+from operate.settings.sections import Section, Timeouts
 from operate.settings.url_types import DEMO
 
 # The addresses, or their ends, of services that are known to take prompt_cache_key.
@@ -31,8 +33,7 @@ OF_A_DEPLOYMENT = frozenset(
 _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]*)?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
+class Upstream(Section, frozen=True, kw_only=True):
     """One upstream; the fields have the names of the keys.
 
     protocol: in order of preference. base_url: without a final slash. max_tokens: pairs (glob of models, tokens), of
@@ -42,6 +43,8 @@ class Upstream:
     says why, and how to switch it on. base: base_url without a final /v1; base + "/v1/..." is an address if /v1 is
     added.
     """
+
+    unsaid: ClassVar[tuple[str, ...]] = ("api_key", "keys", "headers", "client_key_password", "proxy", "_prefix")
 
     name: str
     preset: str
@@ -53,8 +56,8 @@ class Upstream:
     list_models: bool = True
     enabled: bool
     off_because: str
-    api_key: str = field(repr=False)
-    keys: tuple[str, ...] = field(default=(), repr=False)
+    api_key: str
+    keys: tuple[str, ...] = ()
     region: str = ""
     project: str = ""
     resource: str = ""
@@ -65,7 +68,7 @@ class Upstream:
     key_header: str
     api_version: str
     forward_client_key: bool
-    headers: tuple[Header, ...] = field(repr=False)
+    headers: tuple[Header, ...]
     request_headers: tuple[str, ...] = ()
     reply_headers: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
@@ -73,8 +76,8 @@ class Upstream:
     ca_file: str = ""
     client_cert: str = ""
     client_key: str = ""
-    client_key_password: str = field(default="", repr=False)
-    proxy: str = field(default="", repr=False)
+    client_key_password: str = ""
+    proxy: str = ""
     family: str = ""
     count_tokens: bool
     max_tokens: tuple[tuple[str, int], ...]
@@ -106,13 +109,13 @@ class Upstream:
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
     timeouts: Timeouts
-    base: str = field(init=False)
-    _prefix: str = field(init=False, repr=False)
+    base: str = ""
+    _prefix: str = ""
 
     def __post_init__(self) -> None:
         base, prefix = split_version(self.base_url, self.add_v1)
-        object.__setattr__(self, "base", base)
-        object.__setattr__(self, "_prefix", prefix)
+        force_setattr(self, "base", base)
+        force_setattr(self, "_prefix", prefix)
 
     @property
     def has_batches(self) -> bool:

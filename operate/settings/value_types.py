@@ -10,9 +10,11 @@ import os
 import pwd
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from operate.logs.capture import spelled
 from operate.settings.errors import unread
@@ -34,8 +36,7 @@ def as_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """How one kind of value is read, checked and shown.
 
     expects: what is allowed; it ends the sentence "'12abc' is not ...". brief: the same for the comments of

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from operate.settings.load import ModelRule, Settings, SettingsError, TargetRef, is_loopback, load, read
 
@@ -42,7 +42,7 @@ def test_an_empty_file_but_for_an_upstream_has_every_default() -> None:
         8082,
         64 * 1024 * 1024,
     )
-    assert dataclasses.astuple(settings.timeouts) == (5, 300, 300, 600, 3600)
+    assert structs.astuple(settings.timeouts) == (5, 300, 300, 600, 3600)
     assert settings.pool.max_connections == settings.pool.per_upstream == 1000
     assert (settings.pool.keepalive_connections, settings.pool.pools, settings.pool.keepalive_expiry) == (
         15,
@@ -56,7 +56,7 @@ def test_an_empty_file_but_for_an_upstream_has_every_default() -> None:
 
 def test_settings_cannot_be_changed() -> None:
     settings = take("[aliases]\nmap_json = {}")
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         settings.server.port = 1  # type: ignore[misc]
     with pytest.raises(TypeError):
         settings.upstreams["x"] = settings.upstreams["demo"]  # type: ignore[index]
@@ -274,7 +274,7 @@ def test_an_option_of_another_form_is_told(option: str) -> None:
 
 def test_own_timeouts_are_laid_over_the_general_ones() -> None:
     settings = take("[timeouts]\nidle = 7\nstream = 9\n", "upstream.demo.stream=0", "upstream.demo.first_byte=2.5")
-    assert dataclasses.astuple(settings.upstreams["demo"].timeouts) == (5, 2.5, 7, 600, 0)
+    assert structs.astuple(settings.upstreams["demo"].timeouts) == (5, 2.5, 7, 600, 0)
 
 
 def test_as_shipped_no_honest_answer_is_cut() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from operate.settings import schema
 from operate.settings.load import Admission, Breaker, Retry, Settings, SettingsError, Upstream, read
@@ -37,9 +37,9 @@ def upstream(lines: str, folder: Path = Path("/nonexistent"), **environ: str) ->
 def test_a_class_made_without_arguments_is_what_an_empty_file_gives() -> None:
     settings = take("")
     assert (settings.retry, settings.breaker, settings.admission) == (Retry(), Breaker(), Admission())
-    assert dataclasses.astuple(settings.retry) == (3, 0.5, 8, 10, (), 20, 3, 120, True, False, (), 0, 16)
-    assert dataclasses.astuple(settings.breaker) == (True, 50, 30, 10, 5, 5, 120)
-    assert dataclasses.astuple(settings.admission) == (0, 200, 10)
+    assert structs.astuple(settings.retry) == (3, 0.5, 8, 10, (), 20, 3, 120, True, False, (), 0, 16)
+    assert structs.astuple(settings.breaker) == (True, 50, 30, 10, 5, 5, 120)
+    assert structs.astuple(settings.admission) == (0, 200, 10)
 
 
 @pytest.mark.parametrize(

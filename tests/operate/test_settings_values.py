@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from operate.settings import schema
 from operate.settings.environment import expand
@@ -193,7 +193,7 @@ def test_add_v1_overrules() -> None:
 
 def test_the_demo_upstream_moves_to_where_it_listens() -> None:
     demo = upstream("protocol = chat\nbase_url = demo:")
-    moved = dataclasses.replace(demo, base_url="http://127.0.0.1:5")
+    moved = structs.replace(demo, base_url="http://127.0.0.1:5")
     assert demo.is_demo and not moved.is_demo
     assert (moved.base, moved.url("models")) == ("http://127.0.0.1:5", "http://127.0.0.1:5/v1/models")
 

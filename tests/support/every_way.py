@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from conformance import grammar
 from tests.support import corpus, crossing, meaning, meaning_gemini, meaning_responses, sdk, sdk_gemini, sdk_responses

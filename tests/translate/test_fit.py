@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from translate import fit, pair
 from translate.messages.ledger import LEDGER
@@ -148,7 +148,7 @@ def test_what_an_upstream_does_not_take_is_told(
     body = said if client == "gemini" else said | {"model": "m"}
     habits = Policy(thinking_switch="chat_template_kwargs")
     before = pair.request(client, upstream, body, Target("gpt-5.2", habits))
-    out = pair.request(client, upstream, body, Target("gpt-5.2", replace(habits, drop=(field,))))
+    out = pair.request(client, upstream, body, Target("gpt-5.2", structs.replace(habits, drop=(field,))))
     assert [word for word in out.dropped if word not in before.dropped] == told
 
 

@@ -7,10 +7,10 @@ none, so that it is not even begun; nor is it told where the reply was cut by it
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support import streams
 from tests.support.crossing import asked

@@ -8,8 +8,9 @@ is. Everything else takes the slow path: JSON, then `Assembly`. The states of a 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from translate import errors, sse
 from translate.chat.assembly import Assembly
@@ -26,8 +27,7 @@ _TEXT_FIELD = re.compile(
 _PADDING = re.compile(rb',\s*"(?:obfuscation|p)":\s*"(?=[0-9A-Za-z]*"\}$)')
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """A chunk's bytes around its text. `padding`: the beginning of the random bytes at the end of each chunk, which
     OpenAI calls "obfuscation" and Mistral "p"; b"" = there are none."""
 

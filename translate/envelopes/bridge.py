@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from translate import top_level, wire
 
@@ -48,8 +50,7 @@ def refused(message: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-@dataclass(frozen=True, slots=True)
-class Bridge:
+class Bridge(Struct, frozen=True):
     """One cloud's table. betas: those that the cloud takes -> its own name; None = it takes all. fields: top-level
     fields that it does not take. tool_fields: members of tools. cache_fields: members of a cache_control. adaptive: the
     model may choose how much it thinks; otherwise it gets a budget."""

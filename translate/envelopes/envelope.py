@@ -8,8 +8,9 @@ version, the frames of a stream, and the fields that the cloud does not take (br
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from translate import compact_json, top_level, wire
 from translate.compact_json import Members
@@ -32,8 +33,7 @@ class Unframing(Protocol):
         """Raises BadReply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """One way of wrapping. name: in settings. path(task, model, streams, location): below the base URL, "" if the cloud
     has none for the task. version: what the body says if the client asks for no newer one. left: members of the body
     that the address has. betas_inside: they are a member of the body, not a header. unframing: of streams, None for

@@ -7,8 +7,9 @@ author meant. The caller then sends it in another way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from translate.schemas import gemini, names, patterns
 from translate.schemas.places import (
@@ -38,8 +39,7 @@ _OF_TYPE["integer"] = _OF_TYPE["number"]
 _ALL_OF_TYPES = frozenset().union(*_OF_TYPE.values())
 
 
-@dataclass(slots=True)
-class Fitted:
+class Fitted(Struct):
     """cut: the keywords that are left out. about: what the root had to leave out, for the tool's description.
     renamed: property names as sent -> as given. wrapped: the arguments are within an object of one property.
     optional, unions: of a strict schema, which Anthropic counts. same: the schema may stay as it was given."""

@@ -9,7 +9,9 @@ room.
 from __future__ import annotations
 
 import marshal
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from msgspec import Struct, field, structs
 
 from translate import wire
 from translate.conversation import Conversation, OutputFormat, Part, Tool, ToolCall, Turn
@@ -30,8 +32,7 @@ MAX_REMEMBERED = 2 << 20  # bytes of schemas, in all
 MAX_EACH = MAX_REMEMBERED // 8
 
 
-@dataclass(slots=True)
-class Offer:
+class Offer(Struct):
     """dropped: what was left out, in the client's words. reshaped: see target.Encoded."""
 
     conversation: Conversation
@@ -203,7 +204,7 @@ class _Memory:
     def put(self, key: _Remembered, found: Fitted) -> None:
         if len(key[0]) > MAX_EACH:
             return
-        self.known[key] = replace(found, schema={}) if found.same else found
+        self.known[key] = structs.replace(found, schema={}) if found.same else found
         self.size += len(key[0])
         while self.size > MAX_REMEMBERED:
             eldest = next(iter(self.known))

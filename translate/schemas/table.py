@@ -8,7 +8,9 @@ their 400s say.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from translate.schemas import patterns
 from translate.target import Target
@@ -21,8 +23,7 @@ _SHAPES = frozenset({"type", "enum", "const", "anyOf", "properties", "additional
                      "$defs", "$ref"})  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaDialect:
+class SchemaDialect(Struct, frozen=True):
     """What one provider takes.
 
     keywords: those that it takes; None = all except for `refused`. formats: of strings; None = any. patterns: what a
@@ -109,8 +110,7 @@ MOST_STRICT_TOOLS, MOST_OPTIONAL, MOST_UNIONS = 20, 24, 16
 """Of all strict schemas of a request together at Anthropic."""
 
 
-@dataclass(frozen=True, slots=True)
-class Writes:
+class Writes(Struct, frozen=True):
     """In which dialects upstreams of a protocol are given schemas. plain: tools and loose formats. claude: the same for
     a model of Anthropic's. formats_enforced: whether the schema of an answer is always enforced. not_beside_tools:
     names of models that take no schema of an answer if there are tools. never: names of models that never take one."""

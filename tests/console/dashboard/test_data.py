@@ -76,7 +76,7 @@ def test_every_panel_tells_of_a_request(up: Upstream) -> None:
         assert now["requests"] == 2 and now["error_share"] == 0.5 and now["stage"] == "serving"
         assert now["prompt_cache_share"] == 0.4 and now["whole_ms"]["p50"] > 0 and now["workers"] == 1
         assert now["first_ms"]["p50"] is None and (now["client_errors"], now["server_errors"]) == (1, 0)
-        assert now["pool"]["limit"] == 100 and now["streams"] == 0 and now["window_s"] <= 60
+        assert now["pool"]["limit"] == 1000 and now["streams"] == 0 and now["window_s"] <= 60
         [point] = [p for p in data(house, "series")["points"] if p["replies_per_s"]][:1]
         assert set(point) >= {"t", "client_errors", "streams", "first_p50", "stream_p95", "whole_p95", "output_per_s"}
         mine, dead = data(house, "upstreams")["upstreams"]
@@ -284,7 +284,7 @@ def test_what_other_workers_know_is_added(up: Upstream, monkeypatch: pytest.Monk
 
         monkeypatch.setattr(worker_rpc, "ask", twice)
         now = data(house, "now")
-        assert now["requests"] == 2 and now["workers"] == 2 and now["pool"]["limit"] == 200
+        assert now["requests"] == 2 and now["workers"] == 2 and now["pool"]["limit"] == 2000
         assert sum(point["replies_per_s"] for point in data(house, "series")["points"]) == pytest.approx(0.4)
         assert data(house, "upstreams")["upstreams"][0]["tries"] == 2
         assert data(house, "usage")["models"][0]["requests"] == 2

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.cache.cache import Cache
 from gateway.cache.fleet import Fleet
@@ -41,7 +41,7 @@ LANES: dict[str, tuple[CacheSettings, Callable[[Book], object]]] = {
 def book_with(settings: CacheSettings) -> Book:
     book = Book()
     cache = Cache(settings, lambda *names: None, Fleet(Shared("", "test", None)), book.loop.time, lambda: 1.7e9)
-    book.ports = dataclasses.replace(book.ports, cache=cache)
+    book.ports = structs.replace(book.ports, cache=cache)
     if settings is BOTH:
         book >> asks(stream=False, **ASK) >> replies("a") >> asks(**ASK) >> says("a", "x") >> ends("a")
         assert len(cache.entries) == 2

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.flow.exact_counts import AGAIN_AFTER, LARGE, TRUSTED_AFTER, ExactCounts
 from tests.gateway.flow.test_calibration import _used
@@ -332,7 +333,7 @@ def test_a_large_text_is_counted_beside_the_loop(count: Callable[[str], int]) ->
     with Upstream(_using(1)) as up, _house(up.url) as house:
         threads: list[int] = []
         beside = house.proxy.service.ports.beside
-        object.__setattr__(house.proxy.service.ports, "beside", lambda work: threads.append(1) or beside(work))
+        structs.force_setattr(house.proxy.service.ports, "beside", lambda work: threads.append(1) or beside(work))
         for _ in range(2):
             assert _counted(house, _asked("gpt-4o", text)) == ("exact", 4 + 3 + count(text))
         assert len(threads) == 1, "what has been counted is known"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.limits import retry_policy
 from translate.errors import KINDS as ERRORS
@@ -121,7 +121,7 @@ def test_every_outcome_leads_to_its_decision(where: str) -> None:
         for others, tries, left, budget, asks, out in itertools.product(
             (0, 2), tries_made, (-1.0, 0.0, 4.0, 100.0), (True, False), (None, 0.0, 5.0, 10.0, 10.1), (0, 1)
         ):
-            outcome = dataclasses.replace(plain, retry_after=asks, keep_out=bool(out))
+            outcome = structs.replace(plain, retry_after=asks, keep_out=bool(out))
             act, wait = decide(outcome, others, tries, left, budget=budget)
             case = (name, others, tries, left, budget, asks, out)
             if where == "nowhere" or left <= 0:
@@ -176,9 +176,9 @@ def test_a_new_connection_that_is_lost_within_the_sending_is_the_upstreams_fault
 def test_by_setting_what_may_have_been_worked_on_goes_to_the_next(kind: str, status: int) -> None:
     outcome = failure_outcome(kind, False)
     assert decide(outcome, others=1)[0] == "give up"
-    willing = dataclasses.replace(POLICY, also=frozenset({status}))
+    willing = structs.replace(POLICY, also=frozenset({status}))
     assert decide(outcome, others=1, policy=willing) == ("next", 0.0)
-    other = dataclasses.replace(POLICY, also=frozenset({500}))
+    other = structs.replace(POLICY, also=frozenset({500}))
     assert decide(outcome, others=1, policy=other)[0] == "give up"
 
 

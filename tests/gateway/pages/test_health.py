@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -168,7 +169,7 @@ def test_a_change_of_the_settings_holds_at_once() -> None:
 
         def counted_after(mode: str) -> tuple[int, float]:
             """(status of the page, requests that are counted) after one more."""
-            chosen = replace(service.settings, server=replace(service.settings.server, metrics=mode))
+            chosen = replace(service.settings, server=structs.replace(service.settings.server, metrics=mode))
             house.on_loop(lambda: house.proxy.adopt(chosen))
             house.post(CHAT, ASKED)
             house.wait(lambda p: not p.service.flows)

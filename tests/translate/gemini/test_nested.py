@@ -35,7 +35,6 @@ SILENT = {
     "*.displayName": "names a picture; other protocols' pictures have no names",
     "part.thought": "a thought of the user's is none",
     "part.thoughtSignature": "the same",
-    "part.functionCall.*": "a call of the user's is none",
     "*functionResponse.name": "the call says it",
     "*.allowedFunctionNames": "means nothing without a mode",
     "safetySettings.*": "named as a whole",

@@ -7,11 +7,11 @@ way that server-sent events allow, and held to all nine pairs: nothing of that c
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.support import sdk_types
 from tests.support import strategies_replies as replies
