@@ -102,7 +102,7 @@ class Completion:
         an upstream are not there, nor any times. It names what is dropped for the upstream that is asked now."""
         self.early = self.streamed = True
         self.status = 200
-        bounds = self._left()
+        bounds = self._bounds if self._bounds is not None else self._left()
         head = self.own_head("", lead.dropped if lead is not None else self._request.left)
         self.writer.start(200, header_rules.EVENT_STREAM + head + header_rules.lines(bounds))
 
@@ -257,7 +257,7 @@ class Completion:
         if self._request.task == "count":
             said = header_rules.find(of.incoming.headers, "x-proxy-token-count")  # it is a proxy like this one
             own += header_rules.line("X-Proxy-Token-Count", said[:40]) if said else BY_UPSTREAM
-        bounds = self._left()
+        bounds = self._bounds if self._bounds is not None else self._left()
         theirs = header_rules.back(
             of.incoming.headers, same=of.verbatim, let_through=of.route.upstream.settings.reply_headers, own=bounds
         )
@@ -271,14 +271,13 @@ class Completion:
         """Returns the header lines of what the reply has cost so far, and of what is left of the client's limits."""
         clock = self._clock
         timing = header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
-        bounds = self._left()
+        bounds = self._bounds if self._bounds is not None else self._left()
         return timing + header_rules.lines(bounds) if bounds else timing
 
     def _left(self) -> dict[str, str]:
         """Returns the headers with what is left of the client's limits: made once, for two lists of header lines."""
-        if self._bounds is None:
-            self._bounds = charges.left(self._request, self._ports)
-        return self._bounds
+        bounds = self._bounds = charges.left(self._request, self._ports)
+        return bounds
 
     def too_slow(self) -> ApiError:
         """Returns the error for a body that did not come in time. If the body would have been too large, the error says

@@ -88,10 +88,8 @@ class _Known(NamedTuple):
     clean: set[str]
 
     def candidates(self, data: bytes) -> slice:
-        """Which of the secrets may be in the data."""
-        if self.words and self.words.isdisjoint(
-            memoryview(data)[: len(data) // WORD * WORD].cast("Q")[:: STEP // WORD]
-        ):
+        """Which of the secrets may be in the data; only where there are words."""
+        if self.words.isdisjoint(memoryview(data)[: len(data) // WORD * WORD].cast("Q")[:: STEP // WORD]):
             return self.rest
         return _ALL
 
@@ -157,7 +155,10 @@ class Redaction:
         if text in known.clean:
             return text
         masked = text
-        for secret in known.texts[known.candidates(text.encode("utf-8", "backslashreplace"))]:
+        texts = known.texts
+        if known.words:
+            texts = texts[known.candidates(text.encode("utf-8", "backslashreplace"))]
+        for secret in texts:
             if secret in masked:
                 masked = masked.replace(secret, MASK)
         if masked is text and len(text) <= MAX_CLEAN_LENGTH:
@@ -169,7 +170,7 @@ class Redaction:
     def data(self, data: bytes) -> bytes:
         """The bytes with their secrets masked."""
         known = self._known
-        for secret in known.datas[known.candidates(data)]:
+        for secret in known.datas[known.candidates(data)] if known.words else known.datas:
             if data.rfind(secret) >= 0:  # it takes a fifth of the time of `in`
                 data = data.replace(secret, MASK.encode())
         return data

@@ -24,6 +24,7 @@ GRAM = 8  # bytes of the pieces of secrets that are looked for; no secret is sho
 MANY = 256  # pieces; to look for so many one by one takes as long as to look all words of a short reply up
 MAX_CLEAN = 512  # how many values of headers are known to have no secret
 MAX_CLEAN_LENGTH = 128  # of such a value
+OF_EACH = 2  # values that each reply has anew, such as its id: not worth remembering
 
 # The beginning of a key that is not secret: sk-ant-api03-, sk-proj-, gsk_, xai- ...
 _PUBLIC = re.compile(
@@ -102,7 +103,8 @@ class Spellings:
         if self.clean_reply(values) is values:
             if len(known) > MAX_CLEAN:
                 known.clear()
-            known.update([value for value in new if len(value) <= MAX_CLEAN_LENGTH])
+            if len(new) > OF_EACH:
+                known.update([value for value in new if len(value) <= MAX_CLEAN_LENGTH])
             return headers
         return [(name, self.text(value)) for name, value in headers]
 

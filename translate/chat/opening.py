@@ -12,6 +12,7 @@ from translate.chat.stop import breakdown
 from translate.json_fields import objects_of, text_of
 
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"(\w{1,40})"')
+_ENDED_WELL = re.compile(rb'"finish_reason"\s*:\s*"(?:stop|tool_calls|length)"')  # in a text its quotes are escaped
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*(?:null|\[\s*\])')
 LARGEST = 4096  # bytes; Azure's has what its filter thinks of the prompt
 
@@ -36,7 +37,9 @@ def fails(name: bytes, data: bytes) -> errors.ApiError | None:
 
 def broken(body: bytes) -> errors.ApiError | None:
     """Returns why a whole reply under status 200 is none: it tells an error (OpenRouter, at each of three places), or
-    has neither a choice nor a usage. Most replies are not parsed for it."""
+    has neither a choice nor a usage. Most replies take two searches."""
+    if body.rfind(b'"error"') < 0 and _ENDED_WELL.search(body) is not None:
+        return None
     suspect = b'"error"' in body or _NO_CHOICES.search(body) is not None
     if not suspect and not any(breakdown(word.decode()) for word in _FINISH.findall(body)):
         return None
