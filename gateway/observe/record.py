@@ -160,7 +160,7 @@ _WRITTEN = (
     "session", "agent", "parent_agent", "error.message",
 )  # fmt: skip
 """The fields whose text somebody else has written. All others have words of the proxy, names of the settings, and
-numbers (tests/gateway/observe/test_record.py)."""
+numbers, which a test holds."""
 
 
 def _outrun(lost: Outrun, price_of: PriceOf) -> dict[str, Any]:
