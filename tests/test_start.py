@@ -116,3 +116,25 @@ def test_all_that_is_loaded_later_is_known_to_the_start() -> None:
         if not names & {*proxy.LATER} and not any(name.partition(".")[0] in optional for name in names)
     ] == []
     assert len(list(late_imports())) > 10
+
+
+def _dataclasses(path: Path) -> Iterator[tuple[str, str]]:
+    """The dataclasses of a file, each with its source."""
+    text = path.read_text()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef):
+            made = [ast.unparse(each) for each in node.decorator_list]
+            if any(each.startswith("dataclass") for each in made):
+                yield node.name, "\n".join([*made, ast.unparse(node)])
+
+
+def test_plain_data_are_structs() -> None:
+    """To make a dataclass takes forty times as long, at each start."""
+    files = [path for name in OWN for path in (ROOT / name).rglob("*.py")]
+    plain = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in files if path != ROOT / "translate/conversation.py"
+        for name, source in _dataclasses(path)
+        if not any(f"{what}=False" in source for what in ("eq", "compare", "init", "repr"))
+    ]  # fmt: skip
+    assert plain == []
