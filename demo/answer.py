@@ -9,10 +9,11 @@ responses.py) makes the `Ask`, and the writer beside it puts the `Answer` into t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 import ujson
+from msgspec import Struct
 
 from demo.schema_value import COMMAND, as_list, sample
 
@@ -58,8 +59,7 @@ class BadRequest(Exception):
         self.param = param
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(Struct, frozen=True):
     """A tool that the client runs: `schema` for kind function, free text for kind custom."""
 
     name: str
@@ -68,15 +68,13 @@ class Tool:
     namespace: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     who: Who
     text: str = ""
     calls: tuple[str, ...] = ()  # names of the tools that an assistant turn called
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """One request, protocol-free. `key` is a digest of its body, `body` the body itself for echoes."""
 
     key: str
@@ -94,16 +92,14 @@ class Ask:
     compact: bool = False  # Responses only: the client wants a compaction item
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     name: str
     arguments: str  # JSON text, or free text for kind custom
     kind: Literal["function", "custom"]
     namespace: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The reply: thinking, then text, then a call; each may be missing. The sum of tokens is above 0."""
 
     thinking: str
