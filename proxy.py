@@ -59,15 +59,8 @@ gc.enable()
 log = logging.getLogger("proxy")
 
 LATER = (
-    *(
-        "argparse",
-        "difflib",
-        "sqlite3",
-        "tempfile",
-        "zoneinfo",
-        "prometheus_client.core",
-        "prometheus_client.exposition",
-    ),
+    *("argparse", "difflib", "sqlite3", "tempfile", "zoneinfo"),
+    *("prometheus_client.core", "prometheus_client.exposition"),
     "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd",
     *("demo.server", "gateway.batches.fleet_queue", "gateway.shared.redis_store", "gateway.shared.sqlite_store"),
     *("gateway.credentials.aws", "gateway.credentials.command", "gateway.credentials.google_account"),
