@@ -110,7 +110,7 @@ def leave(ext: Ext, protocol: str, left: list[str]) -> None:
     """Reports what the upstream says of its whole reply and a client of `protocol` does not hear."""
     for group, fields in ext.items():
         for field, value in fields.items() if group != protocol else ():
-            if value and field not in _UNSAID:
+            if value and field not in _UNSAID and field not in leftovers.SERVED:
                 report(field, left)
 
 

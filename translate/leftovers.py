@@ -88,12 +88,13 @@ def of_part(ext: Ext, taken: Collection[str]) -> list[str]:
 
 
 # How gateways and servers tell who has served a reply, how fast, for how much, and what filters found in the prompt.
-_SERVED = frozenset((
+SERVED = frozenset((
     "provider", "provider_metadata", "provider_specific_fields", "timings", "time_info", "latency_checkpoint",
     "sla_metrics", "cost", "copilot_usage", "usage_breakdown", "total_tokens", "request_id", "generationId", "nvext",
     "kv_transfer_params", "prompt_logprobs", "prompt_token_ids", "token_ids", "token_id", "routed_experts", "channel",
     "stream_options", "prompt_filter_results", "content_filter_results", "content_filter_offsets", "content_filters",
-    "obfuscation", "p", "metadata", "seed", "thought_signature",  # the last one: extra_content has it
+    "obfuscation", "p", "metadata", "seed", "base_resp",  # the last one: MiniMax's, if it is no error
+    "thought_signature",  # extra_content has it
 ))  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def mistyped(raw: dict[str, Any], types: Mapping[str, type]) -> dict[str, Any]:
 def said_beyond(raw: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
     """Returns what an object of a reply says besides the fields that are `known`. What is empty says nothing, nor does
     how a server has served it."""
-    return {key: value for key, value in raw.items() if value and key not in known and key not in _SERVED}
+    return {key: value for key, value in raw.items() if value and key not in known and key not in SERVED}
 
 
 def note_mark(raw: dict[str, Any], field: str, ext: Ext) -> None:

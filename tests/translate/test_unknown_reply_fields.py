@@ -121,10 +121,28 @@ def test_so_is_a_delta_that_nobody_knows(client: Protocol, index: int) -> None:
     assert crossing.ended and crossing.fault is None and asked.left == ["reply.novelty_delta"]
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("upstream", ["chat", "messages", "responses"])
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("name", ["timings", "provider", "cost", "prompt_filter_results", "base_resp"])
+def test_how_a_server_has_served_it_is_not(client: Protocol, upstream: Protocol, name: str, streamed: bool) -> None:
+    if client != upstream:
+        assert crossed(client, upstream, novel(upstream, (), name), streamed) == []
+
+
+@pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("client", ["messages", "responses", "gemini"])
-@pytest.mark.parametrize("name", ["timings", "provider", "cost", "prompt_filter_results"])
-def test_how_a_server_has_served_it_is_not(client: Protocol, name: str) -> None:
-    assert crossed(client, "chat", novel("chat", (), name), streamed=False) == []
+def test_nor_is_what_is_read(client: Protocol, streamed: bool) -> None:
+    """Moonshot's usage, LiteLLM's blocks and Copilot's proof stand within the choice."""
+    reply = copy.deepcopy(REPLIES["chat"])
+    choice = reply["choices"][0]
+    choice["usage"] = reply.pop("usage")
+    assert crossed(client, "chat", reply, streamed) == []
+    choice["message"]["thinking_blocks"] = [{"type": "thinking", "thinking": "hm", "signature": "s"}]
+    assert crossed(client, "chat", reply, streamed) == []
+    del choice["message"]["thinking_blocks"]
+    choice["message"]["reasoning_opaque"] = "o"
+    assert crossed(client, "chat", reply, streamed) == []
 
 
 def test_what_stands_beside_a_chat_reply_is_kept_where_it_is_written_anew() -> None:

@@ -42,12 +42,12 @@ _USUAL_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
 # What else is read of them, of a message and of a call.
 _KNOWN = _USUAL | {"error", "x_groq", "venice_parameters"}
 _CHOICE = _USUAL_CHOICE | {
-    "message", "text", "error", "stop_reason", "matched_stop", "native_finish_reason",
+    "message", "text", "error", "stop_reason", "matched_stop", "native_finish_reason", "usage",
 }  # fmt: skip
 _DELTA = _PLAIN | {
     "reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "extra_content", "audio",
     "executed_tools", "annotations", "refusal", "images", "tool_calls", "function_call", "name", "prefix", "padding",
-    "parsed",
+    "parsed", details.BLOCKS, details.OPAQUE,
 }  # fmt: skip
 _CALL = frozenset((
     "index", "id", "type", "function", "custom", "extra_content", "name", "arguments", "input",
