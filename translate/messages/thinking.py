@@ -64,8 +64,10 @@ def write(body: Body, conversation: Conversation, policy: Policy) -> str:
     reasoning, words = conversation.reasoning, conversation.words
     wanted = asked_for(reasoning)
     mode = mode_of(body["model"])
-    if wanted is None:
-        if not reasoning.display and _ALWAYS.search(body["model"]) and (shown := _shown(body["model"], words)):
+    forced = body.get("tool_choice", {}).get("type") in ("any", "tool")
+    if wanted is None:  # beside a forced tool, nothing is asked for that might be refused
+        shown = {} if forced or reasoning.display else _shown(body["model"], words)
+        if shown and _ALWAYS.search(body["model"]):
             body["thinking"] = {"type": "adaptive"} | shown  # as it thinks anyway
         return ""
     if not wanted:
@@ -75,7 +77,6 @@ def write(body: Body, conversation: Conversation, policy: Policy) -> str:
         if mode == "effort":  # the other models do not think unless they are told to
             body["thinking"] = {"type": "between_tools" if _BETWEEN.search(body["model"]) else "disabled"}
         return ""
-    forced = body.get("tool_choice", {}).get("type") in ("any", "tool")
     if mode == "never" or forced or body["messages"][-1]["role"] == "assistant":
         return words.thinking
     if mode == "budget":

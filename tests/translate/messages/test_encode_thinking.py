@@ -70,6 +70,12 @@ def test_what_always_thinks_shows_a_chat_client_what_it_says_between_calls(
     assert write(model=model, reasoning=reasoning).body.get("thinking") == thinking
 
 
+@pytest.mark.parametrize("choice", [ToolChoice("any"), ToolChoice("tool", "get")])
+def test_nor_is_it_asked_for_unasked_beside_a_forced_tool(choice: ToolChoice) -> None:
+    body = write(model="claude-fable-5", tools=[TOOL], tool_choice=choice).body
+    assert "tool_choice" in body and "thinking" not in body
+
+
 @pytest.mark.parametrize(
     ("reasoning", "thinking", "effort"),
     [
