@@ -46,6 +46,7 @@ class Policy(Struct, frozen=True):
     rebuild: bool = False  # requests of its own protocol are translated, too; it knows no tools but functions
     deferred_tools: int = 20  # from so many on the proxy searches them; fewer are all offered (see tool_search.py)
     max_continuations: int = 8  # further requests of one turn, at most (see continued_turn.py)
+    proofs: bool = True  # does what gateways have signed go back in fields of theirs (Chat only; learned)
     cache_marks: bool = False  # Messages: may the prompt's stable beginning be marked where the client marks nothing
 
     @property

@@ -100,6 +100,8 @@ class Quirk(Struct, frozen=True):
     def __str__(self) -> str:
         if self.setting:
             return f"its {self.setting} is {self.instead}"
+        if self == NO_PROOFS:
+            return "what another gateway has signed of earlier thinking and calls is left out"
         if self == THOUGHTS:
             return "earlier thinking is sent back, and a blank where there was none (reasoning_history = always)"
         if self.beside:
@@ -110,6 +112,13 @@ class Quirk(Struct, frozen=True):
 NO_MARKS = Quirk("cache_control")  # for the marks that the proxy adds; a client has to know about its own
 NO_USAGE = Quirk("stream_options")  # also where the proxy asks for the usage of a stream
 THOUGHTS = Quirk("reasoning_history", "always")  # no field, but the setting of that name
+NO_PROOFS = Quirk("messages.thinking_blocks")  # and what else a conversation brings of another gateway (Policy.proofs)
+_REFUSES_PROOFS = re.compile(
+    r"(?:(?:permitted|unknown|unrecogni[sz]ed|propert(?:y|ies)\b).{0,60}?)?"
+    r"\b(?:thinking_blocks|reasoning_opaque|reasoning_text|provider_specific_fields)\b"
+    r"(?:.{0,20}?(?:unsupported|unexpected|permitted|allowed))?",
+    re.I,
+)
 _WANTS_THOUGHTS = re.compile(r"reasoning[_ ]content\b.{0,80}?\b(?:must be passed back|is missing|is required)", re.I)
 
 
@@ -335,6 +344,8 @@ def crossed(
         target = replace(target, policy=replace(target.policy, cache_marks=False))
     if THOUGHTS in known:
         target = replace(target, policy=replace(target.policy, reasoning_history=THOUGHTS.instead))
+    if NO_PROOFS in known:
+        target = replace(target, policy=replace(target.policy, proofs=False))
     if _settings(known):
         target = replace(target, policy=told_limits.heeded(target.policy, _settings(known), data))
     encoded = pair.request(client, route.protocol, data, target, more)
@@ -370,6 +381,13 @@ def learned(
     wanted = _WANTS_THOUGHTS.search(said)
     if wanted is not None and dialects.of(route.protocol).open_reasoning and not own.holds(wanted.group()):
         return [THOUGHTS] if quirks.learn(route.upstream.name, route.model, THOUGHTS) else []
+    refused = _REFUSES_PROOFS.search(said)
+    if refused is not None and dialects.of(route.protocol).open_reasoning and not own.holds(refused.group()):
+        before = crossed(client, route, data, quirks, session=session).body
+        if quirks.learn(route.upstream.name, route.model, NO_PROOFS):
+            if crossed(client, route, data, quirks, session=session).body != before:
+                return [NO_PROOFS]
+            quirks.unlearn(route.upstream.name, route.model, [NO_PROOFS])
     about_marks = NO_MARKS.field in said and not own.holds(NO_MARKS.field)
     limits = next(told_limits.read(error), None) is not None
     if not (about_marks or limits) and next(_named(error, raw, own), None) is None and _BOTH.search(said) is None:
@@ -394,6 +412,8 @@ def met_meanwhile(route: Route, data: dict[str, Any], quirks: LearnedQuirks, err
     if not known or error.status not in (400, 422):
         return False
     own = OwnWords(data)
+    if NO_PROOFS in known and (refused := _REFUSES_PROOFS.search(error.message[:MAX_READ])) is not None:
+        return not own.holds(refused.group())
     settings = {told.setting for told in told_limits.read(error) if not own.holds(told.words)}
     fields = {each for name in _named(error, raw, own) for each in (name, _snake(name))}
     return any(quirk.setting in settings if quirk.setting else quirk.field in fields for quirk in known)

@@ -157,7 +157,6 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
     texts: list[str] = []
     calls: list[Body] = []
     draft.leave(turn.ext)
-    signs = extras.may_go_to(draft.target)
     beside: Body = {}  # what goes with the next call
     of_message: Body = {}
     in_pieces = citations.are_pieces(turn.parts)
@@ -169,7 +168,7 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
         if isinstance(part, ToolCall):
             calls.append(_call(part, draft) | beside)
             beside = {}
-        elif found := extras.opened_for(part, signs):
+        elif found := extras.opened_for(part, draft.target):
             what, extra = found
             if what == extras.OF_MESSAGE:
                 of_message = {"extra_content": extra}
@@ -210,18 +209,22 @@ def _is_demanded(has_calls: bool, draft: Draft) -> bool:
 def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
     """Adds reasoning to the message where the upstream asks for it: some need it beside calls, some refuse it."""
     policy = draft.policy
-    signs = extras.may_go_to(draft.target)  # their proofs then have a place of their own
-    parts = [part for part in turn.parts if isinstance(part, Thinking) and not extras.opened_for(part, signs)]
+    parts = [part for part in turn.parts if isinstance(part, Thinking)]
+    parts = [part for part in parts if not extras.opened_for(part, draft.target)]  # those have a place of their own
     goes_back = policy.reasoning_history in ("true", "always") or _is_demanded(has_calls, draft)
     goes_back = goes_back or (draft.home and policy.reasoning != "think_tags")  # the client itself sent it
-    if parts and (proved := details.to_copilot(parts)):
+    proved = details.to_copilot(parts) if parts else {}
+    if proved and policy.proofs:
         message |= proved
         return
     thoughts = [details.own(part) for part in parts]
     entries = [entry for i, part in enumerate(thoughts) if (entry := details.restore(part, i))]
     proofs = details.fields(entries)
-    if details.BLOCKS in proofs:  # who gave them wants them back
-        message[details.BLOCKS] = proofs.pop(details.BLOCKS)
+    blocks = proofs.pop(details.BLOCKS, None)
+    if blocks and policy.proofs:  # who gave them wants them back
+        message[details.BLOCKS] = blocks
+    elif blocks or proved:
+        draft.drop(draft.words.thoughts)
     if not goes_back or policy.reasoning == "none":
         if len(parts) > len(message.get(details.BLOCKS, ())):
             draft.drop(draft.words.thoughts)

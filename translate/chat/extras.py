@@ -86,11 +86,11 @@ def opened(part: Part | None) -> tuple[str, Body] | None:
     return None
 
 
-def opened_for(part: Part, signs: bool) -> tuple[str, Body] | None:
-    """Returns the same if it may go to the upstream. signs: see may_go_to; LiteLLM's goes back whatever the model is
-    called there."""
-    found = opened(part)
-    return found if found is not None and (signs or found[0] == OF_LITELLM) else None
+def opened_for(part: Part, target: Target) -> tuple[str, Body] | None:
+    """Returns the same if it may go to the upstream. LiteLLM's goes back whatever the model is called there."""
+    if (found := opened(part)) is None:
+        return None
+    return found if (target.policy.proofs if found[0] == OF_LITELLM else may_go_to(target)) else None
 
 
 def may_go_to(target: Target) -> bool:

@@ -177,6 +177,42 @@ def test_who_talks_about_that_refusal_teaches_nothing(words: str) -> None:
         assert house.post("/v1/messages", asked)[0] == 400 and len(up.requests) == 1
 
 
+REFUSES_PROOFS = [
+    "Extra inputs are not permitted, field: 'messages[1].thinking_blocks'",  # Fireworks
+    "messages.1.thinking_blocks: Extra inputs are not permitted",  # Databricks
+    "'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property 'thinking_blocks' is "
+    "unsupported)]",  # Groq
+]
+
+
+@pytest.mark.parametrize("words", REFUSES_PROOFS)
+def test_what_one_gateway_has_signed_does_not_stop_a_conversation_at_another(words: str) -> None:
+    signed = {"type": "thinking", "thinking": "hm", "signature": "S=="}
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"},
+            "provider_specific_fields": {"thought_signature": "G=="}}  # fmt: skip
+    said = {"role": "assistant", "content": "I look.", "thinking_blocks": [signed], "tool_calls": [call]}
+    litellm = {"id": "c", "choices": [{"index": 0, "message": said, "finish_reason": "tool_calls"}]}
+
+    def script(request: Request) -> Answer:
+        if len(request.json["messages"]) == 1:
+            return Answer.json(litellm)
+        refused = any("thinking_blocks" in turn for turn in request.json["messages"])
+        return Answer.json(openai(words), 400) if refused else Answer.json(COMPLETION)
+
+    with Upstream(script) as up, House(one_upstream(up.url, "chat")) as house:
+        reply = json.loads(house.post("/v1/messages", ASK)[2])
+        result = {"type": "tool_result", "tool_use_id": "call_1", "content": "r"}
+        turns: list[Any] = [{"role": "assistant", "content": reply["content"]}, {"role": "user", "content": [result]}]
+        for _ in range(2):
+            status, headers, _ = house.post("/v1/messages", ASK | {"messages": [*ASK["messages"], *turns]})
+            assert status == 200 and headers["x-proxy-dropped"] == "messages.thinking"
+        assert len(up.requests) == 4
+        told = up.requests[-1].json["messages"][1]
+        assert told["content"] == "I look." and "provider_specific_fields" not in told["tool_calls"][0]
+        known = house.on_loop(lambda: house.proxy.service.quirks.all())
+        assert "another gateway has signed" in known["up/m"][0]
+
+
 def test_one_of_two_that_exclude_each_other_is_left_out() -> None:
     def script(request: Request) -> Answer:
         if {"temperature", "top_p"} <= request.json.keys():
