@@ -24,6 +24,8 @@ TEXTS: dict[str, tuple[str, str, str]] = {
     "response.reasoning_text": ("reasoning", "content_index", "text"),
     "response.function_call_arguments": ("function_call", "", "arguments"),
     "response.custom_tool_call_input": ("custom_tool_call", "", "input"),
+    "response.mcp_call_arguments": ("mcp_call", "", "arguments"),
+    "response.code_interpreter_call_code": ("code_interpreter_call", "", "code"),
 }
 PARTS = {
     "response.content_part": ("message", "content_index"),
@@ -38,6 +40,7 @@ STEPS = {
     "mcp_list_tools": ("in_progress", "completed"),
     "mcp_call": ("in_progress", "completed"),
 }
+MAY_FAIL = ("mcp_list_tools", "mcp_call")
 PARTIAL_IMAGE = "response.image_generation_call.partial_image"
 ITEM_KEYS: dict[str, dict[str, type]] = {
     "message": {"content": list, "role": str, "status": str},
@@ -63,6 +66,7 @@ class Responses:
         self.parts: list[dict[str, Any]] = []
         self.part: dict[str, Any] | None = None
         self.said = ""
+        self.steps = 0  # of the item, so far
 
     def say(self, problem: str) -> None:
         self.problems.append(problem)
@@ -111,7 +115,7 @@ class Responses:
         if item.get("content") or item.get("summary") or item.get("arguments") or item.get("input"):
             if item.get("type") in ITEM_KEYS:
                 self.say(f"item: {item['type']} begins with content")
-        self.item, self.parts, self.part, self.said = item, [], None, ""
+        self.item, self.parts, self.part, self.said, self.steps = item, [], None, "", 0
         self.state = self._inside
         return None
 
@@ -135,10 +139,10 @@ class Responses:
 
     def _step(self, item: str, last: str) -> None:
         """They come in their order, and none comes twice."""
-        steps = STEPS[item]
-        if last not in steps or steps.index(last) < len(self.said):
-            return self.say(f"order: {last} of {item} after {len(self.said)} steps")
-        self.said = "." * (steps.index(last) + 1)
+        steps, end = STEPS[item], "completed" if last == "failed" and item in MAY_FAIL else last
+        if end not in steps or steps.index(end) < self.steps:
+            return self.say(f"order: {last} of {item} after {self.steps} steps")
+        self.steps = steps.index(end) + 1
 
     def _after(self, kind: str, body: dict[str, Any]) -> None:
         self.say(f"order: {kind} after the terminal response")

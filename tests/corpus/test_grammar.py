@@ -7,6 +7,7 @@ import json
 import pytest
 
 from conformance.grammar import check_chat, check_messages
+from conformance.grammar.responses import Responses
 from tests.support import corpus
 from tests.support.streams import (
     DONE,
@@ -323,3 +324,32 @@ OPENAIS = corpus.params(corpus.CHAT, keep=lambda e: bool(e.sse) and e.provider =
 @pytest.mark.parametrize("exchange", OPENAIS)
 def test_openais_own_streams_pass(exchange: corpus.Exchange) -> None:
     assert check_chat(exchange.sse, house=False) == []
+
+
+@pytest.mark.parametrize(
+    ("item", "told", "problems"),
+    [
+        ("mcp_call", ["in_progress", "_arguments.delta", "_arguments.done", "completed"], 0),
+        ("mcp_call", ["in_progress", "_arguments.delta", "_arguments.done", "failed"], 0),
+        ("mcp_call", ["in_progress", "completed", "failed"], 1),
+        ("mcp_list_tools", ["in_progress", "failed"], 0),
+        ("code_interpreter_call", ["in_progress", "_code.delta", "_code.done", "interpreting", "completed"], 0),
+        ("code_interpreter_call", ["interpreting", "_code.delta", "in_progress"], 1),
+        ("web_search_call", ["in_progress", "failed"], 1),
+    ],
+)
+def test_what_openais_own_tools_tell_is_known(item: str, told: list[str], problems: int) -> None:
+    checker = Responses()
+    checker.state = checker._between
+    more = {"delta": "{}", "arguments": "{}", "code": "{}"}
+    steps = [f"response.{item}{'' if step[0] == '_' else '.'}{step}" for step in told]
+    for n, kind in enumerate(["response.output_item.added", *steps, "response.output_item.done"]):
+        said = {
+            "type": kind,
+            "sequence_number": n,
+            "output_index": 0,
+            "item_id": "i",
+            "item": {"id": "i", "type": item},
+        }
+        checker.event(kind, json.dumps(said | more))
+    assert len(checker.problems) == problems
