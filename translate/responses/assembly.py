@@ -224,8 +224,8 @@ def _telling(item: Raw, readers: Iterable[ItemReader]) -> ItemReader | None:
 def _renamed(item: Raw, free: Iterable[ItemReader], output: list[Any]) -> ItemReader | None:
     """Returns the reader of a call that has another id now, if none in `output` has the id under which it was told."""
     like = [each for each in itertools.islice(free, MOST_COMPARED) if each.is_renamed_as(item)]
-    ids = {other.get("call_id") for other in output if isinstance(other, dict)} if like else ()
-    return next((each for each in like if each.raw.get("call_id") not in ids), None)
+    ids = {text_of(other, "call_id") for other in output if isinstance(other, dict)} if like else ()
+    return next((each for each in like if text_of(each.raw, "call_id") not in ids), None)
 
 
 def is_unfinished(response: Raw) -> bool:

@@ -91,6 +91,11 @@ STREAMS: dict[str, tuple[list[bytes], list[str]]] = {
          done(output=[call(call_id="c9"), TWO[0] | {"arguments": "{}"}])],
         ["call f#c1: {}", "call f#c9: {}", "stop tool_calls"],
     ),
+    "an item whose id is none": (
+        [added(TWO[0], output_index=0), said(ARGUMENTS, "{}", output_index=0), over(TWO[0], output_index=0),
+         done(output=[call(call_id="c9"), call(call_id={"a": 1}, name="g")])],
+        ["call f#c1: {}", "call g#fc_1: {}", "stop tool_calls"],
+    ),
     "the end fills what was cut": (
         [added(TWO[0], output_index=0), said(ARGUMENTS, '{"a"', output_index=0),
          done(output=[TWO[0] | {"arguments": '{"a":1}'}])],
