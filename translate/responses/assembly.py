@@ -8,7 +8,7 @@ first event that names it, and its last event fills the gaps.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from translate import errors
@@ -173,13 +173,14 @@ class Assembly:
         """Reads the terminal response's output: items that no event told, or not to their end. They may be numbered and
         named in another way than in the events, and some may be left out."""
         free = dict.fromkeys(self._order)  # not met yet
+        ids = {text_of(item, "call_id") for item in output if isinstance(item, dict)}
         for i, item in enumerate(output):
             if not isinstance(item, dict) or not isinstance(item.get("type"), str):
                 continue
             places = (self._by_id.get(text_of(item, "id")), self._by_index.get(i), *self._order[i : i + 1])
             near = [place for place in places if place is not None and place in free and place.may_be(item)]
             known = _telling(item, near) or _telling(item, itertools.islice(free, MOST_COMPARED))
-            known = known or next(iter(near), None) or _renamed(item, free, output)
+            known = known or next(iter(near), None) or _renamed(item, free, ids)
             if known is None:  # also one with an id that was there before: xAI's reasoning goes on under the same
                 known = reader_of(item, self._sequence)
                 self._order.append(known)
@@ -221,11 +222,11 @@ def _telling(item: Raw, readers: Iterable[ItemReader]) -> ItemReader | None:
     return next((each for each in readers if each.is_said_by(item)), None)
 
 
-def _renamed(item: Raw, free: Iterable[ItemReader], output: list[Any]) -> ItemReader | None:
-    """Returns the reader of a call that has another id now, if none in `output` has the id under which it was told."""
-    like = [each for each in itertools.islice(free, MOST_COMPARED) if each.is_renamed_as(item)]
-    ids = {text_of(other, "call_id") for other in output if isinstance(other, dict)} if like else ()
-    return next((each for each in like if text_of(each.raw, "call_id") not in ids), None)
+def _renamed(item: Raw, free: Iterable[ItemReader], ids: Container[str]) -> ItemReader | None:
+    """Returns the reader of a call that has another id now. ids: those at the end; a call that was told under one of
+    them is that one."""
+    untold = (each for each in itertools.islice(free, MOST_COMPARED) if text_of(each.raw, "call_id") not in ids)
+    return next((each for each in untold if each.is_renamed_as(item)), None)
 
 
 def is_unfinished(response: Raw) -> bool:

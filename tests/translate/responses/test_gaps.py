@@ -11,6 +11,8 @@ import pytest
 
 from tests.translate.responses.material import CREATED, call, done, event, message, read, short
 from translate.conversation import Citation, Close, Open, Start, Text
+from translate.json_fields import text_of
+from translate.responses import assembly
 
 DELTA = "response.output_text.delta"
 
@@ -187,3 +189,21 @@ def test_who_answers_is_told_by_the_first_that_knows(kind: str) -> None:
     later = event("response.in_progress", response={"id": "other", "model": "other"})
     (start,) = [e for e in read(about, later, said(TEXT, "a"), done()) if isinstance(e, Start)]
     assert (start.id, start.model) == ("resp_7", "up")
+
+
+def test_ever_so_many_calls_at_the_end_take_no_longer_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    def counted(raw: dict[str, Any], key: str) -> str:
+        nonlocal looks
+        looks += 1
+        return text_of(raw, key)
+
+    monkeypatch.setattr(assembly, "text_of", counted)
+    before = []
+    for count in (200, 400):
+        looks = 0
+        others = [call(id=f"o{i}", call_id=f"o{i}") for i in range(count)]
+        read(over(call(), output_index=0), done(output=[*others, call()]))
+        before.append(looks)
+    assert before[1] < 2.2 * before[0]
