@@ -94,7 +94,7 @@ SERVED = frozenset((
     "kv_transfer_params", "prompt_logprobs", "prompt_token_ids", "token_ids", "token_id", "routed_experts", "channel",
     "stream_options", "prompt_filter_results", "content_filter_results", "content_filter_offsets", "content_filters",
     "obfuscation", "p", "metadata", "seed", "base_resp",  # the last one: MiniMax's, if it is no error
-    "thought_signature",  # extra_content has it
+    "content_filter_raw", "service_tier_used", "thought_signature",  # the last one: extra_content has it
 ))  # fmt: skip
 
 

@@ -133,9 +133,11 @@ def test_how_a_server_has_served_it_is_not(client: Protocol, upstream: Protocol,
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("client", ["messages", "responses", "gemini"])
 def test_nor_is_what_is_read(client: Protocol, streamed: bool) -> None:
-    """Moonshot's usage, LiteLLM's blocks and Copilot's proof stand within the choice."""
-    reply = copy.deepcopy(REPLIES["chat"])
+    """Moonshot's usage, LiteLLM's blocks and Copilot's proof stand within the choice; how far it is stands beside it at
+    Perplexity, and the tier at Cerebras."""
+    reply = copy.deepcopy(REPLIES["chat"]) | {"type": "message", "status": "PENDING", "service_tier_used": "flex"}
     choice = reply["choices"][0]
+    choice["content_filter_raw"] = [{"category": "hate"}]
     choice["usage"] = reply.pop("usage")
     assert crossed(client, "chat", reply, streamed) == []
     choice["message"]["thinking_blocks"] = [{"type": "thinking", "thinking": "hm", "signature": "s"}]

@@ -40,7 +40,7 @@ _PLAIN = frozenset(("role", "content"))
 _USUAL = frozenset(("id", "object", "created", "model", "system_fingerprint", "choices", "usage", "obfuscation"))
 _USUAL_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
 # What else is read of them, of a message and of a call.
-_KNOWN = _USUAL | {"error", "x_groq", "venice_parameters"}
+_KNOWN = _USUAL | {"error", "x_groq", "venice_parameters", "type", "status"}  # the last two: Perplexity's stream
 _CHOICE = _USUAL_CHOICE | {
     "message", "text", "error", "stop_reason", "matched_stop", "native_finish_reason", "usage",
 }  # fmt: skip
