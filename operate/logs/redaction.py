@@ -2,8 +2,8 @@
 
 A Redaction knows the secrets of the settings and the keys that clients have sent. Logs, error bodies and admin pages go
 through it. It looks for values, not for names of fields, because a secret may be anywhere: in the error of an upstream,
-or in a prompt. The keys of clients are kept in memory only, the latest MAX_SENT of them. A key of a client counts only
-if it looks like a key; otherwise a client could remove any word from the logs.
+or in a prompt. The keys of clients are kept in memory only, the latest of them. A key of a client counts only if it
+looks like a key; otherwise a client could remove any word from the logs.
 
 The head of each reply is searched, so that a search must not take longer with each further key. Where there are many
 secrets, every second word of eight bytes of the data is looked up in a set: each secret of LONG bytes or more has one
@@ -16,6 +16,7 @@ import itertools
 import json
 import re
 import sys
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -25,7 +26,7 @@ import ujson
 MASK = "[secret]"
 MIN_SECRET = 8  # the fewest characters of a secret of the settings; shorter ones are parts of common words
 MIN_SENT = 12
-MAX_SENT = 128
+MAX_SENT = 128  # the latest ones; until all is made anew, up to as many others stay
 MAX_SENT_LENGTH = 4096
 WORD = 8  # bytes that are looked up at once
 STEP = 2 * WORD  # from one of them to the next one
@@ -77,32 +78,47 @@ def _form(text: str, data: bytes) -> _Form:
     return _Form(text, data, frozenset(int.from_bytes(data[at : at + WORD], sys.byteorder) for at in starts))
 
 
-class _Known(NamedTuple):
-    """All secrets, longest first. words: the first words of the long ones, if there are many of these; else none. rest:
-    the secrets that are looked for one by one also where no such word is. clean: texts that have no secret."""
+def _longest_first(form: _Form) -> tuple[int, str]:
+    return -len(form.data), form.text
 
+
+class _Known(NamedTuple):
+    """All secrets, longest first; texts, datas: the same without their words. words: the first words of the long ones,
+    if there are many of these; else none. long: how many these are; the others are looked for one by one also where no
+    such word is. clean: texts that have no secret."""
+
+    forms: list[_Form]
     texts: list[str]
     datas: list[bytes]
-    words: frozenset[int]
-    rest: slice
+    words: set[int]
+    long: int
     clean: set[str]
 
-    def candidates(self, data: bytes) -> slice:
-        """Which of the secrets may be in the data; only where there are words."""
-        if self.words.isdisjoint(memoryview(data)[: len(data) // WORD * WORD].cast("Q")[:: STEP // WORD]):
-            return self.rest
-        return _ALL
+    def first(self, data: bytes) -> int:
+        """Which is the first of the secrets that may be in the data; only where there are words."""
+        there = memoryview(data)[: len(data) // WORD * WORD].cast("Q")[:: STEP // WORD]
+        return self.long if self.words.isdisjoint(there) else 0
 
-
-_ALL = slice(None)
+    def more(self, forms: Iterable[_Form]) -> _Known:
+        """These and further ones. But for copies of the lists, it takes as long for many as for few. The words are
+        shared: one too many only has the secrets looked for one by one."""
+        found, texts, datas, long = self.forms.copy(), self.texts.copy(), self.datas.copy(), self.long
+        for form in forms:
+            at = bisect_left(found, _longest_first(form), key=_longest_first)
+            found.insert(at, form)
+            texts.insert(at, form.text)
+            datas.insert(at, form.data)
+            long += bool(form.first_words)
+            if self.words:
+                self.words.update(form.first_words)
+        return _Known(found, texts, datas, self.words, long, set()) if self.words or long < MANY else _known(found)
 
 
 def _known(forms: Iterable[_Form]) -> _Known:
-    found = sorted(forms, key=lambda form: (-len(form.data), form.text))
+    found = sorted(forms, key=_longest_first)
     long = [form.first_words for form in found if form.first_words]
-    many = len(long) if len(long) >= MANY else 0
-    words: frozenset[int] = frozenset().union(*long[:many])
-    return _Known([form.text for form in found], [form.data for form in found], words, slice(many, None), set())
+    words: set[int] = set().union(*long) if len(long) >= MANY else set()
+    return _Known(found, [form.text for form in found], [form.data for form in found], words, len(long), set())
 
 
 class Redaction:
@@ -145,8 +161,11 @@ class Redaction:
             if key in self._sent:
                 self._sent.move_to_end(key)
             elif key not in self._own and looks_like_a_key(key):
-                self._sent[key] = _forms([key])
-                self._learn()
+                self._sent[key] = forms = _forms([key])
+                if len(self._sent) > 2 * MAX_SENT:
+                    self._learn()
+                else:
+                    self._known = self._known.more(forms)
 
     def text(self, text: str) -> str:
         """The text with its secrets masked. A text that was clean before, as most names of models and programs are,
@@ -157,7 +176,7 @@ class Redaction:
         masked = text
         texts = known.texts
         if known.words:
-            texts = texts[known.candidates(text.encode("utf-8", "backslashreplace"))]
+            texts = texts[known.first(text.encode("utf-8", "backslashreplace")) :]
         for secret in texts:
             if secret in masked:
                 masked = masked.replace(secret, MASK)
@@ -170,7 +189,7 @@ class Redaction:
     def data(self, data: bytes) -> bytes:
         """The bytes with their secrets masked."""
         known = self._known
-        for secret in known.datas[known.candidates(data)] if known.words else known.datas:
+        for secret in known.datas[known.first(data) :] if known.words else known.datas:
             if data.rfind(secret) >= 0:  # it takes a fifth of the time of `in`
                 data = data.replace(secret, MASK.encode())
         return data

@@ -51,7 +51,7 @@ def test_what_is_no_key_blanks_nothing(word: str) -> None:
 def test_the_keys_of_clients_are_bounded() -> None:
     mask = Redaction(["configured-secret"])
     mask.saw(["Early-key-000"])
-    for n in range(redaction.MAX_SENT - 1):
+    for n in range(2 * redaction.MAX_SENT - 1):
         mask.saw([f"Other-key-{n:03d}"])
         mask.saw(["Early-key-000"])  # it is in use
     mask.saw(["Newest-key-000"])
@@ -88,6 +88,19 @@ def test_a_text_that_comes_again_costs_the_same_with_many_keys() -> None:
         return min(took)
 
     assert cost(500) < 5 * cost(1)
+
+
+def test_a_new_key_of_a_client_costs_the_same_with_many_keys() -> None:
+    """A team whose keys are in the settings as hashes brings one that is not among the latest with each request."""
+
+    def cost(keys: int) -> float:
+        mask = Redaction([f"{number:04}-is-one-of-the-keys" for number in range(keys)])
+        began = time.process_time()
+        for number in range(1000):
+            mask.saw([f"Key-of-client-{number:05}"])
+        return time.process_time() - began
+
+    assert min(cost(1000) for _ in range(3)) < 5 * min(cost(1) for _ in range(3))
 
 
 def test_the_texts_that_are_known_to_be_clean_are_bounded() -> None:
