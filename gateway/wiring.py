@@ -22,6 +22,7 @@ from gateway.cache.fleet import Fleet
 from gateway.flow.exact_counts import ExactCounts
 from gateway.flow.ports import Hooks
 from gateway.flow.reattach import Reattach
+from gateway.http.listener import files_for_upstreams
 from gateway.limits import breaker
 from gateway.limits.admission import CHEAP_SLOTS, AdmissionLimits
 from gateway.limits.budget import DAY_S, Bounds, Budgets
@@ -145,8 +146,9 @@ def response_store(settings: Settings, shared: Shared) -> ResponseStore:
 def pool(settings: Settings, router: Router) -> Pool:
     pool = settings.pool
     hosts = len({upstream.base_url for upstream in router.upstreams.values()})
+    wanted = pool.max_connections + CHEAP_SLOTS * max(1, len(router.upstreams))
     return Pool(
-        max_connections=pool.max_connections + CHEAP_SLOTS * max(1, len(router.upstreams)),
+        max_connections=min(wanted, files_for_upstreams(settings)),
         max_connections_per_upstream=pool.per_upstream + CHEAP_SLOTS,
         keepalive_connections=pool.keepalive_connections * min(pool.pools, max(1, hosts)),
         keepalive_expiry=pool.keepalive_expiry,

@@ -345,8 +345,21 @@ def connections_that_fit(chosen: Settings) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return chosen.server.max_connections
-    # A client's request needs one connection to an upstream at most, so that half of the files may be for clients.
-    fit = max(1, soft - others, (soft - OTHER_FILES) // 2)
+    fit = _fit(chosen, soft)
     log.warning("only %d client connections instead of %d ([server] max_connections): the limit of open files is %d; "
                 "raise it by ulimit -n or LimitNOFILE=", fit, chosen.server.max_connections, soft)  # fmt: skip
     return fit
+
+
+def files_for_upstreams(chosen: Settings) -> int:
+    """How many connections to upstreams the system gives us files for. Without a file left, a connection fails, and the
+    upstream would be blamed for it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if hard == resource.RLIM_INFINITY else max(1, hard - OTHER_FILES - _fit(chosen, hard))
+
+
+def _fit(chosen: Settings, files: int) -> int:
+    """How many connections of clients so many files are enough for. Most requests need one connection to an upstream,
+    so that half of few files are for clients."""
+    left = files - OTHER_FILES
+    return min(chosen.server.max_connections, max(1, left - chosen.pool.max_connections, left // 2))

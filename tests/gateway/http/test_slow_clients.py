@@ -8,11 +8,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from tornado.netutil import bind_unix_socket
 
+from gateway import wiring
 from gateway.http import listener
 from gateway.http.listener import connections_that_fit
 from operate.settings import load as settings
@@ -286,10 +288,13 @@ def test_many_are_refused_with_one_line(caplog: pytest.LogCaptureFixture) -> Non
 
 @pytest.mark.parametrize(("files", "fit"), [(256, 80), (1024, 464), (2600, 1504), (4000, 2000)])
 def test_clients_have_half_of_few_files_at_least(monkeypatch: pytest.MonkeyPatch, files: int, fit: int) -> None:
-    """The others are for upstreams, of which each request needs one connection."""
+    """The others are for upstreams, of which most requests need one connection, and none is opened without a file."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
-    assert connections_that_fit(settings.read(SETTINGS.format(""), "s.ini", [], {})) == fit
+    chosen = settings.read(SETTINGS.format(""), "s.ini", [], {})
+    assert connections_that_fit(chosen) == fit
+    most = wiring.pool(chosen, cast(Any, SimpleNamespace(upstreams={}))).max_connections
+    assert min(fit, 1000) <= most and most + fit + listener.OTHER_FILES <= files
 
 
 # ------------------------------------------------------------------------------------------ reserved places
