@@ -76,7 +76,7 @@ class Observers:
 
     def finished(self, info: Finished, writer: Writer) -> None:
         """writer: has the beginning of its reply, where that is copied."""
-        for field in map(record.field_name, info.dropped):
+        for field in map(self._mask, map(record.field_name, info.dropped)):
             self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
         if self.copier is not None and self.to_copy(info.key) and (copy := writer.kept) is not None:
             self.copier.copied(info.key, copy, info.bytes_out, info.error is not None)

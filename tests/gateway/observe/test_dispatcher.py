@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.observe import dispatcher, record
+from operate.logs.redaction import Redaction
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
 
@@ -129,3 +130,11 @@ def test_one_who_fails_costs_nobody_else(monkeypatch: pytest.MonkeyPatch, caplog
     assert [one["request_id"] for one in made] == [keys[0], keys[2]]
     assert sum("no record" in text for text in caplog.messages) == 1
     assert sum("failed with the record" in text for text in caplog.messages) == 2
+
+
+def test_a_key_that_stands_where_a_field_s_name_is_due_is_in_no_metric() -> None:
+    """The metrics that go to a collector are not masked as a whole, as /metrics is."""
+    observers = dispatcher.Observers(lambda *of: None, Redaction(["key_of_somebody_1"]).text, lambda: 0)
+    info = SimpleNamespace(key="1", dropped=("key_of_somebody_1", "top_k"), trace=None)
+    observers.finished(cast(Any, info), cast(Any, None))
+    assert observers.dropped == {"[secret]": 1, "top_k": 1}
