@@ -34,7 +34,7 @@ class KnownConversation:
         self.seen = 0.0
 
 
-class InFlight(NamedTuple):
+class WatchedRequest(NamedTuple):
     """A request in flight. before, parts: the hashes of its conversation without it and with it."""
 
     session: Session
@@ -80,7 +80,7 @@ class CacheWatch:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._waiting: OrderedDict[str, InFlight] = OrderedDict()
+        self._waiting: OrderedDict[str, WatchedRequest] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<CacheWatch {len(self._sessions)} sessions, {len(self._waiting)} requests waiting>"
@@ -89,7 +89,7 @@ class CacheWatch:
         """Records a request that is sent. name: that of its session. data: its body; None = it was not parsed."""
         now = self._clock()
         session = self._session(f"{client}\0{name}")
-        asked = InFlight(session)
+        asked = WatchedRequest(session)
         if data is not None:
             session.looked += 1
             asked = self._compared(session, prefix.of(data, model), data, now)
@@ -137,7 +137,7 @@ class CacheWatch:
         self._sessions.move_to_end(id)
         return session
 
-    def _compared(self, session: Session, parts: Prefix, data: Mapping[str, Any], now: float) -> InFlight:
+    def _compared(self, session: Session, parts: Prefix, data: Mapping[str, Any], now: float) -> WatchedRequest:
         """Compares a request with its conversation, whose latest request it then is."""
         thread, alike = None, 0
         for each in session.threads:
@@ -154,4 +154,4 @@ class CacheWatch:
         change = prefix.difference(before, parts, data) if before is not None else None
         if before is not None and change is None and idle > KEPT_S:
             change = {"where": "nothing", "what": "too late", "idle_s": round(idle)}
-        return InFlight(session, change, thread, before, parts)
+        return WatchedRequest(session, change, thread, before, parts)

@@ -26,7 +26,7 @@ from gateway.flow.reframed import failed_unsaid
 from gateway.flow.sealing import Seal
 from gateway.flow.trace import Span
 from gateway.flow.waves import Step
-from gateway.flow.whole_reply import WholeReply
+from gateway.flow.whole_reply import WholeReplySteps
 from gateway.http.auth import keys_of
 from gateway.limits.retry_policy import Outcome
 from translate import errors
@@ -322,7 +322,7 @@ class Attempt:
             elif self.incoming.status != 200:
                 self._refused()
             else:
-                self._ports.waves.add(Step.ANSWER, WholeReply(self, self._ports, self._seal).read)
+                self._ports.waves.add(Step.ANSWER, WholeReplySteps(self, self._ports, self._seal).read)
                 return
             self.must_go_on()
         except Exception as error:

@@ -62,7 +62,7 @@ class Answering(Protocol):
     def on_fault(self, error: Exception) -> None: ...
 
 
-class WholeReply:
+class WholeReplySteps:
     """The two steps of an attempt whose reply has come whole and is no error, each in its wave (waves.py)."""
 
     __slots__ = ("_attempt", "_kind", "_out", "_ports", "_seal")
@@ -75,7 +75,7 @@ class WholeReply:
         self._kind = self._out = b""
 
     def __repr__(self) -> str:
-        return f"<WholeReply {len(self._out)} bytes for the client>"
+        return f"<WholeReplySteps {len(self._out)} bytes for the client>"
 
     def read(self) -> None:
         """Makes the client's reply of the upstream's."""

@@ -42,7 +42,7 @@ Item = tuple[str, float, dict[str, Any], int]
 else 0."""
 
 
-class Batch(NamedTuple):
+class Taken(NamedTuple):
     """What has waited. ready: by file without .json, the lines that are made and masked."""
 
     items: list[Item]
@@ -93,7 +93,7 @@ class Waiting:
         self._put += len(line)
         self._ready[file].append(line)
 
-    def get(self) -> Batch:
+    def get(self) -> Taken:
         """Waits for EVERY_S, then returns all that waits. Raises queue.Empty when that is nothing and no more will
         come."""
         self._ending.wait(EVERY_S)
@@ -103,7 +103,7 @@ class Waiting:
         if not items and not ready and self._ending.is_set():
             raise queue.Empty
         self._got = put
-        return Batch(items, ready)
+        return Taken(items, ready)
 
     def pause(self) -> None:
         """Lets others work for a moment, unless no more items will come."""
@@ -164,7 +164,7 @@ class Writer(QueueListener):
 
     # ---------------------------------------------------------------------------------------- the thread
 
-    def dequeue(self, block: bool) -> Batch:  # type: ignore[override]  # a QueueListener gets one item at a time
+    def dequeue(self, block: bool) -> Taken:  # type: ignore[override]  # a QueueListener gets one item at a time
         try:
             return self.waiting.get()
         except queue.Empty:
@@ -174,14 +174,14 @@ class Writer(QueueListener):
     def enqueue_sentinel(self) -> None:
         self.waiting.end()
 
-    def handle(self, batch: Batch) -> None:  # type: ignore[override]  # as above
+    def handle(self, taken: Taken) -> None:  # type: ignore[override]  # as above
         try:
-            self._write(batch)
+            self._write(taken)
         except Exception as why:  # no error may end the thread, since nothing would be written after it
-            self.lost += batch.lines
+            self.lost += taken.lines
             self._tell(repr(why))
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, taken: Taken) -> None:
         place = self.place
         if place is not self._in_use:
             self._forget()
@@ -189,10 +189,10 @@ class Writer(QueueListener):
             self._in_use = place
             for name in sorted(place.wanted):
                 self._append(place, name, b"", 0)
-        if not batch.items and not batch.ready:
+        if not taken.items and not taken.ready:
             return
         trouble = ""
-        pieces = itertools.chain(_pieces(batch.ready), self._made(batch.items, place))
+        pieces = itertools.chain(_pieces(taken.ready), self._made(taken.items, place))
         for number, (file, data, count) in enumerate(pieces):
             if number:
                 self.waiting.pause()
