@@ -40,7 +40,7 @@ async def created(service: Service, request: ClientRequest, asked: WholeRequest)
             await _are_its_own(service, asked, named)
         key = await _key_with(service, upstream, named)
     else:
-        owned = await _owned_file(service, request, asked)
+        owned = await _owned_file(service, asked)
         if owned is None:
             return None
         _may_send_unread(service, request.client, owned.upstream, counted=counted)
@@ -153,7 +153,7 @@ async def _key_with(service: Service, upstream: LiveUpstream, named: Sequence[st
     return upstream.first_key(time.monotonic())
 
 
-async def _owned_file(service: Service, request: ClientRequest, asked: WholeRequest) -> Owned | None:
+async def _owned_file(service: Service, asked: WholeRequest) -> Owned | None:
     """Returns where the file with a batch's requests is, if an upstream has it. Raises ApiError (404)."""
     file_id = str(object_of(asked.body).get("input_file_id"))
     if openai_batches.is_ours(file_id):
@@ -185,12 +185,12 @@ async def _ask(
     )
     out = reply.body
     if b'"results_url"' in out and reply.status < 300:
-        out = _with_our_address(out, upstream, asked)
+        out = _with_our_address(out, asked)
     kind = "application/x-jsonl" if asked.path.endswith("/results") and reply.status < 300 else "application/json"
     return WholeReply(out, reply.status, kind, upstream=upstream.name)
 
 
-def _with_our_address(body: bytes, upstream: LiveUpstream, asked: WholeRequest) -> bytes:
+def _with_our_address(body: bytes, asked: WholeRequest) -> bytes:
     said = object_of(body)
     for row in [said, *(said["data"] if isinstance(said.get("data"), list) else ())]:
         if isinstance(row, dict) and isinstance(row.get("results_url"), str):

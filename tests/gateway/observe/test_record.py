@@ -105,7 +105,7 @@ def test_a_stream(path: str) -> None:
 
 
 def test_a_stream_that_is_over_at_once_has_no_pace_of_its_own() -> None:
-    with seen(Answer.sse([0.02, STREAM[0] + STREAM[2]])) as told:  # type: ignore[operator]
+    with seen(Answer.sse([0.1, STREAM[0] + STREAM[2]])) as told:  # type: ignore[operator]
         told.house.post(CHAT, ASKED | {"stream": True})
         assert told.last()["tokens_per_second"] < 5e3 / 20
 
