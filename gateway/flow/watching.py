@@ -53,21 +53,26 @@ def look(flow: Watched, ports: Ports, seconds: float, patience_s: float) -> None
     if flow.writer.left:
         flow.writer.hang_up()
     lead = flow.lead
-    begun = lead is not None and (lead.incoming.mode == "streaming" or (lead.continues and flow.request.streams))
+    begun = flow.state is State.ASKING and lead is not None and _has_begun(lead)
     if flow.state in _BEFORE_REPLY and not begun:
         if flow.completion.early or _may_begin(flow, ports):
             _go_ahead(flow, seconds, patience_s)
         return
     if lead is None:  # another request's stream gets that one's pings
         return
-    if flow.state is State.STREAMING or (flow.state is State.ASKING and begun):
+    if flow.state is State.STREAMING or begun:
         more = flow.writer.written - flow.heard
         is_silent = not more or (more <= SIGN_BYTES and _has_said_all(lead))
         flow.silent_s = flow.silent_s + seconds if is_silent else 0.0
         flow.heard = flow.writer.written
-        if flow.silent_s >= patience_s:
+        if flow.silent_s >= patience_s or (begun and not flow.completion.early and _may_begin(flow, ports)):
             flow.silent_s = 0.0
-            _ping(flow, lead)
+            _ping(flow, lead, ports)
+
+
+def _has_begun(lead: Attempt) -> bool:
+    """Whether something of a stream has come, though it may be no more than a comment."""
+    return lead.incoming.mode == "streaming" or (lead.continues and lead.request.streams)
 
 
 def _may_begin(flow: Watched, ports: Ports) -> bool:
@@ -83,14 +88,18 @@ def _may_begin(flow: Watched, ports: Ports) -> bool:
 def _go_ahead(flow: Watched, seconds: float, patience_s: float) -> None:
     """Sends the head, and a sign of life now and then. Attempts go on as before, also at other endpoints: only the
     status is given away."""
-    if not flow.completion.early:
-        flow.completion.begin_early(flow.lead)
-    elif (silent_s := flow.silent_s + seconds) < patience_s:
+    if flow.completion.early and (silent_s := flow.silent_s + seconds) < patience_s:
         flow.silent_s = silent_s
         return
     flow.silent_s = 0.0
-    flow.write(flow.request.dialect.marks.comment)
+    _give_sign(flow)
     flow.heard = flow.writer.written
+
+
+def _give_sign(flow: Watched) -> None:
+    if not flow.completion.early:
+        flow.completion.begin_early(flow.lead)
+    flow.write(flow.request.dialect.marks.comment)
 
 
 def _look_at_body(flow: Watched, ports: Ports) -> None:
@@ -104,11 +113,12 @@ def _look_at_body(flow: Watched, ports: Ports) -> None:
         flow.end(Event.REFUSED, refusal, flow.completion.refuse, refusal, None)
 
 
-def _ping(flow: Watched, lead: Attempt) -> None:
+def _ping(flow: Watched, lead: Attempt, ports: Ports) -> None:
     """Sends a sign of life, so that the client does not give up.
 
     A model that thinks behind an empty first event is alive, too: then the headers go out now, and a later failure can
-    only be an error event. A stream that has had its last event needs no ping: it is ended.
+    only be an error event. Comments are no event (OpenRouter's, or the pings of a proxy like this one): after them the
+    client gets the head alone, as if nothing had come. A stream that has had its last event needs no ping: it is ended.
     """
     try:
         assert lead.reply is not None
@@ -120,8 +130,8 @@ def _ping(flow: Watched, lead: Attempt) -> None:
             flow.clock.first = 0.0  # a sign of life does not count as the first byte
         if flow.state is State.STREAMING:
             flow.write(lead.reply.ping())
-        elif flow.completion.early:  # the reply's beginning is held back
-            flow.write(flow.request.dialect.marks.comment)
+        elif flow.state in _BEFORE_REPLY and (flow.completion.early or _may_begin(flow, ports)):
+            _give_sign(flow)
         flow.heard = flow.writer.written
     except Exception as error:
         flow.on_broken(error)

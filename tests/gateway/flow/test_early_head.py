@@ -84,6 +84,32 @@ def test_another_target_is_still_asked(path: str) -> None:
 
 @pytest.mark.parametrize("path", PROTOCOLS)
 @pytest.mark.parametrize("same", [True, False])
+def test_comments_of_an_upstream_are_no_answer(path: str, *, same: bool) -> None:
+    """So it is with OpenRouter, and with a proxy like this one whose own upstream is late."""
+    gate, comment = Gate(), b": PROCESSING\n\n"
+    events = EVENTS[path] if same else EVENTS[CHAT if path != CHAT else MESSAGES]
+    protocol = PROTOCOLS[path] if same else "chat" if path != CHAT else "messages"
+    with Upstream([Answer.sse([comment, gate, *events])]) as up:
+        text = house_text("* = a", SOON, a=section(up.url, "", protocol))
+        with House(text) as house, house.connect() as client:
+            _, pieces = begun(client, path, ASK)
+            gate.open()
+            come = rest(pieces)
+            assert come == comment + b"".join(events) if same else b'"error":{' not in come and b"data: " in come
+
+
+def test_a_pause_after_an_error_in_a_stream_is_no_silence() -> None:
+    limit = {"error": {"message": "Please try again in 3s.", "code": "rate_limit_exceeded", "type": "requests"}}
+    told = Answer.sse(b"data: " + json.dumps(limit).encode() + b"\n\n")
+    with Upstream([told, Answer.sse(streams("hello"))]) as up:
+        with House(house_text("* = a", SOON, a=up.url)) as house, house.connect() as client:
+            _, pieces = begun(client, CHAT, ASK)
+            assert len(up.requests) == 1, "the head has not waited for the next attempt"
+            assert b"hello" in rest(pieces)
+
+
+@pytest.mark.parametrize("path", PROTOCOLS)
+@pytest.mark.parametrize("same", [True, False])
 def test_what_fails_then_is_an_error_in_the_stream(path: str, *, same: bool) -> None:
     """And nobody is charged for it."""
     gate = Gate()
