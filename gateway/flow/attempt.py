@@ -70,7 +70,10 @@ class Attempt:
         self.fresh = fresh
         forwards = lease.route.upstream.settings.forward_client_key
         own_key = forwards and ports.access.open and bool(keys_of(request.headers))
-        self.incoming = Incoming(self, ports, lease, owner.clock, streams=request.streams, own_key=own_key)
+        counts = request.task == "count"
+        self.incoming = Incoming(
+            self, ports, lease, owner.clock, streams=request.streams, own_key=own_key, counts=counts
+        )
         self.outgoing: Outgoing | None = None
         self.reply: Reply | None = None
         self.more: Continuing | None = None

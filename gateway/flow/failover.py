@@ -189,7 +189,7 @@ class Failover:
         got = leases.acquire(route, tokens, now, terms)
         if isinstance(got, Wait):
             return self.worth(got)
-        if route.place.headroom.resets_at:
+        if route.place.headroom.resets_at and self._request.task != "count":
             route.place.headroom.probes(now)
         return got
 

@@ -41,18 +41,19 @@ class Incoming:
     """The reply to one request upstream, as it comes in.
 
     reader: None if nobody reads it any more. mode: "" (no head yet) -> "undecided" -> streaming | collecting. own_key:
-    the client's own key was used. sent_at, ttfb_ms: 0.0 = not yet. exchange: None once it is over. connection: see
-    Exchange; known once it is over. cut: only the beginning of an error was read.
+    the client's own key was used. counts: tokens are counted, which has limits of its own. sent_at, ttfb_ms: 0.0 = not
+    yet. exchange: None once it is over. connection: see Exchange; known once it is over. cut: only the beginning of an
+    error was read.
     """
 
     __slots__ = (
-        "_clock", "_lease", "_parts", "_ports", "_size", "_too_late", "connection", "cut", "exchange", "headers",
-        "mode", "on_data", "own_key", "reader", "sent_at", "status", "streams", "ttfb_ms",
+        "_clock", "_lease", "_parts", "_ports", "_size", "_too_late", "connection", "counts", "cut", "exchange",
+        "headers", "mode", "on_data", "own_key", "reader", "sent_at", "status", "streams", "ttfb_ms",
     )  # fmt: skip
 
     def __init__(
         self, reader: Reader, ports: Ports, lease: Lease, clock: Clock, *, streams: bool, own_key: bool,
-        ttfb_ms: float = 0.0,
+        counts: bool = False, ttfb_ms: float = 0.0,
     ) -> None:  # fmt: skip
         self.reader: Reader | None = reader
         self._ports = ports
@@ -60,6 +61,7 @@ class Incoming:
         self._clock = clock
         self.streams = streams
         self.own_key = own_key
+        self.counts = counts
         self.exchange: Exchange | None = None
         self.connection = ""
         self.sent_at = 0.0
@@ -85,7 +87,7 @@ class Incoming:
         self.status = status = 200 if status in GOOD else status
         self.headers = headers = lease.route.upstream.secrets.headers(headers)
         if not self.own_key:
-            if status == 200 and place.headroom.resets_at:
+            if status == 200 and place.headroom.resets_at and not self.counts:
                 place.headroom.works(self.sent_at)
             place.headroom.learn(headers, now, self._ports.unix())
             if status == 200 and place.key.bad_until:

@@ -195,6 +195,25 @@ def test_a_probe_that_is_answered_wakes_it() -> None:
         assert (place.headroom.free_at, place.headroom.resets_at) == (0.0, 0.0)
 
 
+def test_a_count_of_tokens_tells_nothing_of_it() -> None:
+    """Services count without looking at the limit of a plan. The key would be asked again after each count."""
+    used_up = Answer.json({"error": CODEX | {"resets_in_seconds": 17_999}}, 429)
+
+    def answers(request: Request) -> Answer:
+        return Answer.json({"input_tokens": 5}) if "count_tokens" in request.path else used_up
+
+    with Upstream(answers) as up:
+        with House(house_text("* = a", QUICK, a=section(up.url, "", "messages"))) as house:
+            ask = ASK | {"max_tokens": 9}
+            assert house.post("/v1/messages", ask)[0] == 429
+            [place] = [each for each in house.proxy.service.places if each.headroom.resets_at]
+            for free_at in (place.headroom.free_at, 0.0):  # at rest, and when it may be tried
+                place.headroom.free_at = free_at
+                status, headers, _ = house.post("/v1/messages/count_tokens", ASK | {"n": free_at})
+                assert (status, headers["x-proxy-token-count"]) == (200, "upstream")
+                assert place.headroom.resets_at and place.headroom.free_at == free_at
+
+
 @pytest.mark.parametrize("path", [PATH, "/v1/messages"])
 def test_without_another_target_the_client_hears_when_to_come_again(path: str) -> None:
     """Also where its own protocol is the upstream's, whose body stays as it is."""
