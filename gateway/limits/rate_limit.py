@@ -165,6 +165,11 @@ class Headroom:
             self.resets_at = max(self.resets_at, now + min(wait, MOST_S))
             self._refused_at = now
 
+    def hears(self, until: float, now: float) -> None:
+        """Another worker has been refused, until then."""
+        if until > self.resets_at:
+            self.resets_at, self._refused_at = until, now
+
     def probes(self, now: float) -> None:
         """A request is about to be sent. While the limit lasts, the others wait for what becomes of it."""
         if now < self.resets_at:

@@ -76,8 +76,7 @@ class Rests:
             headroom = self._places.of(upstream, model, number).headroom
             headroom.free_at = max(headroom.free_at, until)
         elif kind == "reset":
-            headroom = self._places.of(upstream, model, number).headroom
-            headroom.resets_at = max(headroom.resets_at, until)
+            self._places.of(upstream, model, number).headroom.hears(until, self._clock())
         elif kind == "tired":
             place = self._places.of(upstream, model, number)
             place.tired_until = max(place.tired_until, until)

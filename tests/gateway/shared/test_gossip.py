@@ -77,6 +77,22 @@ class Fleet:
         return self.store._version
 
 
+def test_what_another_worker_has_sent_before_a_refusal_proves_nothing_against_it() -> None:
+    fleet = Fleet(2)
+    one, two = fleet.talk()
+    sent_at = fleet.now[0]
+    fleet.now[0] += 1
+    one.place("plan").refused(429, 9000.0, fleet.now[0])
+    fleet.talk()
+    two.place("plan").headroom.works(sent_at)
+    fleet.talk(3)
+    assert [each.place("plan").headroom.resets_at > fleet.now[0] for each in (one, two)] == [True, True]
+    fleet.now[0] += 300
+    two.place("plan").headroom.works(fleet.now[0])
+    fleet.talk(3)
+    assert [each.place("plan").headroom.resets_at for each in (one, two)] == [0.0, 0.0]
+
+
 def test_they_know_how_many_they_are() -> None:
     fleet = Fleet(3)
     assert [each.shared.members for each in fleet.talk(3)] == [3, 3, 3]
