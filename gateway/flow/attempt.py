@@ -419,7 +419,9 @@ class Attempt:
         if self.span is not None:
             self.span.ends(self.incoming.status, outcome.error.kind)
         owner = self.owner
-        self.cancel(outcomes.verdict(outcome, self.incoming.status))
+        # For a count nobody waits as long as for a reply, so that a late one says little of the upstream.
+        is_impatience = outcome.is_late and self.incoming.counts
+        self.cancel("unjudged" if is_impatience else outcomes.verdict(outcome, self.incoming.status))
         if owner is not None:
             owner.on_lost(self, outcome)
 

@@ -25,10 +25,6 @@ from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
-_LATE = frozenset(
-    ("first_byte_timeout", "idle_timeout", "total_timeout")
-)  # the upstream has the request, and is silent
-
 
 class Attempting(Interface):
     """The part of a Flow that is used here."""
@@ -114,7 +110,7 @@ def after_loss(flow: Attempting, failed: Attempt, outcome: Outcome) -> None:
             failed.route.upstream.counts.discard(flow.request.protocol)  # for good: editors ask many times a second
             flow.sharing.tell_count(Event.LOST, failed.route)
             return
-        if outcome.failure is not None and outcome.failure.kind in _LATE:
+        if outcome.is_late:
             flow.failover.log(failed.route, outcome, "tell an estimate")
             flow.sharing.count_is_late(Event.LOST, failed.route)
             return

@@ -30,6 +30,7 @@ _UNWORKED_KINDS = frozenset({"rate_limit", "overloaded"})
 
 _RETRY_KINDS = frozenset({"rate_limit", "overloaded", "api", "upstream", "timeout"})  # of an error that begins a stream
 
+_LATE = frozenset({"first_byte_timeout", "idle_timeout", "total_timeout"})
 _TIMEOUTS = {
     "connect_timeout": "could not be connected to in time ([timeouts] connect)",
     "tls_timeout": "did not finish its TLS handshake in time ([timeouts] connect)",
@@ -71,6 +72,11 @@ class Outcome(Struct, frozen=True):
         if self.failure is None:
             return self.cause == "status" and self.error.status == 421
         return self.failure.replayable and self.failure.kind == "closed" and not self.failure.fresh
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the upstream has the request, and is silent."""
+        return self.failure is not None and self.failure.kind in _LATE
 
     @property
     def may_be_the_keys(self) -> bool:

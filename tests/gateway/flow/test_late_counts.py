@@ -32,6 +32,17 @@ def test_who_waits_for_a_count_gets_an_estimate_soon(protocol: str, more: str, m
         assert len(up.requests) == 1
 
 
+def test_counts_that_come_late_open_no_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several that were asked at the same time each has failed; requests for replies may well be answered."""
+    monkeypatch.setattr(upstreams, "COUNT_S", 0.3)
+    path, body = ASKED["messages"]
+    with Upstream(lambda request: Answer.silence()) as up:
+        text = house_text("* = a", "[breaker]\nconsecutive = 1\n", a=section(up.url, "", "messages"))
+        with House(text) as house:
+            assert house.post(path, body)[1]["x-proxy-token-count"] == "estimate"
+            assert [place.breaker.state for place in house.proxy.service.places] == ["closed"]
+
+
 def test_an_error_is_still_told() -> None:
     path, body = ASKED["messages"]
     with Upstream(lambda request: Answer.json({"error": {"message": "no"}}, 400)) as up:
