@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from gateway.limits.breaker import Breaker, BreakerLimits
-from gateway.limits.rate_limit import Headroom
+from gateway.limits.rate_limit import LONGEST_S, Headroom
 
 MAX_PLACES = 4096  # how many places are kept, since clients may send any name of a model
 MODELS_OF_A_KEY = 16  # more are kept where there are so many keys that each would have fewer models
@@ -108,8 +108,10 @@ class Place:
             self.key.rests(now + NO_CREDIT_S)
         elif status in (401, 403):
             self.key.rests(now + (REVOKED_S if status == 401 else BAD_KEY_S))
-        elif status in (429, 503, 529) and retry_after is not None:
+        elif status == 429 and retry_after is not None:
             self.headroom.refused(retry_after, now)
+        elif status in (503, 529) and retry_after is not None:  # an overload is no limit, and may be over any minute
+            self.headroom.refused(min(retry_after, LONGEST_S), now)
         elif status in (404, 429):  # a place that always answers 404 would look like the quickest one
             self.tired_until = now + TIRED_S
 

@@ -195,6 +195,19 @@ def test_a_probe_that_is_answered_wakes_it() -> None:
         assert (place.headroom.free_at, place.headroom.resets_at) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("status", [503, 529])
+def test_an_overload_is_no_limit_that_is_used_up(status: int, caplog: Any) -> None:
+    """However long the wait that it asks for: of maintenance, say."""
+    refusal = error(status, headers={"Retry-After": "3600"})
+    with Upstream(lambda r: refusal) as a, Upstream(lambda r: says("b")) as b:
+        with House(house_text("* = a, b", QUICK, a=a.url, b=b.url)) as house:
+            assert said(house.post(PATH, ASK)) == "b"
+            now = time.monotonic()
+            place = next(each for each in house.proxy.service.places if each.name == "a/m")
+            assert not place.headroom.resets_at and now + 50 < place.headroom.free_at < now + 61
+    assert not [line for line in caplog.records if "used up a limit" in line.getMessage()]
+
+
 def test_a_count_of_tokens_tells_nothing_of_it() -> None:
     """Services count without looking at the limit of a plan. The key would be asked again after each count."""
     used_up = Answer.json({"error": CODEX | {"resets_in_seconds": 17_999}}, 429)
