@@ -65,6 +65,22 @@ def test_another_key_gets_nothing_of_it() -> None:
         gate.open()
 
 
+def test_a_request_that_fails_late_without_its_client_is_made_anew() -> None:
+    """Its stream's head would have gone out before that ([server] head_seconds), if somebody had been there."""
+    gate = Gate()
+    soon = "[server]\nhead_seconds = 0.6\nping_seconds = 0.1\n"
+    with Upstream([late(error(400), gate), Answer.sse(streams("a"))]) as up:
+        with House(house_text("* = a", REJOIN + soon, a=up.url)) as house:
+            with house.connect() as client:
+                client.send("POST", PATH, STREAM)
+                up.wait(lambda u: len(u.requests) == 1)
+            house.wait(lambda p: len(p.service.reattach.orphans) == 1)
+            time.sleep(1.0)
+            gate.open()
+            house.wait(lambda p: not p.service.flows)
+            assert said(house.post(PATH, STREAM)) == "a"
+
+
 def test_nobody_comes_and_the_upstream_is_let_go() -> None:
     with Upstream([Answer.silence()]) as up:
         with House(house_text("* = a", "[retry]\nrejoin_seconds = 0.2\n", a=up.url)) as house:
