@@ -166,9 +166,12 @@ class Exchange:
             self._client.unpause(self._handle.curl)
 
     def deliver(self, now: float) -> None:
-        """Calls the sink with what has arrived since the last call. Only the client calls this, never a sink."""
+        """Calls the sink with what has arrived since the last call, and at once with the end, for which nothing waits
+        any more. Only the client calls this, never a sink."""
         self.give_head(now)
         self.give_data(now)
+        if self._handle is not None:
+            self._handle.parts.clear()  # what is unpacked in later turns
         self.give_end()
 
     def give_head(self, now: float) -> None:
@@ -212,7 +215,7 @@ class Exchange:
         """What is unpacked is more than one turn may bring. Until the rest is given, libcurl keeps what comes, and the
         end waits."""
         handle = self._handle
-        if handle is None or self._failure is not None:
+        if handle is None:
             return
         handle.parts.append(b"")
         handle.room = 0

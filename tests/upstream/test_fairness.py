@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from tests.upstream.scripted import STREAM, Conn, Told, Upstream, begin, chunk, client, run
 from upstream.client import UpstreamClient
 from upstream.packed import PIECE
+from upstream.request import Timeouts
 
 
 class Torrent:
@@ -186,3 +187,40 @@ async def test_a_packed_reply_that_is_cut_or_left_ends_at_once() -> None:
         good = begin(c, up.url, told=Told())
         await good.ended.wait()
         assert left.size <= 2 * PIECE and not left.ended.is_set()
+
+
+@run
+async def test_what_came_before_a_connection_was_lost_is_unpacked_to_its_end() -> None:
+    """The last event may be among it, and the connection lost only because its server is careless."""
+    data = b"data: word\n\n" * 300_000
+
+    async def cuts(conn: Conn) -> None:
+        await conn.request()
+        body = gzip.compress(data)
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(body) + 9, body))
+
+    async with Upstream(cuts) as up, client() as c:
+        told = begin(c, up.url, told=Told())
+        await told.ended.wait()
+        assert told.failure is not None and told.failure.kind == "closed"
+        assert told.body == data
+
+
+@run
+async def test_a_reply_that_takes_too_long_ends_though_more_is_to_be_unpacked() -> None:
+    data = b"data: word\n\n" * 300_000
+
+    def then(told: Told, now: str) -> None:
+        if now == "data" and told.exchange is not None:
+            told.exchange.pause()
+
+    async def goes_on(conn: Conn) -> None:
+        await conn.request()
+        body = gzip.compress(data)
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(body) + 9, body))
+        await conn.request()
+
+    async with Upstream(goes_on) as up, client() as c:
+        told = begin(c, up.url, told=Told(then), timeouts=Timeouts(total=0.5))
+        await asyncio.wait_for(told.ended.wait(), 10)
+        assert told.failure is not None and told.failure.kind == "total_timeout"
