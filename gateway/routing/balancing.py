@@ -222,7 +222,8 @@ _Key = TypeVar("_Key", bound=tuple[object, ...])
 def order(routes: Sequence[R], session: str, now: float, rng: random.Random) -> list[R]:
     """The routes to try, the best first; at least one. session: "" = none. If no route can be used at the moment, all
     are returned. Those that asked for a wait come last, and the one with the shortest wait at the very end, because the
-    flow waits for the last one."""
+    flow waits for the last one. Those whose limit is used up for hours are not last beside one that may answer soon:
+    the last one is asked in any case, and what it says of the time goes to the client."""
     good = [route for route in routes if route.place.usable(now)]
     if good:
         return _staged(good, session, now, rng)
@@ -231,6 +232,9 @@ def order(routes: Sequence[R], session: str, now: float, rng: random.Random) -> 
     rest = [route for route in routes if route.place.headroom.free_at <= now]
     rest = _staged(rest, session, now, rng)
     rest.sort(key=lambda route: route.place.key.bad_until > now)
+    if rest and rest[0].place.key.bad_until <= now:
+        used_up = [route for route in limited if route.place.headroom.resets_at > now]
+        return used_up + rest + [route for route in limited if route.place.headroom.resets_at <= now]
     return rest + limited
 
 

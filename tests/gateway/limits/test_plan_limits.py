@@ -195,6 +195,21 @@ def test_a_probe_that_is_answered_wakes_it() -> None:
         assert (place.headroom.free_at, place.headroom.resets_at) == (0.0, 0.0)
 
 
+def test_it_is_not_asked_while_another_key_is_at_its_limit_of_a_minute() -> None:
+    """Nor does its client hear of hours, when it may come again in seconds."""
+    used_up = Answer.json({"error": CODEX | {"resets_in_seconds": 17_999}}, 429)
+
+    def answers(request: Request) -> Answer:
+        return used_up if "first" in request.headers["authorization"] else error(429, "too many at once")
+
+    with Upstream(answers) as up, House(house_text("* = a", QUICK, a=section(up.url, KEYS))) as house:
+        for nth in range(4):
+            status, headers, body = house.post(PATH, ASK)
+            assert status == 429
+            assert nth == 0 or (b"too many at once" in body and "retry-after" not in headers)
+    assert len([each for each in up.requests if "first" in each.headers["authorization"]]) == 1
+
+
 @pytest.mark.parametrize("status", [503, 529])
 def test_an_overload_is_no_limit_that_is_used_up(status: int, caplog: Any) -> None:
     """However long the wait that it asks for: of maintenance, say."""

@@ -163,6 +163,11 @@ def test_the_last_one_left_is_asked_all_the_same(session: str) -> None:
     assert names(order(routes, session, NOW, random.Random(1))) == "cab"
     assert names(order(routes[:2], session, NOW, random.Random(1))) == "ab"
     assert names(order(routes[:1], session, NOW, random.Random(1))) == "a"
+    routes[0] = Route(place("d"))
+    routes[0].place.refused(429, 9000.0, NOW)
+    assert names(order(routes, session, NOW, random.Random(1))) == "dcb"
+    routes[2].place.refused(401, None, NOW)
+    assert names(order(routes, session, NOW, random.Random(1))) == "cdb"
 
 
 # ------------------------------------------------------------------------------------------------- sessions
