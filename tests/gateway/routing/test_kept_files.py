@@ -16,6 +16,7 @@ KEYS = "keys = sk-first-000000001, sk-other-000000002, sk-third-000000003\n"
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 FILE = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n1\r\n--x--\r\n'
 OPENAIS, ANTHROPICS = {"Authorization": "Bearer any-key"}, {"x-api-key": "any-key", "anthropic-version": "2023-06-01"}
+CHOICE = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}
 TIMES = 8  # that nobody meets the right one of three keys each time by chance
 
 
@@ -34,7 +35,7 @@ class Keeper:
         asked = re.findall(r"file-\d+x|cachedContents/c\d+x", request.body.decode())
         if any(self.owners.get(id) != key for id in asked):
             return Answer.json({"error": {"message": "no such file"}}, 400)
-        return Answer.json({"choices": [], "content": [], "input_tokens": 1, "totalTokens": 1, "data": []})
+        return Answer.json({"choices": [CHOICE], "content": [], "input_tokens": 1, "totalTokens": 1, "data": []})
 
 
 def asked(id: str) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -95,7 +96,7 @@ def test_it_goes_to_the_upstream_that_has_it(kind: str) -> None:
 
 
 def test_what_names_no_file_that_is_known_is_shared_by_the_keys() -> None:
-    with Upstream(lambda request: Answer.json({"choices": []})) as up:
+    with Upstream(lambda request: Answer.json({"choices": [CHOICE]})) as up:
         with House(house_text("* = a", a=section(up.url, KEYS))) as house:
             path, body = asked("file-of-old")["chat"]
             assert {house.post(path, body)[0] for _ in range(24)} == {200}
