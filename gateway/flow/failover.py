@@ -122,22 +122,25 @@ class Failover:
 
     def _keepers_first(self, routes: list[Route], ordered: list[Route]) -> list[Route]:
         """If the request builds on a response, or names a file, puts first the upstream that keeps it, with the key
-        that made it. No other will do, even if this one had better be left alone."""
-        keeper, key = self._keeper()
-        if not keeper:
-            return ordered
+        that made it. No other will do, even if this one had better be left alone. What is in a file nobody else knows:
+        its refusal would hide that the keeper is overloaded, say."""
+        keeper, key, is_file = self._keeper()
         its_own = [route for route in routes if route.upstream.name == keeper]
-        made_it = [route for route in its_own if route.upstream.key_names[route.key] == key]
-        if key and made_it:
-            return made_it + [route for route in ordered if route.upstream.name != keeper]
-        return sorted(ordered, key=lambda route: route.upstream.name != keeper)
+        if not its_own:
+            return ordered
+        made_it = [route for route in its_own if key and route.upstream.key_names[route.key] == key]
+        others = [route for route in ordered if route.upstream.name != keeper]
+        if is_file:  # the same account may be there under another name
+            others = [route for route in others if key and route.upstream.key_names[route.key] == key]
+        return (made_it or [route for route in ordered if route.upstream.name == keeper]) + others or its_own
 
-    def _keeper(self) -> tuple[str, str]:
-        """Returns which upstream keeps what the request needs, and with which key; "" = it is not known."""
+    def _keeper(self) -> tuple[str, str, bool]:
+        """Returns which upstream keeps what the request needs, "" = it is not known; with which key; and whether it is
+        a file."""
         previous, body, of_file = self._request.previous, self._request.body, self._request.keeper
         if previous is not None and previous.builds_on(body) and (name := previous.keeper(body)):
-            return name, previous.keepers_key(body)
-        return (of_file.upstream, of_file.key) if of_file is not None else ("", "")
+            return name, previous.keepers_key(body), False
+        return (of_file.upstream, of_file.key, True) if of_file is not None else ("", "", False)
 
     def skip(self, why: ApiError, skipped: Route | None = None) -> None:
         """Goes on to the next endpoint. Raises `why` where there is none, or where the next one would refuse for the

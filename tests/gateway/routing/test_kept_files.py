@@ -95,6 +95,23 @@ def test_it_goes_to_the_upstream_that_has_it(kind: str) -> None:
         assert not lacks.requests
 
 
+@pytest.mark.parametrize("protocol", ["chat", "messages"])
+def test_no_other_is_asked_where_that_one_fails(protocol: str) -> None:
+    """It would say that there is no such file, and a client would not try again."""
+    keeper = Keeper()
+
+    def answers(request: Request) -> Answer:
+        said = keeper(request)
+        return said if request.path.endswith("/files") else Answer.json({"error": {"message": "overloaded"}}, 503)
+
+    with Upstream(answers) as has, Upstream(Keeper()) as lacks:
+        targets = {"a": section(lacks.url, "files = false\n", protocol), "b": section(has.url, "files = true\n")}
+        with House(house_text("m = b, a", "[retry]\nbackoff = 0.01\n", **targets)) as house:
+            path, body = asked(brought(house, "chat"))["chat"]
+            assert house.post(path, body)[0] == 503
+        assert not lacks.requests
+
+
 def test_what_names_no_file_that_is_known_is_shared_by_the_keys() -> None:
     with Upstream(lambda request: Answer.json({"choices": [CHOICE]})) as up:
         with House(house_text("* = a", a=section(up.url, KEYS))) as house:
