@@ -80,7 +80,7 @@ def _may_begin(flow: Watched, ports: Ports) -> bool:
     another form than events, or sees the reply before the client, needs the reply first. Without a client (reattach.py)
     a request that fails is to be made anew by who comes back, and not to be told in a stream."""
     request = flow.request
-    if not request.streams or request.task or request.endpoint.relayed or request.framed is not None:
+    if not request.streams or request.task or request.framed is not None:
         return False
     is_plain = request.front is None and isinstance(flow.writer, ResponseWriter) and not flow.writer.closed
     return is_plain and 0.0 < ports.head_after_s <= ports.now() - flow.clock.read
