@@ -23,14 +23,14 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from msgspec import structs
-
 try:
     import tornado  # noqa: F401  # the first of what is to be installed
 except ModuleNotFoundError as missing:
     sys.exit(f"proxy.py: {missing.name} is not installed for {sys.executable}: type  ./run.sh  in this folder")
 else:
     gc.disable()  # until all is loaded: nothing of it is garbage, and the looking takes a tenth of the time
+
+from msgspec import structs
 
 from console import commands
 from console.mount import Console

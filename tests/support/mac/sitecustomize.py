@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import types
+import zoneinfo  # noqa: F401  # it looks for a file of Python's that only a Mac's has
 from typing import Any, NamedTuple
 
 _epoll = select.epoll
