@@ -260,9 +260,12 @@ def test_38_the_one_that_asks_may_leave() -> None:
 
 def test_38_a_dead_upstream_is_told_to_all() -> None:
     with Upstream([Answer.silence()]) as up, House(one_upstream(up.url, "messages", "request = 0.5")) as house:
-        for client in burst(house, 3):
-            with client:
-                assert client.reply()[0] == 504
+        clients = burst(house, 3)
+        told = [client.reply() for client in clients]
+        assert [(status, headers["x-proxy-token-count"]) for status, headers, _ in told] == [(200, "estimate")] * 3
+        assert len(up.requests) == 1
+        for client in clients:
+            client.socket.close()
 
 
 @pytest.mark.parametrize("client", OTHER)
