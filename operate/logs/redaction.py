@@ -127,9 +127,8 @@ class Redaction:
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
         self._own = frozenset(secrets)
-        self._sent: OrderedDict[str, list[_Form]] = (
-            OrderedDict()
-        )  # by key; the forms are kept, as they are expensive to make
+        # By key. The forms are kept, as they are expensive to make.
+        self._sent: OrderedDict[str, list[_Form]] = OrderedDict()
         self._known = _known(())
         self._own_forms = _forms(self._own)
         self._minted: dict[str, list[list[_Form]]] = {}  # by source: the keys that are in use, the latest last
