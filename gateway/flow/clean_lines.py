@@ -8,20 +8,20 @@ the piece without it.
 from __future__ import annotations
 
 from operate.logs.spellings import Spellings
+from operate.search import has_any
 
 MOST_HELD = 256 * 1024  # bytes of a line that has not ended
 
 
 def about_error(lines: bytes) -> bool:
-    """Returns whether the lines have one of these words: error or Error, failed, debug. Each search is a pass over all
-    that comes; rfind takes half the time of `in`, because it skips by simpler rules."""
-    return lines.rfind(b"rror") >= 0 or lines.rfind(b"failed") >= 0 or lines.rfind(b"debug") >= 0
+    """Returns whether the lines have one of these words: error or Error, failed, debug."""
+    return has_any(lines, (b"rror", b"failed", b"debug"))
 
 
 def may_tell_error(out: bytes) -> bool:
     """Returns the same for bytes that pass to the client without being read: an error in the middle of a stream has one
     of these words."""
-    return out.rfind(b"error") >= 0 or out.rfind(b"response.failed") >= 0
+    return has_any(out, (b"error", b"response.failed"))
 
 
 class CleanEvents:

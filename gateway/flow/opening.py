@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from operate.search import has_any
 from translate import errors, sse, wire
 
 MAX_ERROR_BYTES = 4096  # a larger object is not taken for an error in the server's own words
@@ -129,7 +130,7 @@ def _error_after(name: bytes, data: bytes) -> errors.ApiError | None:
 def failure_at_end(sent: bytes, fails: Fails) -> errors.ApiError | None:
     """Returns the error with which a stream has ended that passed as it came; None if it ended well. sent: its latest
     bytes."""
-    if b"error" not in sent and b".failed" not in sent:
+    if not has_any(sent, (b"error", b".failed")):
         return None
     for event in reversed(sse.BLANK.split(sent.strip())[-LAST_EVENTS:]):
         name, data = sse.fields(event)
