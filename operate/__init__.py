@@ -9,4 +9,5 @@ metric_families, metrics  the table of metrics, and the counts; exposition: the 
 SQLite files              usage_store, batch_store and owner_store; sqlite_file is how all of them are opened
 client_keys, key_sources  keys of clients; keys that a command or a cloud makes
 plain, printing           text for terminals; commands that print
+search                    whether bytes have a word
 """

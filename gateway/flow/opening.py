@@ -132,7 +132,9 @@ def failure_at_end(sent: bytes, fails: Fails) -> errors.ApiError | None:
     bytes."""
     if not has_any(sent, (b"error", b".failed")):
         return None
-    for event in reversed(sse.BLANK.split(sent.strip())[-LAST_EVENTS:]):
+    sent = sent.strip()
+    events = sse.BLANK.split(sent) if b"\r" in sent else sent.rsplit(b"\n\n", LAST_EVENTS)
+    for event in reversed(events[-LAST_EVENTS:]):
         name, data = sse.fields(event)
         if (failed := fails(name, data)) is not None:
             return failed

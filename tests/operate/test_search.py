@@ -38,7 +38,7 @@ def test_random_bytes_of_few_letters() -> None:
     letters = b"erodfaildbug\0 r"
     for _ in range(300):
         data = bytes(chance.choice(letters) for _ in range(chance.choice((50, 1_500, 6_000))))
-        words = tuple(data[a : a + chance.randint(1, 9)].replace(b"\0", b"z") for a in (3, 40)) + (b"ggggggg",)
+        words = (*(data[a : a + chance.randint(1, 9)].replace(b"\0", b"z") for a in (3, 40)), b"ggggggg")
         for some in (words[:1], words[2:], words):
             assert has_any(data, some) is _plainly(data, some)
 
