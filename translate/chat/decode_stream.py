@@ -29,23 +29,34 @@ _PADDING = re.compile(rb',\s*"(?:obfuscation|p)":\s*"(?=[0-9A-Za-z]*"\}$)')
 
 class Template(Struct, frozen=True):
     """A chunk's bytes around its text. `padding`: the beginning of the random bytes at the end of each chunk, which
-    OpenAI calls "obfuscation" and Mistral "p"; b"" = there are none."""
+    OpenAI calls "obfuscation" and Mistral "p"; b"" = there are none. `between`: what stands between the text and the
+    same text once more, as OpenRouter says what was thought; b"" = it is said once."""
 
     before: bytes
     after: bytes
     padding: bytes
+    between: bytes
 
     @classmethod
     def learn(cls, event: bytes, piece: bytes) -> Template | None:
-        """Makes a template from a chunk that added just `piece` to the open part. Returns None unless exactly one field
-        holds text, and that text: another place that says the same would go unread in the chunks to come."""
+        """Makes a template from a chunk that added just `piece` to the open part. Returns None unless one field or two
+        hold text, and that text: another place that says the same would go unread in the chunks to come."""
         padding = _PADDING.search(event) if event.endswith(b'"}') else None
         body = event[: padding.start()] if padding else event
         found = list(_TEXT_FIELD.finditer(body))
-        if len(found) != 1 or not same_text(found[0][1], piece):
+        if not 0 < len(found) <= 2 or not all(same_text(field[1], piece) for field in found):
             return None
-        start, end = found[0].span(1)
-        return cls(body[:start], body[end:], padding[0] if padding else b"")
+        between = body[found[0].end(1) : found[-1].start(1)] if len(found) == 2 else b""
+        return cls(body[: found[0].start(1)], body[found[-1].end(1) :], padding[0] if padding else b"", between)
+
+    def text(self, event: bytes) -> bytes:
+        """Returns the text of an event that has it twice."""
+        start = len(self.before)
+        return event[start : start + (len(event) - start - len(self.after) - len(self.between)) // 2]
+
+    def says_twice(self, event: bytes) -> bool:
+        text = self.text(event)
+        return event == b"%b%b%b%b%b" % (self.before, text, self.between, text, self.after)
 
     def bare(self, event: bytes) -> bytes:
         """Returns the event without its padding, or as it is where the padding is not plain."""
@@ -91,8 +102,9 @@ class Decoder(StreamReading):
             if template is not None:
                 bare = template.bare(event) if template.padding else event
                 if bare.startswith(template.before) and bare.endswith(template.after):
-                    run.append(bare)
-                    continue
+                    if not template.between or template.says_twice(bare):
+                        run.append(bare)
+                        continue
                 if run:
                     self._fast(run, template)
                     run = []
@@ -107,7 +119,10 @@ class Decoder(StreamReading):
     def _fast(self, run: list[bytes], template: Template) -> None:
         """Reads chunks that differ from the learned one in their text only."""
         start, stop = len(template.before), -len(template.after)
-        pieces = [event[start:stop] for event in run]
+        if template.between:
+            pieces = [template.text(event) for event in run]
+        else:
+            pieces = [event[start:stop] for event in run]
         joined = BETWEEN.join(pieces)
         if is_sound(joined) and self.look(joined) is joined:
             if b"" in pieces:

@@ -104,9 +104,34 @@ def test_an_empty_text_in_the_lane_is_nothing() -> None:
     assert events == [Delta([b"a"])]
 
 
-def test_the_lane_learns_only_from_the_one_field_that_says_it() -> None:
-    twice = b'{"choices":[{"delta":{"content":"ab"},"message":{"content":"ab"}}]}'
-    assert Template.learn(twice, b"ab") is None
+def thought(text: str, detail: str | None = None) -> dict[str, object]:
+    """As OpenRouter says it."""
+    entry = {"type": "reasoning.text", "text": text if detail is None else detail, "format": "unknown", "index": 0}
+    return chunk({"content": "", "reasoning": text, "reasoning_details": [entry]})
+
+
+def test_a_text_that_each_chunk_says_twice_is_not_parsed() -> None:
+    decoder = Counting()
+    decoder.feed(sse(ROLE, thought("first")))
+    decoder.slow = 0
+    events = decoder.feed(sse(thought("a"), thought(' "b"\n'), thought("cc"), thought("é")))
+    assert decoder.slow == 0 and isinstance(events[0], Delta)
+    assert [wire.text_of([piece]) for piece in events[0].pieces] == ["a", ' "b"\n', "cc", "é"]
+
+
+@pytest.mark.parametrize("other", ["", "b", "aa", "a,", 'a","text":"a'])
+def test_two_texts_that_are_not_the_same_are_parsed(other: str) -> None:
+    decoder = Counting()
+    decoder.feed(sse(ROLE, thought("first")))
+    decoder.slow = 0
+    decoder.feed(sse(thought("a", other)))
+    assert decoder.slow == 1
+
+
+def test_the_lane_learns_only_from_the_fields_that_say_it() -> None:
+    thrice = b'{"choices":[{"delta":{"content":"ab"},"message":{"content":"ab"},"text":"ab"}]}'
+    assert Template.learn(thrice, b"ab") is None
+    assert Template.learn(b'{"choices":[{"delta":{"content":"ab"},"text":"abab"}]}', b"ab") is None
     assert Template.learn(b'{"delta":{"content":"xy"}}', b"ab") is None
     assert Template.learn(b'{"delta":{"content":"\\u00e9"}}', "é".encode()) is not None
     assert Template.learn(b'{"delta":{"content":"\\q"}}', b"ab") is None
