@@ -1,33 +1,55 @@
 """Reads a Responses stream's bytes into neutral events.
 
-Most of a stream is text deltas, which take the fast path (fast_path.py): their text is copied as the escaped bytes that
-it is. Everything else is parsed and read by `Assembly`. The stream is complete with its terminal event and with nothing
-else: [DONE], or an end without a terminal event, is an error. The states of a decoder are those of `StreamReading`.
+Most of a stream is text deltas, which take the fast path (translate.deltas): one differs from the next in its text, in
+its sequence_number and in the random `obfuscation` that OpenAI pads it with, whatever their order. Everything else is
+parsed and read by `Assembly`. The stream is complete with its terminal event and with nothing else: [DONE], or an end
+without a terminal event, is an error. The states of a decoder are those of `StreamReading`.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from translate import errors, sse
 from translate.conversation import Event, Usage
+from translate.deltas import NUMBER, TEXT, WORD, DeltaReading, Place, Template, template
 from translate.lenient import NO_JSON, error_event, loads, no_json
-from translate.pieces import BETWEEN, is_sound
-from translate.reading import StreamReading
+from translate.pieces import same_text
 from translate.responses.assembly import Assembly
-from translate.responses.fast_path import Template, learn
 from translate.responses.reply import explode
 from translate.target import Policy
 
+_PLACES = (
+    (TEXT, re.compile(rb'"delta"\s*:\s*"((?:[^"\\]|\\.)+)"')),
+    (NUMBER, re.compile(rb'"sequence_number"\s*:\s*(\d+)')),
+    (WORD, re.compile(rb'"obfuscation"\s*:\s*"([^"\\]*)"')),
+)
+_ID = re.compile(rb'"item_id"\s*:\s*"([\w.:+/=-]*)"')
 
-class Decoder(StreamReading):
-    """See StreamReading."""
 
-    __slots__ = ("_template", "_parts")
+def learn(event: bytes, piece: bytes, varied: bool = False) -> Template | None:
+    """Returns the template of events like this one, which added just `piece` to the open part. None where the places
+    that vary are not certain to be found. varied: the last template did not fit. Copilot gives an item another id in
+    each event; it is the index that counts."""
+    places: list[Place] = []
+    for kind, pattern in _PLACES:
+        found = list(pattern.finditer(event))
+        if len(found) > 1 or (kind == TEXT and not (found and same_text(found[0][1], piece))):
+            return None
+        places += [(*match.span(1), kind) for match in found]
+    if varied and b'"output_index"' in event and (id := _ID.search(event)) is not None:
+        places.append((*id.span(1), WORD))
+    return template(event, places)
+
+
+class Decoder(DeltaReading):
+    """See DeltaReading."""
+
+    __slots__ = ("_parts",)
 
     def __init__(self, policy: Policy = Policy()) -> None:
         self._parts = Assembly()
-        self._template: Template | None = None
         super().__init__(self._parts)
 
     def __repr__(self) -> str:
@@ -50,21 +72,7 @@ class Decoder(StreamReading):
 
     # ------------------------------------------------------------------------------------------- events
 
-    def _read(self, events: list[bytes]) -> None:
-        at = 0
-        while at < len(events) and self._state is not Decoder._over:
-            run = self._template.run(events, at) if self._template is not None else []
-            if run and is_sound(joined := BETWEEN.join(run)) and self.look(joined) is joined:
-                if pieces := [piece for piece in run if piece] if b"" in run else run:
-                    self._parts.more(pieces)
-            else:  # one that is not sound, or is changed, sends all of them the slow way
-                for event in events[at : at + (len(run) or 1)]:
-                    self._slow(event)
-            at += len(run) or 1
-
     def _slow(self, event: bytes) -> None:
-        if self._state is Decoder._over:
-            return
         event = self.look(event)
         name, data = sse.fields(event.lstrip())
         data = data.strip()
@@ -81,7 +89,7 @@ class Decoder(StreamReading):
             if self._parts.ended:
                 self._state = Decoder._over
             piece = self._parts.trace
-            self._template = learn(event, piece) if piece and self._parts.steady else None
+            self._template = learn(event, piece, self._template is not None) if piece and self._parts.steady else None
 
     # --------------------------------------------------------------------------------------------- ends
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.translate.chat.material import DONE, ROLE, STOP, call, chunk, every_way, sse
 from translate import wire
-from translate.chat.decode_stream import Decoder, Template
+from translate.chat.decode_stream import Decoder, learn
 from translate.conversation import Delta, Event, Fault, Stop
 
 
@@ -128,13 +128,43 @@ def test_two_texts_that_are_not_the_same_are_parsed(other: str) -> None:
     assert decoder.slow == 1
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"choices":[{"delta":{"content":"TEXT"},"index":0}],"obfuscation":"%d","usage":null}',
+        '{"id":"chatcmpl-%d","choices":[{"delta":{"content":"TEXT"}}]}',
+        '{"created":%d,"choices":[{"index":0,"delta":{"reasoning":"TEXT"}}],"model":"m"}',
+        '{"id":"a","choices":[{"text":"TEXT","delta":{"token_id":%d,"role":"assistant","content":"TEXT"}}]}',
+    ],
+)
+def test_what_is_different_in_each_chunk_does_not_hinder(frame: str) -> None:
+    def said(number: int, text: str) -> bytes:
+        return f"data: {frame.replace('%d', str(number)).replace('TEXT', text)}\n\n".encode()
+
+    decoder = Counting()
+    decoder.feed(said(1, "first") + said(22, "second"))
+    decoder.slow = 0
+    assert decoder.feed(said(3, "a") + said(3, '\\"b') + said(456, "c")) == [Delta([b"a", b'\\"b', b"c"])]
+    assert decoder.slow == 0
+    decoder.feed(said(7, 'x","finish_reason":"stop'))
+    assert decoder.slow == 1
+
+
+def test_the_id_of_a_call_is_never_one_of_a_chunk() -> None:
+    frame = '{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"%s","function":{"arguments":"%s"}}]}}]}'
+    chunks = [json.loads(frame % pair) for pair in ((id, "{}") for id in "abcd")]
+    for one in chunks:
+        one["choices"][0]["delta"]["tool_calls"][0]["function"]["name"] = "f"
+    assert every_way(sse(*chunks, STOP, DONE)) == [f"call f#{id}: {{}}" for id in "abcd"] + ["stop tool_calls"]
+
+
 def test_the_lane_learns_only_from_the_fields_that_say_it() -> None:
     thrice = b'{"choices":[{"delta":{"content":"ab"},"message":{"content":"ab"},"text":"ab"}]}'
-    assert Template.learn(thrice, b"ab") is None
-    assert Template.learn(b'{"choices":[{"delta":{"content":"ab"},"text":"abab"}]}', b"ab") is None
-    assert Template.learn(b'{"delta":{"content":"xy"}}', b"ab") is None
-    assert Template.learn(b'{"delta":{"content":"\\u00e9"}}', "é".encode()) is not None
-    assert Template.learn(b'{"delta":{"content":"\\q"}}', b"ab") is None
+    assert learn(thrice, b"ab") is None
+    assert learn(b'{"choices":[{"delta":{"content":"ab"},"text":"abab"}]}', b"ab") is None
+    assert learn(b'{"delta":{"content":"xy"}}', b"ab") is None
+    assert learn(b'{"delta":{"content":"\\u00e9"}}', "é".encode()) is not None
+    assert learn(b'{"delta":{"content":"\\q"}}', b"ab") is None
 
 
 def test_a_call_that_is_named_again_is_never_taken_for_more_arguments() -> None:
