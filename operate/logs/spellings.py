@@ -50,7 +50,9 @@ class Spellings:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._texts: list[tuple[bytes, int]] = []  # a spelling, and the length of its beginning that is not secret
+        self._quotes = False  # whether a secret has a letter that each JSON text escapes
         for secret in dict.fromkeys(secrets):
+            self._quotes = self._quotes or '"' in secret or "\\" in secret
             if MIN_SECRET <= len(secret) <= LONGEST:
                 self._texts += [(text, public) for text, public in _spelled(secret)]
         # Short pieces of the spellings: every part of SHOWN characters contains one of them whole.
@@ -76,7 +78,7 @@ class Spellings:
             return data
         if spans := self._found(data):
             data = _masked(data, spans)
-        if _hides(data):
+        if self._quotes or _hides(data):
             plain, starts, origins = _unescaped(data)
             if starts and (spans := self._found(plain)):
                 places = [(_origin(a, starts, origins), _origin(b, starts, origins)) for a, b in spans]
@@ -88,7 +90,7 @@ class Spellings:
         quick, and undoes its escapes only if it has some."""
         if self._may_have(data):
             return self.clean(data)
-        if self._grams and _hides(data):
+        if self._grams and (self._quotes or _hides(data)):
             plain, starts, _ = _unescaped(data)
             if starts and self._may_have(plain):
                 return self.clean(data)

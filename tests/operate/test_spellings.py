@@ -72,6 +72,13 @@ def test_a_reply_that_went_well_is_looked_at_too(form: str, secrets: Spellings) 
                 assert masked[0] == ("server", "x") and "[secret]" in masked[1][1]
 
 
+@pytest.mark.parametrize("secret", ['pass"word"12"345"678"9ab"cde', "user\\pass\\word\\1234\\5678"])
+def test_a_secret_with_quotes_is_masked_in_json(secret: str) -> None:
+    said = json.dumps({"error": {"message": f"{secret} is wrong"}}).encode()
+    for clean in (Spellings([secret]).clean(said), Spellings([secret]).clean_reply(said)):
+        assert b"[secret] is wrong" in clean and secret[4:9] not in json.loads(clean)["error"]["message"]
+
+
 PIECES = st.builds(
     lambda key, a, b: key[a : a + b], st.sampled_from([*OTHERS, KEY]), st.integers(0, 30), st.integers(1, 40)
 )
