@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from translate.late import LatePattern
+
 HOUSES = ("bench", "console", "demo", "gateway", "operate", "translate", "upstream")
 
 
@@ -22,7 +24,9 @@ def patterns() -> Iterator[tuple[str, re.Pattern[Any]]]:
         for module in pkgutil.walk_packages(package.__path__, f"{house}."):
             for name, value in vars(importlib.import_module(module.name)).items():
                 values = value if isinstance(value, tuple | list) else (value,)
-                yield from ((f"{module.name}.{name}", one) for one in values if isinstance(one, re.Pattern))
+                values = [each for one in values for each in (one if isinstance(one, tuple) else (one,))]
+                found = (one for one in values if isinstance(one, re.Pattern | LatePattern))
+                yield from ((f"{module.name}.{name}", re.compile(one.pattern, one.flags)) for one in found)
 
 
 def repeats_a_group(pattern: Any) -> bool:

@@ -21,14 +21,20 @@ COMMANDS = ("console/doctor/", "console/usage.py", "console/stats.py", "console/
 MOST_OWN, MOST_OTHER = 508, 290
 """Modules of an idle proxy: a few more than today. Each takes a start about a millisecond, and 20 KB."""
 
+MOST_PATTERNS = 320
+"""Regular expressions that are compiled by then, the packages' included: 0.1 ms each. What few requests need is late
+(translate/late.py)."""
+
 SETTINGS = "[server]\nport = 0\n[upstream u]\nprotocol = chat\nbase_url = http://127.0.0.1:9\napi_key = k\n"
 
 IDLE = """
-import json, os, signal, sys, threading
+import json, os, re, signal, sys
+compiled, compile = [], re._compiler.compile
+re._compiler.compile = lambda *said: compiled.append(said) or compile(*said)
 import proxy
 
 def ready():
-    print(json.dumps(sorted(sys.modules)), flush=True)
+    print(json.dumps([*sys.modules, f"{len(compiled)} patterns"]), flush=True)
     os.kill(os.getpid(), signal.SIGTERM)
 
 serving, proxy.memory.collect_seldom = proxy.memory.collect_seldom, lambda: (serving(), ready())
@@ -80,6 +86,11 @@ def test_it_has_loaded_what_the_first_request_needs(idle: set[str]) -> None:
 def test_it_has_loaded_few_modules(idle: set[str]) -> None:
     own = {name for name in idle if name.partition(".")[0] in OWN}
     assert len(own) <= MOST_OWN and len(idle - own) <= MOST_OTHER, (len(own), len(idle - own))
+
+
+def test_it_has_compiled_few_patterns(idle: set[str]) -> None:
+    [said] = [name for name in idle if name.endswith(" patterns")]
+    assert int(said.split()[0]) <= MOST_PATTERNS, said
 
 
 def test_workers_share_all_of_it(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from translate import late
 from translate.chat.dialect import CHAT
 from translate.dialect import Dialect
 from translate.endpoint import Endpoint
@@ -28,8 +29,8 @@ class Served(NamedTuple):
 SERVED: dict[str, Served] = {}
 """The addresses that clients use, except those with a model's name in them."""
 
-_PATTERNS: list[tuple[re.Pattern[str], Served]] = []
-"""The addresses with a model's name in them."""
+_PATTERNS: dict[str, list[tuple[re.Pattern[str], Served]]] = {}
+"""The addresses with a model's name in them, by their last words."""
 
 _PLACEHOLDERS = {"{model}": "(.+)", "{upstream/model}": "((?!(?:.*/)?models/)[^/]+/.+)", "{}": "[^/]+"}
 """What may stand in an address, as patterns. Behind a further models/ the name begins, and what is before it belongs to
@@ -48,7 +49,7 @@ def add(dialect: Dialect) -> None:
         if endpoint.relayed:
             continue  # gateway/relay has them
         if "{" in endpoint.path:
-            _PATTERNS.append((_pattern(endpoint.path), served))
+            _PATTERNS.setdefault(_last_word(endpoint.path), []).append((_pattern(endpoint.path), served))
         else:
             SERVED[endpoint.path] = served
 
@@ -57,21 +58,26 @@ def remove(name: str) -> None:
     gone = _ROWS.pop(name)
     for endpoint in gone.endpoints:
         SERVED.pop(endpoint.path, None)
-    _PATTERNS[:] = [row for row in _PATTERNS if row[1].dialect is not gone]
+    for rows in _PATTERNS.values():
+        rows[:] = [row for row in rows if row[1].dialect is not gone]
 
 
 def _pattern(path: str) -> re.Pattern[str]:
     found = re.escape(path)
     for placeholder, stands_for in _PLACEHOLDERS.items():
         found = found.replace(re.escape(placeholder), stands_for)
-    return re.compile(found)
+    return late.pattern(found)
+
+
+def _last_word(path: str) -> str:
+    return path[max(path.rfind("/"), path.rfind(":")) + 1 :]
 
 
 def at(path: str) -> Served | None:
     """Returns what is served at an address (without its query), None for nothing."""
     if (served := SERVED.get(path)) is not None or len(path) > MAX_PATH:
         return served
-    for pattern, served in _PATTERNS:
+    for pattern, served in _PATTERNS.get(_last_word(path), ()):
         if found := pattern.fullmatch(path):
             return served._replace(model=unquote(found[1])) if pattern.groups else served
     return None

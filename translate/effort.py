@@ -9,45 +9,47 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from translate import late
+
 BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 24_576, "xhigh": 32_768, "max": 65_536}
 _LEFT_OPEN = ("default", "auto")
 _BY_NAME = ("auto", "true", "known")  # the policy leaves it to the model's name which efforts it takes
 MIN_BUDGET = 1_024  # Anthropic's floor
 
 # Models that answer 400 to reasoning_effort because they do not reason.
-_NO_EFFORT = re.compile(r"gpt-(3|4)|chatgpt-4|gpt-5-chat|mistral|codestral|devstral|ministral|pixtral", re.I)
-_VERBOSITY = re.compile(r"gpt-(?:[5-9]|[12]\d)(?!\d)", re.I)  # Azure calls GPT-3.5 gpt-35
+_NO_EFFORT = late.pattern(r"gpt-(3|4)|chatgpt-4|gpt-5-chat|mistral|codestral|devstral|ministral|pixtral", re.I)
+_VERBOSITY = late.pattern(r"gpt-(?:[5-9]|[12]\d)(?!\d)", re.I)  # Azure calls GPT-3.5 gpt-35
 
 # The efforts that OpenAI's models take, each generation others; they answer 400 to any other word. The first row counts
 # that is met. Clouds write a dash for the dot.
 _OPENAI = (
-    (re.compile(r"gpt-5-chat", re.I), ""),
-    (re.compile(r"gpt-5[.-]\d-chat", re.I), "medium"),
-    (re.compile(r"gpt-5-pro", re.I), "high"),
-    (re.compile(r"gpt-5[.-][2-5]-pro", re.I), "medium high xhigh"),
-    (re.compile(r"gpt-5[.-](?:1-codex-max|[2-5]-codex)", re.I), "low medium high xhigh"),
-    (re.compile(r"gpt-5(?:[.-]1)?-codex", re.I), "low medium high"),
-    (re.compile(r"gpt-5[.-][6-9](?!\d)", re.I), "none low medium high xhigh max"),
-    (re.compile(r"gpt-5[.-][2-5](?!\d)", re.I), "none low medium high xhigh"),
-    (re.compile(r"gpt-5[.-]1(?!\d)", re.I), "none low medium high"),
-    (re.compile(r"gpt-5", re.I), "minimal low medium high"),
-    (re.compile(r"gpt-6-(?:sol|luna)", re.I), "none low medium high xhigh max"),
-    (re.compile(r"gpt-(?:[6-9]|[12]\d)(?!\d)", re.I), "low medium high xhigh max"),
-    (re.compile(r"(?:^|[/.])o(?:1(?!-mini|-preview)|3|4)(?:-|$)", re.I), "low medium high"),
+    (late.pattern(r"gpt-5-chat", re.I), ""),
+    (late.pattern(r"gpt-5[.-]\d-chat", re.I), "medium"),
+    (late.pattern(r"gpt-5-pro", re.I), "high"),
+    (late.pattern(r"gpt-5[.-][2-5]-pro", re.I), "medium high xhigh"),
+    (late.pattern(r"gpt-5[.-](?:1-codex-max|[2-5]-codex)", re.I), "low medium high xhigh"),
+    (late.pattern(r"gpt-5(?:[.-]1)?-codex", re.I), "low medium high"),
+    (late.pattern(r"gpt-5[.-][6-9](?!\d)", re.I), "none low medium high xhigh max"),
+    (late.pattern(r"gpt-5[.-][2-5](?!\d)", re.I), "none low medium high xhigh"),
+    (late.pattern(r"gpt-5[.-]1(?!\d)", re.I), "none low medium high"),
+    (late.pattern(r"gpt-5", re.I), "minimal low medium high"),
+    (late.pattern(r"gpt-6-(?:sol|luna)", re.I), "none low medium high xhigh max"),
+    (late.pattern(r"gpt-(?:[6-9]|[12]\d)(?!\d)", re.I), "low medium high xhigh max"),
+    (late.pattern(r"(?:^|[/.])o(?:1(?!-mini|-preview)|3|4)(?:-|$)", re.I), "low medium high"),
 )
 
 # Those of Anthropic's models: all that take an effort know these, and all but some of them one more.
 _CLAUDE, _CLAUDE_SINCE = ["low", "medium", "high", "max"], "xhigh"
-_CLAUDE_BEFORE = re.compile(r"claude-(?:(?:opus|sonnet)-4[-.]6|mythos-preview)", re.I)
+_CLAUDE_BEFORE = late.pattern(r"claude-(?:(?:opus|sonnet)-4[-.]6|mythos-preview)", re.I)
 
 # The efforts that vendors list for some of their models; their other models refuse the field, or ignore it.
 _KNOWN = (
-    (re.compile(r"grok-4\.3", re.I), "none low medium high"),
-    (re.compile(r"grok-4\.5", re.I), "low medium high"),
-    (re.compile(r"grok-(4\.[6-9]|[5-9])", re.I), "low medium high xhigh"),
-    (re.compile(r"grok-3-mini", re.I), "low high"),
-    (re.compile(r"kimi-k[3-9]", re.I), "low high max"),
-    (re.compile(r"glm-(5\.[2-9]|[6-9])", re.I), "low high max"),
+    (late.pattern(r"grok-4\.3", re.I), "none low medium high"),
+    (late.pattern(r"grok-4\.5", re.I), "low medium high"),
+    (late.pattern(r"grok-(4\.[6-9]|[5-9])", re.I), "low medium high xhigh"),
+    (late.pattern(r"grok-3-mini", re.I), "low high"),
+    (late.pattern(r"kimi-k[3-9]", re.I), "low high max"),
+    (late.pattern(r"glm-(5\.[2-9]|[6-9])", re.I), "low high max"),
 )
 
 
@@ -157,7 +159,7 @@ BEFORE_TOOLS = ("thinking", "enable_thinking")
 
 # Models that always think. Some of their vendors answer 400 to a request that they do not, and Moonshot to one that
 # says so beside an effort.
-_ALWAYS_THINK = re.compile(r"kimi-k(2\.7|2-thinking|[3-9])|glm-(4\.7|5\.[3-9]|[6-9])|deepseek-(r1|reasoner)", re.I)
+_ALWAYS_THINK = late.pattern(r"kimi-k(2\.7|2-thinking|[3-9])|glm-(4\.7|5\.[3-9]|[6-9])|deepseek-(r1|reasoner)", re.I)
 
 
 def switch(field: str, model: str, on: bool) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ import math
 import re
 from typing import Any, Protocol
 
-from translate import resets, sse, wire
+from translate import late, resets, sse, wire
 from translate.json_fields import index_of, objects_of
 
 # kind -> (usual status, Anthropic's error.type, OpenAI's error.type, OpenAI's error.code)
@@ -82,9 +82,9 @@ _BASE_STATUS = {
 MAX_MESSAGE = 16_000  # characters of an upstream's message: some repeat all of the request
 _CUT = "... [cut]"
 _LIMITS = ("rate_limit", "overloaded")
-_EVENTS = re.compile(rb"\s*(?:data|event|id|retry)?:")  # how a stream of events begins
+_EVENTS = late.pattern(rb"\s*(?:data|event|id|retry)?:")  # how a stream of events begins
 _MESSAGE_KEYS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg")
-_SAID = re.compile(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
+_SAID = late.pattern(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
 
 # How services say that an account has no credit, or is closed. The status may be 400 (Anthropic, Groq, Google), 429
 # (OpenAI), 402 or 403.
@@ -93,7 +93,7 @@ _NO_CREDIT_CODES = frozenset({
     "exceeded_current_quota_error", "billing_not_active", "billing_hard_limit_reached", "credits_exhausted",
     "arrearage", "organization_restricted", "usage_not_included",
 })  # fmt: skip
-_NO_CREDIT = re.compile(
+_NO_CREDIT = late.pattern(
     r"credit balance is too low|insufficient[ _-](?:account )?(?:credits?|balance|funds|quota)|(?:out of|no) credits\b"
     r"|(?:used all|run out of|not have (?:any|enough|sufficient)|n't have (?:any|enough|sufficient)) .{0,30}credits?\b"
     r"|credits? (?:limit )?(?:is |are |has been |have been )?(?:exceeded|exhausted|depleted|used up)"
@@ -105,14 +105,14 @@ _NO_CREDIT = re.compile(
     r"|country, region,? or territory not supported|usage limit for this billing cycle",
     re.I,
 )
-_SOON = re.compile(r"retry in|try again in|per (?:second|minute|day)", re.I)  # a limit that passes has the same words
+_SOON = late.pattern(r"retry in|try again in|per (?:second|minute|day)", re.I)  # a limit that passes has the same words
 
 # How services say under 400 that they do not have a model, or no longer: DeepSeek, OpenRouter, Mistral, Bedrock, z.ai,
 # xAI, Groq, Vertex, Copilot, LiteLLM. The others say 404.
 _NO_MODEL_CODES = frozenset({
     "invalid_model", "model_not_found", "model_not_supported", "model_not_available", "model_decommissioned",
 })  # fmt: skip
-_NO_MODEL = re.compile(
+_NO_MODEL = late.pattern(
     r"\bmodel not (?:exist|found)|\bunknown model\b|\binvalid model(?: name passed|:)|\bnot a valid model\b"
     r"|model identifier is invalid|model names are .{1,500} but you passed|on-demand throughput isn.t supported"
     r"|\bmodel:? [`'\"]?[\w./:@-]{1,200}[`'\"]? (?:does not exist|(?:was |is )?not found"
@@ -298,7 +298,7 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
     return error
 
 
-_OVERFLOW = re.compile(
+_OVERFLOW = late.pattern(
     r"prompt is too long|maximum context length|context_length_exceeded|context (size|window|length)"
     r"|exceeds? the (available )?context|input is too long|exceeds the maximum number of (?:input )?tokens allowed",
     re.I,

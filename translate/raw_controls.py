@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import re
 
-from translate import wire
+from translate import late, wire
 
 # All escapes that stand for no control character, and then one that does.
-_FOUND = re.compile(rb'[^\\]*+(?>(?:\\(?:["\\/]|u(?!00[01]))[^\\]*+)*)\\')
+_FOUND = late.pattern(rb'[^\\]*+(?>(?:\\(?:["\\/]|u(?!00[01]))[^\\]*+)*)\\')
 _CONTROL = rb"\\(?:[bfnrt]|u00[01][0-9a-fA-F])"
 _ANY = rb"(?:\\(?:u[0-9a-fA-F]{4}|.)|[^\\])"
-_OUTSIDE = re.compile(rb'(?>(?:[^\\]++|\\[^"])*)', re.DOTALL)  # up to the quote that begins a string
+_OUTSIDE = late.pattern(rb'(?>(?:[^\\]++|\\[^"])*)', re.DOTALL)  # up to the quote that begins a string
 # Up to the quote that ends it, or to a backslash at the end, whose other half the next piece has.
-_STRING = re.compile(rb'(?>(?:[^\\]++|\\[^"\\]|\\\\' + _ANY + rb")*)", re.DOTALL)
-_RAW = re.compile(rb"(?:\\\\)?(%b)|\\\\%b" % (_CONTROL, _ANY), re.DOTALL)
+_STRING = late.pattern(rb'(?>(?:[^\\]++|\\[^"\\]|\\\\' + _ANY + rb")*)", re.DOTALL)
+_RAW = late.pattern(rb"(?:\\\\)?(%b)|\\\\%b" % (_CONTROL, _ANY), re.DOTALL)
 _QUOTE, _BACKSLASH = b'\\"', b"\\\\"
 
 

@@ -13,8 +13,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from translate import late
+
 _LONG_AGO_MS = 1e12  # a larger number is milliseconds since 1970, and not seconds (OpenRouter)
-_SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
+_SECONDS = late.pattern(r"(\d{1,9}(?:\.\d{1,9})?)s")
 MAX_READ = 4096  # characters of a message
 
 
@@ -98,14 +100,14 @@ def _in_headers(metadata: Any) -> float | None:
 
 # ------------------------------------------------------------------------------------------------- in words
 
-_SPAN = re.compile(
+_SPAN = late.pattern(
     r"(?:(\d{1,3}) ?d(?:ays?)?\b ?|(\d{1,3})d)?(?:(\d{1,4}) ?h(?:ours?)?(?![a-z]) ?)?"
     r"(?:(\d{1,5}) ?m(?:in(?:ute)?s?)?(?![a-z]) ?)?(?:(\d{1,7}(?:\.\d{1,9})?) ?(ms|s(?:ec(?:ond)?s?)?)(?![a-z]))?",
     re.I,
 )
-_AGAIN = re.compile(rf"\b(?:(?:try again|retry|resets?) (?:in|after)|please wait) (?:about )?({_SPAN.pattern})", re.I)
-_ENDS_AT = re.compile(r"usage limit reached\|(\d{10})\b", re.I)  # Claude's plans, in older words
-_LONG = re.compile(
+_AGAIN = late.pattern(rf"\b(?:(?:try again|retry|resets?) (?:in|after)|please wait) (?:about )?({_SPAN.pattern})", re.I)
+_ENDS_AT = late.pattern(r"usage limit reached\|(\d{10})\b", re.I)  # Claude's plans, in older words
+_LONG = late.pattern(
     r"usage[ _]limit|\b(?:per|a) (?:day|week|month)\b|\bper[- ]day\b|\b(?:daily|weekly|monthly|session) .{0,30}limit"
     r"|weekly_rate|\d[ -]hours? (?:usage )?limit|billing cycle",
     re.I,

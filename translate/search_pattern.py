@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import re
 
+from translate import late
+
 MAX_CHARACTERS = 200  # Anthropic's own bound
 MAX_SPELLINGS = 32
 
 Row = tuple[str, ...]
 """Pieces that follow one another, with anything between them."""
 
-_ATOM = re.compile(
+_ATOM = late.pattern(
     r"\(\?[aiLmsux]+\)|\((?:\?:)?|\)|\||\[\^?\]?(?:\\.|[^\]\\])*\]|\\[bBdDsSwWAZ]|\\[^0-9a-zA-Z]|\\[nrtfv]|[^\\()\[\]|?*+]"
 )
-_COUNT = re.compile(r"(?:[*+?]|\{\d*,?\d*\})[?+]?")
-_FLAGS = re.compile(r"\(\?[aiLmsux]+\)")
+_COUNT = late.pattern(r"(?:[*+?]|\{\d*,?\d*\})[?+]?")
+_FLAGS = late.pattern(r"\(\?[aiLmsux]+\)")
 _GAP = "\0"
 
 

@@ -9,11 +9,10 @@ of tokens every time, which replies tell (gateway/flow/exact_counts.py).
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from translate import wire
+from translate import late, wire
 
 Turns = Sequence[tuple[str, Sequence[str]]]
 """(role, texts) of each message."""
@@ -40,10 +39,10 @@ _REASONS = Frame(4, 2, 2)  # an answer says on which channel it is
 _OWNER = r"(?:openai[/.])?"
 _DATE = r"(?:-20\d\d-\d\d-\d\d)?"
 _FRAMES = (
-    (re.compile(rf"{_OWNER}gpt-4(?:o|o-mini|\.1|\.1-mini|\.1-nano){_DATE}"), _PLAIN),
-    (re.compile(rf"{_OWNER}(?:gpt-5(?:\.\d)?(?:-(?!chat)[a-z]+){{0,2}}|o[134](?:-mini|-pro)?){_DATE}"), _REASONS),
+    (late.pattern(rf"{_OWNER}gpt-4(?:o|o-mini|\.1|\.1-mini|\.1-nano){_DATE}"), _PLAIN),
+    (late.pattern(rf"{_OWNER}(?:gpt-5(?:\.\d)?(?:-(?!chat)[a-z]+){{0,2}}|o[134](?:-mini|-pro)?){_DATE}"), _REASONS),
 )
-PROVEN = re.compile(
+PROVEN = late.pattern(
     rf"{_OWNER}(?:gpt-4o|gpt-4o-mini|gpt-5|gpt-5-mini|gpt-5-nano|gpt-5-pro|gpt-5\.2|gpt-5\.3-codex|gpt-5\.4"
     rf"|o4-mini){_DATE}"
 )

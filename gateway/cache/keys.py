@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import re
 from typing import Any, NamedTuple
 
 import ujson
@@ -22,13 +21,14 @@ from gateway.flow.client_request import ClientRequest
 from gateway.http import header_names
 from gateway.http.auth import CREDENTIALS
 from gateway.stored.previous_response import owner_of
+from translate import late
 from translate.dialect import Dialect
 from translate.errors import ApiError
 
 ALLOW = "X-Proxy-Cache"
 """The header by which a client has its request count as deterministic (`allow`)."""
 
-_ABOUT_THE_CALLER = re.compile(
+_ABOUT_THE_CALLER = late.pattern(
     r"user-agent$|x-stainless-|traceparent$|tracestate$|baggage$|(?:x-)?(?:client-)?request-id$|x-correlation-id$"
     r"|x-client-request-id$|(?:x-)?idempotency-key$|(?:.*[-_])?(?:session|conversation|thread)[-_]id$|x-session-"
     r"|x-conversation-|x-claude-code-(?!request-class)|accept$|accept-language$|content-type$|x-app$|x-title$"

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from gateway.flow import told_limits
 from gateway.flow.own_words import OwnWords
 from gateway.routing.router import Route
-from translate import dialects, errors, fit, pair, wire
+from translate import dialects, errors, fit, late, pair, wire
 from translate.conversation import Turn
 from translate.errors import ApiError, BadRequest
 from translate.target import Encoded, Protocol, Target
@@ -60,25 +60,25 @@ _SAID = (  # texts: re compiles each at the first error, and keeps it
     r"extraneous key \[([\w.]{1,100})\] is not permitted",  # Bedrock
     rf"invalid {_FIELD}: only \S{{1,20}} is allowed for this model",  # Kimi
 )
-_BOTH = re.compile(  # either will do
+_BOTH = late.pattern(  # either will do
     rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)"  # Anthropic, Bedrock
     rf"|cannot specify both {_FIELD} and {_FIELD}"  # Kimi
 )
 _PHRASED = (  # words that do not name the field, and what it may be
-    (re.compile(r"Penalty is not enabled for"),  # Gemini says it of both penalties
+    (late.pattern(r"Penalty is not enabled for"),  # Gemini says it of both penalties
      ("generationConfig.frequencyPenalty", "generationConfig.presencePenalty", "frequency_penalty",
       "presence_penalty")),
-    (re.compile(r"verified to generate reasoning summaries"), ("reasoning.summary",)),  # OpenAI, of an organization
-    (re.compile(r"(?i)Thinking (?:level |budget )?(?:[A-Z_]{1,40} )?is not (?:enabled|supported)|"  # Gemini, Ollama
+    (late.pattern(r"verified to generate reasoning summaries"), ("reasoning.summary",)),  # OpenAI, of an organization
+    (late.pattern(r"(?i)Thinking (?:level |budget )?(?:[A-Z_]{1,40} )?is not (?:enabled|supported)|"  # Gemini, Ollama
                 r"Budget \d{1,9} is invalid|is not a supported thinking level|does not support thinking"),
      ("generationConfig.thinkingConfig", "reasoning_effort")),
-    (re.compile(r"(?i)adaptive thinking is not supported|thinking\.type\.\w{1,20}\W{0,3}is not supported"),  # Anthropic
-     ("thinking",)),
-    (re.compile(r"chat_template is not supported"), ("chat_template_kwargs",)),  # vLLM, with Mistral's tokenizers
-    (re.compile(r"does not support the effort parameter"), ("output_config.effort", "reasoning_effort")),
-    (re.compile(r"Reasoning is mandatory for this endpoint"), ("reasoning.enabled",)),  # OpenRouter
+    (late.pattern(r"(?i)adaptive thinking is not supported|thinking\.type\.\w{1,20}\W{0,3}is not supported"),
+     ("thinking",)),  # Anthropic
+    (late.pattern(r"chat_template is not supported"), ("chat_template_kwargs",)),  # vLLM, with Mistral's tokenizers
+    (late.pattern(r"does not support the effort parameter"), ("output_config.effort", "reasoning_effort")),
+    (late.pattern(r"Reasoning is mandatory for this endpoint"), ("reasoning.enabled",)),  # OpenRouter
 )  # fmt: skip
-_PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
+_PARAM = late.pattern(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
 # How the field of a quirk begins that is about no field but about a limit (told_limits.py). So it is kept, expires, is
 # withdrawn and goes to other workers like any other.
 _SETTING = "[upstream] "
@@ -113,13 +113,13 @@ NO_MARKS = Quirk("cache_control")  # for the marks that the proxy adds; a client
 NO_USAGE = Quirk("stream_options")  # also where the proxy asks for the usage of a stream
 THOUGHTS = Quirk("reasoning_history", "always")  # no field, but the setting of that name
 NO_PROOFS = Quirk("messages.thinking_blocks")  # and what else a conversation brings of another gateway (Policy.proofs)
-_REFUSES_PROOFS = re.compile(
+_REFUSES_PROOFS = late.pattern(
     r"(?:(?:permitted|unknown|unrecogni[sz]ed|propert(?:y|ies)\b).{0,60}?)?"
     r"\b(?:thinking_blocks|reasoning_opaque|reasoning_text|provider_specific_fields)\b"
     r"(?:.{0,20}?(?:unsupported|unexpected|permitted|allowed))?",
     re.I,
 )
-_WANTS_THOUGHTS = re.compile(r"reasoning[_ ]content\b.{0,80}?\b(?:must be passed back|is missing|is required)", re.I)
+_WANTS_THOUGHTS = late.pattern(r"reasoning[_ ]content\b.{0,80}?\b(?:must be passed back|is missing|is required)", re.I)
 
 
 def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Quirk]:

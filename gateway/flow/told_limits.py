@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from gateway.flow.own_words import OwnWords
-from translate import effort, tokens
+from translate import effort, late, tokens
 from translate.errors import ApiError
 from translate.target import Policy
 
@@ -35,7 +35,7 @@ class ToldLimit(NamedTuple):
 # Each gap has a bound, so that the search takes linear time.
 _NAME = r"max_?(?:completion|output|new)?_?tokens(?![a-z_])"
 _MOST = tuple(
-    re.compile(pattern, re.I | re.S)
+    late.pattern(pattern, re.I | re.S)
     for pattern in (
         rf"{_NAME}: \d{{1,9}} > (\d{{1,9}})",  # Anthropic
         rf"{_NAME}.{{0,60}}?\[\s*\d{{1,9}}\s*,\s*(\d{{1,9}})\s*\]",  # DeepSeek, Qwen, GLM: the range
@@ -43,26 +43,28 @@ _MOST = tuple(
         r"maximum tokens you requested exceeds the model limit of (\d{1,9})",  # Bedrock
     )
 )
-_BELOW = re.compile(rf"{_NAME}.{{0,120}}?\(inclusive\) to (\d{{1,9}}) \(exclusive\)", re.I | re.S)  # Gemini
-_WINDOW = re.compile(r"maximum context length (?:is|of) (\d{1,9})", re.I)
-_BESIDE = re.compile(r"exceed context limit: (\d{1,9}) \+ \d{1,9} > (\d{1,9})")  # Anthropic
-_INPUT = re.compile(r"\b(\d{1,9}) (?:input tokens|tokens from the input|in the messages|of text input)", re.I)
-_EFFORTS = re.compile(
+_BELOW = late.pattern(rf"{_NAME}.{{0,120}}?\(inclusive\) to (\d{{1,9}}) \(exclusive\)", re.I | re.S)  # Gemini
+_WINDOW = late.pattern(r"maximum context length (?:is|of) (\d{1,9})", re.I)
+_BESIDE = late.pattern(r"exceed context limit: (\d{1,9}) \+ \d{1,9} > (\d{1,9})")  # Anthropic
+_INPUT = late.pattern(r"\b(\d{1,9}) (?:input tokens|tokens from the input|in the messages|of text input)", re.I)
+_EFFORTS = late.pattern(
     r"(?:reasoning[._]|output_config\.)effort\b.{0,160}?(?:supported values are|must be one of|input should be"
     r"|supported values):? ?\[?"
     r"|effort level '[a-z]{1,10}'\. supported levels:"  # Anthropic
     r"|level \"[a-z]{1,10}\" not supported, valid levels:",  # CLIProxyAPI
     re.I | re.S,
 )
-_SUPPORTED = re.compile(r"supported values are:", re.I)  # OpenAI's Responses, where `param` alone names the field
-_WORDS = re.compile(r"(?:[\s,]|or\b|and\b|[`'\"]?(?:none|default|minimal|low|medium|x?high|max)\b[`'\"]?){1,60}", re.I)
+_SUPPORTED = late.pattern(r"supported values are:", re.I)  # OpenAI's Responses, where `param` alone names the field
+_WORDS = late.pattern(
+    r"(?:[\s,]|or\b|and\b|[`'\"]?(?:none|default|minimal|low|medium|x?high|max)\b[`'\"]?){1,60}", re.I
+)
 
 
 # A tool that is forced, at models that think unless they are told otherwise.
 _NO_CHOICE = (
-    (re.compile(r"thinking mode does not support this tool_choice", re.I), "thinking"),  # DeepSeek
-    (re.compile(r"tool_choice '\w{1,20}' is incompatible with thinking", re.I), "thinking"),  # Kimi
-    (re.compile(r"tool_choice parameter does not support being set to required or object in thinking mode", re.I),
+    (late.pattern(r"thinking mode does not support this tool_choice", re.I), "thinking"),  # DeepSeek
+    (late.pattern(r"tool_choice '\w{1,20}' is incompatible with thinking", re.I), "thinking"),  # Kimi
+    (late.pattern(r"tool_choice parameter does not support being set to required or object in thinking mode", re.I),
      "enable_thinking"),
 )  # fmt: skip
 

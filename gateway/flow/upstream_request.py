@@ -6,7 +6,6 @@ credentials go along only where the settings say that clients bring their own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,11 +16,11 @@ from gateway.http import header_rules, loop_guard
 from gateway.http.auth import keys_of
 from gateway.http.loop_guard import Hops
 from gateway.routing.router import Route
-from translate import dialects, foreign_reasoning, sealed_reasoning
+from translate import dialects, foreign_reasoning, late, sealed_reasoning
 from translate.errors import ApiError, BadRequest
 
-_TEXT = re.compile(rb'\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # a key's value
-_USER = re.compile(rb'\s*:\s*\{[^{}]{0,2000}?"user_id"\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # of an object
+_TEXT = late.pattern(rb'\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # a key's value
+_USER = late.pattern(rb'\s*:\s*\{[^{}]{0,2000}?"user_id"\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # of an object
 # A browser sends bodies of these types without asking the server first.
 _UNASKED = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
 _OF_BROWSERS = frozenset(("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Cookie"))

@@ -9,10 +9,9 @@ section may allow more (request_headers, reply_headers), but never headers that 
 from __future__ import annotations
 
 import functools
-import re
 
 from gateway.http import forwarded
-from translate import dialects
+from translate import dialects, late
 
 # RFC 9110, section 7.6.1, and others that HTTP/1.1 software treats in the same way.
 HOP_BY_HOP = frozenset(
@@ -30,19 +29,19 @@ which has its own setting."""
 # Words in the names of headers with a key, in the spelling of any provider: api-key, x-goog-api-key,
 # ocp-apim-subscription-key,
 # x-amz-security-token, x-auth-token, private-token, x-functions-key, cookie, x-csrf-token ...
-_KEY = re.compile(
+_KEY = late.pattern(
     r"(?:^|[-_])(?:\w*auth\w*|\w*token|\w*secret\w*|\w*passw\w*|pwd|\w*credential\w*|cookie2?|\w*api-?key|\w*apikey"
     r"|key|keys|signature|sig|jwt|bearer|saml|x5c|assertion)(?:$|[-_])"
 )
 _NO_KEYS = frozenset(("idempotency-key", "x-idempotency-key", "prompt-cache-key", "x-prompt-cache-key"))
 
 # Names of headers with the address of the client, besides forwarded.NAMES.
-_ADDRESS = re.compile(
+_ADDRESS = late.pattern(
     r"(?:^|[-_])(?:ip|ipv4|ipv6|ip-?addr(?:ess)?|clientip|realip|remote-?addr|ipcountry|geo\w*)(?:$|[-_])"
 )
 
 # Headers of browsers, headers that ask for a part or another method, and headers that CDNs and servers act on.
-_FOREIGN = re.compile(
+_FOREIGN = late.pattern(
     r"sec-|if-|range$|origin$|referer$|priority$|dnt$|upgrade-insecure-requests$|access-control-|early-data$|max-forwards$"
     r"|save-data$|cache-control$|pragma$|x-(?:http-)?method(?:-override)?$|x-(?:rewrite|override|original|envoy|nginx)-"
     r"|x-accel-|x-sendfile|x-amz-|x-goog-(?!api-client$)|x-ms-(?!client-request-id$)|x-host$|x-upstream|x-proxy-|x-backend"
@@ -54,10 +53,10 @@ _FOREIGN = re.compile(
 # The account that OpenAI bills: it is sent with the client's own key only.
 ACCOUNT = frozenset(("openai-organization", "openai-project", "chatgpt-account-id"))
 
-_TO_ANY = re.compile(r"user-agent$|traceparent$|tracestate$|x-client-request-id$")
+_TO_ANY = late.pattern(r"user-agent$|traceparent$|tracestate$|x-client-request-id$")
 """The headers of a translated request that are passed on: those about the caller or the trace."""
 
-_TO_OPENAI = re.compile(
+_TO_OPENAI = late.pattern(
     rf"{_TO_ANY.pattern}|accept$|accept-language$|content-type$|openai-|x-stainless-|x-openai-|x-codex-|codex-"
     r"|originator$|version$|session[-_]id$|thread[-_]id$|conversation[-_]id$|x-session-|x-conversation-id$|x-request-id$"
     r"|request-id$|x-correlation-id$|baggage$|(?:x-)?idempotency-key$|x-grok-conv-id$|http-referer$|x-title$|x-app$"
@@ -66,8 +65,8 @@ _TO_OPENAI = re.compile(
 )  # fmt: skip
 
 # x-proxy-dropped: of an upstream that is a proxy like this one; it stands beside what is left out here.
-_BACK_TO_ANY = re.compile(r"retry-after(?:-ms)?$|x-should-retry$|cf-ray$|.*ratelimit|x-proxy-dropped$")
-_BACK = re.compile(
+_BACK_TO_ANY = late.pattern(r"retry-after(?:-ms)?$|x-should-retry$|cf-ray$|.*ratelimit|x-proxy-dropped$")
+_BACK = late.pattern(
     rf"{_BACK_TO_ANY.pattern}|anthropic-|openai-|x-codex-|x-oai-|x-openai-|x-models-etag$|x-reasoning-included$|x-stainless-"
     r"|apim-request-id$|x-ms-(?:region|client-request-id|deployment-name|rai-invoked|served-model|request-id)$"
     r"|azureml-model-session$|x-amzn-requestid$|x-amzn-bedrock-|x-groq-|x-litellm-|x-generation-id$|x-trace-id$|traceparent$"

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from gateway.http import header_names
 from gateway.limits import rate_limit
+from translate import late
 from translate.errors import whole_seconds
 
 SHIELD = b"X-Content-Type-Options: nosniff\r\nContent-Security-Policy: sandbox\r\n"
@@ -158,7 +159,7 @@ def media(kind: str) -> bytes:
     return line("Content-Type", kind if _HARMLESS.match(kind) else "application/octet-stream") + SHIELD
 
 
-_HARMLESS = re.compile(
+_HARMLESS = late.pattern(
     r"(?:audio/[\w.+-]+|video/[\w.+-]+|image/(?:png|jpe?g|gif|webp|avif|bmp)|text/(?:plain|csv)|application/(?:json|jsonl"
     r"|x-jsonl|x-ndjson|octet-stream|pdf|zip|gzip))\s*(?:;|$)",
     re.I,

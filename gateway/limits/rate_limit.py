@@ -9,7 +9,6 @@ websocket. None has a clock: `now` is given, in seconds.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from gateway.limits import gcra
 from gateway.limits.gcra import Level
 from gateway.limits.limiter import Left
+from translate import late
 from translate.errors import ApiError
 
 Headers = Sequence[tuple[str, str]]
@@ -137,8 +137,8 @@ class Quota:
 # ------------------------------------------------------------------------------- an upstream's own words
 
 _UNIT = r"(?:requests|(?:input-|output-)?tokens)(?:-(?:second|minute|hour|day))?"
-_LEFT = re.compile(rf"(?:anthropic-|x-)?ratelimit-(?:remaining(?:-{_UNIT})?|{_UNIT}-remaining)")
-_SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+_LEFT = late.pattern(rf"(?:anthropic-|x-)?ratelimit-(?:remaining(?:-{_UNIT})?|{_UNIT}-remaining)")
+_SPAN = late.pattern(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 _LONG_AGO = 1e9  # seconds: a larger number is a Unix time and not a span
 LONGEST_S = 60.0  # what a reply says of a longer time is not believed: an early request shows the truth
 PROBE_S = 300.0  # how often a limit that lasts for hours is tried: people buy more, and services end it earlier

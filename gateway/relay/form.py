@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 
+from translate import late
 from translate.errors import BadRequest
 
 FIELDS = (b"model", b"n")
 MOST_NAME = 512  # bytes of the model's name
 MOST_HEAD = 16 * 1024  # bytes of the headers of a part
-_BOUNDARY = re.compile(r"""[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]""")
-_COUNT = re.compile(rb"\s*[0-9]{1,9}\s*")
-_PARAMETER = re.compile(rb"""\s*;\s*([\w-]+\*?)=(?:"((?:[^"\\\r\n]|\\.)*)"|([^\s;"]+))""")
+_BOUNDARY = late.pattern(r"""[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]""")
+_COUNT = late.pattern(rb"\s*[0-9]{1,9}\s*")
+_PARAMETER = late.pattern(rb"""\s*;\s*([\w-]+\*?)=(?:"((?:[^"\\\r\n]|\\.)*)"|([^\s;"]+))""")
 
 
 def boundary_of(content_type: str) -> bytes:

@@ -9,16 +9,17 @@ and then puts the path in order, as some reverse proxies do, must not be led to 
 
 from __future__ import annotations
 
-import re
 from urllib.parse import unquote
 
-_BEDROCK = re.compile(r"(?:[a-z]{2,6}(?:-gov)?\.)?anthropic\.(claude-[a-z0-9.-]+?)(?:-v\d+(?::\d+)?(?::\w+)?)?")
-_VERTEX = re.compile(r"(claude-[a-z0-9.-]+)@(\w+)")
+from translate import late
+
+_BEDROCK = late.pattern(r"(?:[a-z]{2,6}(?:-gov)?\.)?anthropic\.(claude-[a-z0-9.-]+?)(?:-v\d+(?::\d+)?(?::\w+)?)?")
+_VERTEX = late.pattern(r"(claude-[a-z0-9.-]+)@(\w+)")
 
 MOST_DECODED = 2  # times
 
 # A segment of dots alone, also with parameters behind it, and what has no place in a path at all.
-_ASTRAY = re.compile(r"(?:^|[/\\])\.+(?:[/\\;?#]|$)|[\x00-\x1f\x7f\ufffd]")
+_ASTRAY = late.pattern(r"(?:^|[/\\])\.+(?:[/\\;?#]|$)|[\x00-\x1f\x7f\ufffd]")
 
 
 def plain(model: str) -> str:

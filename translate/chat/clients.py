@@ -6,10 +6,10 @@ Their User-Agent tells them. What they need is no less legal for others, but nob
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from translate import late
 from translate.chat.usage import usage_body
 from translate.conversation import Usage
 
@@ -30,14 +30,14 @@ MAX_AGENT = 200  # characters that are looked at, and remembered
 
 USUAL = Habits()
 _BY_AGENT = (
-    (re.compile(r"mistral-client|mistralai|ai-sdk/mistral"), Habits(whole_calls=True, told=("usage",))),
-    (re.compile(r"ai-sdk/xai"), Habits(whole_calls=True)),
-    (re.compile(r"[Gg]roq/"), Habits(thoughts=("reasoning",), told=("usage", "x_groq"))),
-    (re.compile(r"ai-sdk/openrouter"), Habits(thoughts=("reasoning",), in_details=True, told=("usage",))),
-    (re.compile(r"ai-sdk/cerebras"), Habits(told=("usage",))),
-    (re.compile(r"hf_hub/"), Habits(thoughts=("reasoning",))),
+    (late.pattern(r"mistral-client|mistralai|ai-sdk/mistral"), Habits(whole_calls=True, told=("usage",))),
+    (late.pattern(r"ai-sdk/xai"), Habits(whole_calls=True)),
+    (late.pattern(r"[Gg]roq/"), Habits(thoughts=("reasoning",), told=("usage", "x_groq"))),
+    (late.pattern(r"ai-sdk/openrouter"), Habits(thoughts=("reasoning",), in_details=True, told=("usage",))),
+    (late.pattern(r"ai-sdk/cerebras"), Habits(told=("usage",))),
+    (late.pattern(r"hf_hub/"), Habits(thoughts=("reasoning",))),
     # The AI SDK names its provider in streams alone.
-    (re.compile(r"(?<![\w-])ai/\d"), Habits(thoughts=("reasoning_content", "reasoning"))),
+    (late.pattern(r"(?<![\w-])ai/\d"), Habits(thoughts=("reasoning_content", "reasoning"))),
 )
 
 

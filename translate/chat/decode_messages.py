@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from translate import openai_media, problems, recurring
+from translate import late, openai_media, problems, recurring
 from translate.chat import details, foreign_blocks, media
 from translate.conversation import (
     Audio,
@@ -31,7 +31,7 @@ from translate.json_fields import arguments_in, json_in, object_of, objects_of, 
 from translate.leftovers import BREAKPOINT, CACHE_CONTROL, WITHIN, note_mark, note_within
 from translate.pairing import OpenCalls
 
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{1,31}://", re.I)  # base64 has no colon
+_ADDRESS = late.pattern(r"[a-z][a-z0-9+.-]{1,31}://", re.I)  # base64 has no colon
 
 
 def decode_messages(messages: Any) -> tuple[list[Part], list[Turn]]:

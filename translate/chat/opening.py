@@ -3,17 +3,16 @@ whole replies that are a failure."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from translate import errors, wire
+from translate import errors, late, wire
 from translate.chat.reply import no_choice
 from translate.chat.stop import breakdown
 from translate.json_fields import objects_of, text_of
 
-_FINISH = re.compile(rb'"finish_reason"\s*:\s*"(\w{1,40})"')
-_ENDED_WELL = re.compile(rb'"finish_reason"\s*:\s*"(?:stop|tool_calls|length)"')  # in a text its quotes are escaped
-_NO_CHOICES = re.compile(rb'"choices"\s*:\s*(?:null|\[\s*\])')
+_FINISH = late.pattern(rb'"finish_reason"\s*:\s*"(\w{1,40})"')
+_ENDED_WELL = late.pattern(rb'"finish_reason"\s*:\s*"(?:stop|tool_calls|length)"')  # in a text its quotes are escaped
+_NO_CHOICES = late.pattern(rb'"choices"\s*:\s*(?:null|\[\s*\])')
 LARGEST = 4096  # bytes; Azure's has what its filter thinks of the prompt
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from translate import late
 from translate.json_fields import Body
 from translate.model_list import ListedModel
 
@@ -21,11 +22,13 @@ _FIRST = 100  # in the picker, after the models that Codex brings: a smaller num
 
 # What Codex 0.169 brings, and what belongs to the same families. It looks for the longest name that a model's begins
 # with, also behind one "namespace/".
-_KNOWN = re.compile(
+_KNOWN = late.pattern(
     r"(?:[\w-]+/)?(?:gpt-5\.[5-9]|gpt-(?:[6-9]|\d\d)|gpt-daybreak-(?:blue|red)-latest|codex-auto-review)", re.ASCII
 )
 # The names of models that take an effort, if their upstream's list does not say so.
-_THINKS = re.compile(r"claude-(?:[a-z]+-)?[4-9]|gpt-5|gpt-oss|(?:^|/)o[1-9]|gemini-(?:2\.5|[3-9])|deepseek-r|qwq", re.I)
+_THINKS = late.pattern(
+    r"claude-(?:[a-z]+-)?[4-9]|gpt-5|gpt-oss|(?:^|/)o[1-9]|gemini-(?:2\.5|[3-9])|deepseek-r|qwq", re.I
+)
 _LEVELS = {
     "low": "Thinks little, and answers soon",
     "medium": "Thinks as much as most tasks need",

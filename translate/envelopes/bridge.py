@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from translate import top_level, wire
+from translate import late, top_level, wire
 
 FIRST_PARTY = (
     "speed", "fallbacks", "fallback_credit_token", "container", "mcp_servers", "inference_geo", "diagnostics",
@@ -28,8 +28,8 @@ BETAS = "anthropic_beta"
 _TOOLS = b'"tools"'
 _IN_TOOLS, _IN_MARKS, _THINKING, _ADAPTS = "tools", "cache_control", "thinking", "adaptive"
 LEAST_BUDGET, USUAL_BUDGET = 1024, 16_000  # tokens of thinking, if the model does not choose them itself
-_REFUSED = re.compile(r"(?:^|[\s(`'\"])((?:[a-z_]+|\d+)(?:\.(?:[a-z_]+|\d+)){0,12}): Extra inputs are not permitted")
-_ADAPTIVE = re.compile(r"thinking\.type: Input tag '?adaptive'? found|adaptive thinking is not supported", re.I)
+_REFUSED = late.pattern(r"(?:^|[\s(`'\"])((?:[a-z_]+|\d+)(?:\.(?:[a-z_]+|\d+)){0,12}): Extra inputs are not permitted")
+_ADAPTIVE = late.pattern(r"thinking\.type: Input tag '?adaptive'? found|adaptive thinking is not supported", re.I)
 _NEVER = frozenset(("model", "messages", "max_tokens", "system", "tools", "stream", "anthropic_version", "tool_choice"))
 
 

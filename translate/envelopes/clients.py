@@ -12,14 +12,14 @@ from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from translate import top_level, wire
+from translate import late, top_level, wire
 from translate.endpoint import Endpoint, Framed, Unsealed
 from translate.envelopes import eventstream
 from translate.errors import KINDS, ApiError, BadRequest
 
 PLAIN_VERSION = "2023-06-01"
 _TAKEN = ("anthropic_version", "anthropic_beta")
-_SAYABLE = re.compile(r"[ -~]*")
+_SAYABLE = late.pattern(r"[ -~]*")
 
 # Kinds of errors -> exceptions of Bedrock.
 _EXCEPTIONS = {
@@ -110,8 +110,8 @@ def _counted(body: bytes, model: str, streams: bool | None) -> Unsealed:
 _CHUNKS = eventstream.Writer(
     eventstream.encode_headers({":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"})
 )
-_DATA = re.compile(rb"^data: ?(.+)$", re.M)
-_ERROR = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
+_DATA = late.pattern(rb"^data: ?(.+)$", re.M)
+_ERROR = late.pattern(rb'\s*\{\s*"type"\s*:\s*"error"')
 _PING = b'{"type":"ping"}'
 
 

@@ -6,19 +6,17 @@ earlier ones do not think. A name that tells no generation counts as the latest.
 
 from __future__ import annotations
 
-import re
-
-from translate import effort
+from translate import effort, late
 from translate.conversation import Conversation, Reasoning
 from translate.encode_context import Draft
 from translate.gemini.fields import Raw, flag, text, whole
 
 WHERE = "generationConfig.thinkingConfig."
 
-_BUDGET = re.compile(r"gemini-2\.5|robotics-er-1\.5")
-_NEVER = re.compile(r"gemini-(?:1|2\.0)|gemma|learnlm|imagen|embedding")
-_PRO = re.compile(r"pro")
-_MINIMAL = re.compile(r"flash-lite|gemini-3(?:[.-][0-6])?-flash")  # the others answer 400 to the least level
+_BUDGET = late.pattern(r"gemini-2\.5|robotics-er-1\.5")
+_NEVER = late.pattern(r"gemini-(?:1|2\.0)|gemma|learnlm|imagen|embedding")
+_PRO = late.pattern(r"pro")
+_MINIMAL = late.pattern(r"flash-lite|gemini-3(?:[.-][0-6])?-flash")  # the others answer 400 to the least level
 MOST_BUDGET, MOST_BUDGET_PRO, LEAST_BUDGET_PRO = 24_576, 32_768, 128
 AS_IT_LIKES = -1
 

@@ -8,10 +8,9 @@ client asked for the other thing in so many words, so thinking gives way and the
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
-from translate import effort
+from translate import effort, late
 from translate.conversation import Conversation, Reasoning
 from translate.json_fields import Body
 from translate.messages import sampling
@@ -19,14 +18,14 @@ from translate.target import Policy
 from translate.words import Words
 
 _FAMILY_4 = r"claude-(?:opus|sonnet|haiku)-4(?:[-.][0-5](?!\d)|[-.@]\d{8}|(?![-.]?\d))"
-_MANUAL = re.compile(r"claude-3[-.]7|claude-4-(?:opus|sonnet)|" + _FAMILY_4)
-_NEVER = re.compile(r"claude-(?:3(?![-.]7)|2|instant)")
+_MANUAL = late.pattern(r"claude-3[-.]7|claude-4-(?:opus|sonnet)|" + _FAMILY_4)
+_NEVER = late.pattern(r"claude-(?:3(?![-.]7)|2|instant)")
 # These answer 400 to "disabled": some always think, and others have a word of their own for it.
-_ALWAYS = re.compile(r"claude-(?:mythos|fable|opus-(?:5[-.][5-9]|[6-9]|[1-9]\d)(?!\d))")
-_BETWEEN = re.compile(r"claude-sonnet-(?:5[-.][5-9]|[6-9]|[1-9]\d)(?!\d)")
-_SMALL = re.compile(r"claude-(?:3-(?:opus|sonnet|haiku)|2|instant)")
-_MIDDLE = re.compile(r"claude-3")
-_OPUS_4 = re.compile(r"claude-(?:opus-4(?![-.]5)|4-opus)")
+_ALWAYS = late.pattern(r"claude-(?:mythos|fable|opus-(?:5[-.][5-9]|[6-9]|[1-9]\d)(?!\d))")
+_BETWEEN = late.pattern(r"claude-sonnet-(?:5[-.][5-9]|[6-9]|[1-9]\d)(?!\d)")
+_SMALL = late.pattern(r"claude-(?:3-(?:opus|sonnet|haiku)|2|instant)")
+_MIDDLE = late.pattern(r"claude-3")
+_OPUS_4 = late.pattern(r"claude-(?:opus-4(?![-.]5)|4-opus)")
 
 DEFAULT_MAX_TOKENS = 32_000
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from translate import late
+
 MAX_PATTERN = 2_000  # characters; nobody writes a longer one
 MAX_REPEATS = 1_000  # in one quantifier, where a server unfolds it
 
-_FLAGS = re.compile(r"\(\?[aimsux]+\)")  # Python takes them only at the very start
-_GROUP = re.compile(r"\(\?(?:P<(?P<name>[A-Za-z_][A-Za-z0-9_]*)>|(?P<ahead>[=!])|(?P<behind><[=!])|:)")
-_QUANTIFIER = re.compile(r"(?:[*+?]|\{(?P<least>\d{1,9})?(?P<comma>,)?(?P<most>\d{1,9})?\})(?P<mode>[?+])?")
-_CODE = re.compile(r"x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}")
+_FLAGS = late.pattern(r"\(\?[aimsux]+\)")  # Python takes them only at the very start
+_GROUP = late.pattern(r"\(\?(?:P<(?P<name>[A-Za-z_][A-Za-z0-9_]*)>|(?P<ahead>[=!])|(?P<behind><[=!])|:)")
+_QUANTIFIER = late.pattern(r"(?:[*+?]|\{(?P<least>\d{1,9})?(?P<comma>,)?(?P<most>\d{1,9})?\})(?P<mode>[?+])?")
+_CODE = late.pattern(r"x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}")
 _PLAIN_ESCAPES = frozenset('^$.[](){}|*+?\\"tnr')  # which a grammar knows, too
 _PLAIN_IN_CLASS = frozenset("\\[]tnr")
 _CONTROLS = frozenset("tnrfva")
