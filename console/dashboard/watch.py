@@ -8,7 +8,6 @@ shown side by side.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
@@ -24,8 +23,6 @@ from gateway.flow.info import Info
 from operate.logs.capture import Capture
 from operate.settings.load import Settings
 from translate.errors import ApiError
-
-log = logging.getLogger("gateway")
 
 Record = dict[str, Any]
 

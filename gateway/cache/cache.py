@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-import logging
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Generator, Iterable
@@ -36,8 +35,6 @@ from operate.settings.load import CacheSettings
 from translate.conversation import Usage
 from translate.endpoint import Framed
 from translate.errors import ApiError
-
-log = logging.getLogger("gateway")
 
 MAX_SEEN = 10_000  # requests that are known by their bytes
 MAX_UNREAD = 64 * 1024  # bytes of a body that is looked up before its model is known

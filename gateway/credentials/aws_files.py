@@ -52,10 +52,6 @@ def profile(name: str, environ: Mapping[str, str]) -> Profile | None:
     return Profile(command=command)
 
 
-def region(environ: Mapping[str, str]) -> str:
-    return environ.get("AWS_REGION", "") or environ.get("AWS_DEFAULT_REGION", "")
-
-
 def _read(environ: Mapping[str, str], variable: str, usual: str) -> dict[str, dict[str, str]]:
     """The sections of a file; {} where it is not there."""
     home = environ.get("HOME", "")
