@@ -14,7 +14,8 @@ import pytest
 
 from tests.support import nested
 from tests.support.crossed import crossed
-from translate import dialects, ledger
+from tests.translate import silent
+from translate import dialects
 from translate.target import Encoded, Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
@@ -54,15 +55,14 @@ def _types(said: Any) -> set[str]:
 
 @pytest.mark.parametrize("client", PROTOCOLS)
 def test_what_is_lost_without_a_word_needs_none(client: Protocol) -> None:
-    silent = ledger.silent()
-    unknown = [name for name in lost(client) if not any(fnmatchcase(name, pattern) for pattern in silent)]
-    assert unknown == [], "lost without a word: map it, report it (leftovers.py), or say in ledger.SILENT why not"
+    unknown = [name for name in lost(client) if not any(fnmatchcase(name, pattern) for pattern in silent.REQUESTS)]
+    assert unknown == [], "lost without a word: map it, report it (leftovers.py), or say in silent.py why not"
 
 
 def test_every_silence_is_needed() -> None:
     names = [name for client in PROTOCOLS for name in lost(client)]
-    assert [p for p in ledger.silent() if not any(fnmatchcase(name, p) for name in names)] == []
-    assert all(ledger.silent().values())
+    assert [p for p in silent.REQUESTS if not any(fnmatchcase(name, p) for name in names)] == []
+    assert all(silent.REQUESTS.values())
 
 
 def test_the_walk_sees_what_it_should() -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.support import reply_fields, sdk_types
-from translate import dialects, errors, ledger, pair
+from tests.translate import silent
+from translate import dialects, errors, pair
 from translate.target import Asked, Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses", "gemini")
@@ -53,9 +54,8 @@ def _around(name: str) -> list[str]:
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)
 def test_what_is_lost_without_a_word_needs_none(upstream: Protocol) -> None:
-    silent = ledger.silent_replies()
-    unknown = [name for name in lost(upstream) if not any(fnmatchcase(name, pattern) for pattern in silent)]
-    assert unknown == [], "lost without a word: map it, report it, or say in ledger.SILENT_REPLIES why not"
+    unknown = [name for name in lost(upstream) if not any(fnmatchcase(name, pattern) for pattern in silent.REPLIES)]
+    assert unknown == [], "lost without a word: map it, report it, or say in silent.py why not"
 
 
 def asked() -> Asked:
@@ -96,8 +96,8 @@ def test_streamed_and_whole_say_the_same_and_leave_the_same(client: Protocol, up
 
 def test_every_silence_is_needed() -> None:
     names = [name for upstream in PROTOCOLS for name in lost(upstream)]
-    assert [p for p in ledger.silent_replies() if not any(fnmatchcase(name, p) for name in names)] == []
-    assert all(ledger.silent_replies().values())
+    assert [p for p in silent.REPLIES if not any(fnmatchcase(name, p) for name in names)] == []
+    assert all(silent.REPLIES.values())
 
 
 def test_the_walk_sees_what_it_should() -> None:
