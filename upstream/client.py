@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import itertools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -24,12 +23,14 @@ from upstream.addresses import Addresses
 from upstream.connections import QUIET_S, OpenSockets, RecentPeak, cut_off, hang_up, has_unread, inode_of
 from upstream.exchange import TURN_BYTES, Exchange, Handle
 from upstream.failure import Failure, host_of
+from upstream.handles import Handles
 from upstream.loss import Goaways, LossFacts, failure_of
 from upstream.names import Answer, Names
-from upstream.pool import Pool, Roots, options
+from upstream.overdue import overdue
+from upstream.pool import Pool
 from upstream.request import Request, Sink
 from upstream.sockets import SocketsOnLoop
-from upstream.way import Lookup, Way
+from upstream.way import Lookup
 
 log = logging.getLogger("upstream")
 
@@ -37,7 +38,6 @@ SWEEP_S = 0.2  # how late a timeout of the client itself may be
 TELL_S = 10.0  # the time between two warnings that all connections are in use
 NOBODY_THERE = frozenset({"dns", "connect", "tls", "certificate", "connect_timeout", "tls_timeout"})
 SOCKET = pycurl.ACTIVESOCKET  # type: ignore[attr-defined]  # not in the types
-SPARE_HANDLES = 1024  # how many unused libcurl handles are kept; each takes a few KB
 
 
 class UpstreamClient(SocketsOnLoop):
@@ -51,9 +51,7 @@ class UpstreamClient(SocketsOnLoop):
         self._ready: list[Exchange] = []  # those with something for their sink
         self.on_many: Callable[[], object] = _nothing  # called before several sinks get something
         self.on_many_over: Callable[[], object] = _nothing  # called after that
-        self._free: dict[Way, list[Handle]] = {}
-        self._spare = 0  # how many handles are in _free
-        self._handles = 0
+        self._handles = Handles(self.pool, self._ready, self._opened_socket)
         self._peak = RecentPeak()
         self._looked_last = 0.0  # when a request may last have looked for a connection
         self._sockets = OpenSockets()
@@ -61,7 +59,6 @@ class UpstreamClient(SocketsOnLoop):
         self._tell_at = 0.0
         self._opened = self._reused = self._cancelled = self._failed = self._sent = 0
         self._goaways = Goaways()
-        self._roots = Roots(self.pool)
         self._addresses = Addresses(self.pool)
         super().initialize(defaults=defaults)
         self._names = Names(self.now, self._from_thread, self._loop.call_later)
@@ -73,8 +70,8 @@ class UpstreamClient(SocketsOnLoop):
         """Counts since the start. connections_opened and connections_reused count only exchanges that have ended."""
         return {
             "in_flight": len(self._live),
-            "handles": self._handles,
-            "handles_free": self._spare,
+            "handles": self._handles.made,
+            "handles_free": self._handles.spare,
             "requests": self._sent,
             "connections_opened": self._opened,
             "connections_reused": self._reused,
@@ -96,17 +93,14 @@ class UpstreamClient(SocketsOnLoop):
         """
         if self._closed:
             raise RuntimeError("send() on a closed UpstreamClient")
-        free = self._free.get(request.way)
-        if free:
-            handle = free.pop()
-            self._spare -= 1
-        else:
-            handle = self._new_handle(request.way)
+        if not self._begun:
+            self._begin()
+        handle = self._handles.take(request.way)
         try:
             handle.prepare(request)
         except (ValueError, pycurl.error) as error:
             # The options that the handle has now are unknown.
-            self._discard(handle)
+            self._handles.discard(handle)
             raise ValueError(f"{host_of(request.url)}: the request cannot be sent: {error}") from error
         exchange = handle.exchange = Exchange(self, handle, request, sink, self.now())
         lookup = self._addresses.lookup_of(request)
@@ -153,14 +147,11 @@ class UpstreamClient(SocketsOnLoop):
     def resize(self, pool: Pool) -> None:
         """Takes over changed settings, or changed files that they name, from the next request on. Open connections go
         on, and are used again."""
-        self.pool = structs.replace(pool)  # a new object, so that `recycle` discards the handles in use now
-        self._roots.adopt(pool)
+        self.pool = structs.replace(pool)  # a new object, by which the handles in use now are told from later ones
+        self._handles.adopt(self.pool)
         self._addresses.adopt(self.pool)
         if self._begun:
             self._bound()
-        free, self._free, self._spare = self._free, {}, 0
-        for handle in itertools.chain.from_iterable(free.values()):  # they have the old options
-            self._discard(handle)
 
     def _bound(self) -> None:
         pool, multi = self.pool, self._multi
@@ -182,11 +173,7 @@ class UpstreamClient(SocketsOnLoop):
             self._sweeper.cancel()
         self._sweeper = None
         super().close()
-        for handle in itertools.chain.from_iterable(self._free.values()):
-            handle.curl.close()
-        self._free.clear()
-
-    # ---- handles
+        self._handles.discard_spare()
 
     def _from_thread(self, step: Callable[..., None], *args: object) -> bool:
         """Calls `step` on the loop, from any thread. Returns False if the loop has ended."""
@@ -196,30 +183,13 @@ class UpstreamClient(SocketsOnLoop):
             return False
         return True
 
-    def _new_handle(self, way: Way) -> Handle:
-        self._begin()
-        curl, pool = pycurl.Curl(), self.pool
-        curl.setopt(pycurl.SOCKOPTFUNCTION, self._opened_socket)
-        for option, value in options(pool).items():
-            curl.setopt(option, value)
-        way.put(curl, self._roots.path, pool.proxy, pool.family)
-        handle = Handle(curl, self._ready, way, pool.max_head_bytes)
-        handle.pool = pool
-        if pool.http2:
-            handle.stream.listen(curl)
-        curl.handle = handle
-        self._handles += 1
-        return handle
+    # ---- connections
 
     def _opened_socket(self, fd: int, purpose: int) -> int:
         self._sockets.add(fd)
         if self._hangups:  # this one may get the port of one that is closed
             self._hangups = {port: seen for port, seen in self._hangups.items() if inode_of(seen.fd) == seen.inode}
         return pycurl.SOCKOPT_OK
-
-    def _discard(self, handle: Handle) -> None:
-        self._handles -= 1
-        handle.curl.close()
 
     def _is_dry(self) -> None:
         """Warns, at most every TELL_S, that there are more requests than connections. With HTTP/2 a connection has
@@ -367,11 +337,10 @@ class UpstreamClient(SocketsOnLoop):
         handle.room = TURN_BYTES
         if self.pool.http2:
             handle.stream.clear()
-        if self._closed or handle.pool is not self.pool or self._spare >= SPARE_HANDLES:
-            self._discard(handle)
+        if self._closed:
+            self._handles.discard(handle)
         else:
-            self._free.setdefault(handle.way, []).append(handle)
-            self._spare += 1
+            self._handles.put_back(handle)
 
     def exhausted(self, exchange: Exchange, age: float) -> Failure:
         """The failure of an exchange that got no connection within `age` seconds."""
@@ -434,7 +403,7 @@ class UpstreamClient(SocketsOnLoop):
         """Ends the exchanges that are over their first byte, idle or total timeout. It runs while any is in flight."""
         now = self.now()
         self._sweeper = None
-        late = [(x, failure) for x in self._live if (failure := x.overdue(now)) is not None]
+        late = [(x, failure) for x in self._live if (failure := overdue(x, now, self.exhausted)) is not None]
         for exchange, failure in late:
             self.fail(exchange, failure)
         if not self._closed and (self._trim() or self._live) and self._sweeper is None:

@@ -18,7 +18,7 @@ from upstream.failure import WANTS_PASSWORD, Failure, host_of
 from upstream.http2 import Stream
 from upstream.pool import Pool
 from upstream.prepared import PreparedCurl
-from upstream.request import Body, Lingering, Nobody, Request, Sink, nobody_reads, parse_head
+from upstream.request import Body, Nobody, Request, Sink, parse_head
 from upstream.way import Way
 
 log = logging.getLogger("upstream")
@@ -29,17 +29,13 @@ TURN_BYTES = 64 * 1024  # the most bytes of one body in one turn of the loop; a 
 PIECE_BYTES = 16  # what each piece counts besides its own bytes: of an upstream that sends them one by one
 MUCH_BYTES = 8 * 1024  # from here on a sink's time is looked at
 MUCH_S = 0.004  # the time that a sink may take in one turn; if it takes more, the next turn brings less
-LINGER_S = 5.0  # the most time for the rest of a reply of which all that counts has come
 ABORT = -1  # any number except the length makes libcurl end the transfer with a write error
 
-_NOBODY = Nobody()
-IDLY = (nobody_reads, _NOBODY.on_data)  # so reads a sink that waits for nothing but the end
+NOBODY = Nobody()
 
 
 class Owner(Protocol):
     """What an exchange needs of its client."""
-
-    pool: Pool
 
     def now(self) -> float:
         """Returns the time of the event loop in seconds."""
@@ -58,9 +54,6 @@ class Owner(Protocol):
 
     def recycle(self, exchange: Exchange) -> None:
         """Takes the handle back when the sink has got the end of the exchange."""
-
-    def exhausted(self, exchange: Exchange, age: float) -> Failure:
-        """Makes the failure of an exchange that got no connection within `age` seconds."""
 
 
 class Exchange:
@@ -157,7 +150,7 @@ class Exchange:
     def ignore(self) -> None:
         """Reads the reply to its end so that the connection can be used again; the sink gets no more calls."""
         if self._sink is not None:
-            self._sink = _NOBODY
+            self._sink = NOBODY
             self.resume()
 
     def _read_on(self) -> None:
@@ -258,42 +251,6 @@ class Exchange:
         else:
             self._client.fail(self, failure)
 
-    def overdue(self, now: float) -> Failure | None:
-        """The failure of the timeout that has expired at `now`; None if none has."""
-        limits = self.request.timeouts
-        age = now - self.started
-        if limits.total and age >= limits.total:
-            return self._late("total_timeout", f"the reply was not complete after {limits.total:g} s")
-        if self.status:
-            sink = self._sink
-            if isinstance(sink, Lingering):
-                if now - sink.since >= LINGER_S:
-                    return self._late("idle_timeout", "its reply was not ended")
-            elif sink is not None and (last := packed.behind(sink)).on_data in IDLY:
-                self._sink = Lingering(last, now)
-            if limits.idle and not self._paused and now - self._touched >= limits.idle:
-                return self._late("idle_timeout", f"no byte came for {limits.idle:g} s")
-            return None
-        if not self._added and limits.connect and age >= limits.connect:
-            words = f"{host_of(self.request.url)}: the name was not resolved within {limits.connect:g} s"
-            return Failure("connect_timeout", words, replayable=True, errno=pycurl.E_OPERATION_TIMEDOUT)
-        if limits.first_byte and (age if self._is_whole else now - self.sent_at) >= limits.first_byte:
-            if self._waits_for_connection():
-                return self._client.exhausted(self, age)
-            return self._late("first_byte_timeout", f"no reply came within {limits.first_byte:g} s")
-        # libcurl's own connect timeout should expire first, since its failure says more; hence the margin.
-        if limits.connect and age >= limits.connect + 0.5 and self._waits_for_connection():
-            return self._client.exhausted(self, age)
-        return None
-
-    @property
-    def _is_whole(self) -> bool:
-        """Whether the request's body was there when it was sent: else the wait for a reply begins with its end."""
-        return self.request.body is None or isinstance(self.request.body, bytes)
-
-    def _late(self, kind: str, words: str) -> Failure:
-        return Failure(kind, f"{host_of(self.request.url)}: {words}")
-
     def _waits_for_connection(self) -> bool:
         if not self._placed and self._added and self._handle is not None:
             self._placed = self._handle.curl.getinfo(pycurl.CONN_ID) >= 0
@@ -305,16 +262,18 @@ class Handle(PreparedCurl):
 
     __slots__ = ("exchange", "most_head", "parts", "pool", "ready", "room", "stream", "way")
 
-    def __init__(self, curl: pycurl.Curl, ready: list[Exchange], way: Way, most_head: int) -> None:
+    def __init__(self, curl: pycurl.Curl, ready: list[Exchange], way: Way, pool: Pool) -> None:
         super().__init__(curl)
-        self.most_head = most_head  # bytes of a reply's head
+        self.most_head = pool.max_head_bytes  # of a reply
         self.way = way  # the Way of all its requests
         self.ready = ready
         self.parts: list[bytes] = []  # pieces of the body that the sink has not got yet
         self.room = TURN_BYTES
         self.exchange: Exchange | None = None
-        self.pool: Pool | None = None  # the settings that its options were made from
+        self.pool = pool  # the settings that its options were made from
         self.stream = Stream()
+        if pool.http2:
+            self.stream.listen(curl)
         curl.setopt(pycurl.HEADERFUNCTION, self.header)
         curl.setopt(pycurl.WRITEFUNCTION, self.write)
         curl.setopt(pycurl.READFUNCTION, self.read)
@@ -357,8 +316,7 @@ class Handle(PreparedCurl):
     def _speaks_to_proxy(self, url: str) -> bool:
         """Whether a proxy reads the heads, as it does without TLS. (libcurl may not be asked in the middle of its
         work.)"""
-        usual = self.pool.proxy if self.pool is not None else ""
-        proxy = usual if self.way.proxy is None else self.way.proxy
+        proxy = self.pool.proxy if self.way.proxy is None else self.way.proxy
         return bool(proxy) and not proxy.startswith("socks") and url.startswith("http:")
 
     @staticmethod

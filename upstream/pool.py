@@ -30,7 +30,7 @@ class Pool(Struct, frozen=True):
     so it is rounded up. 0 = none is used again.
     keepalive_max_age: the age in seconds after which a connection takes no new request; 0 = no limit.
     proxy: the URL of an HTTP or SOCKS proxy; "" = none, whatever the environment says.
-    ca_file: a PEM file; "" = the system's roots. family: one of way.FAMILIES.
+    ca_file: a PEM file; "" = the system's roots. family: any, ipv4, ipv6, prefer_ipv4 or prefer_ipv6.
     max_head_bytes: of all heads of a reply together, with interim ones and trailers; one line may have a quarter.
     """
 

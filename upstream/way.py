@@ -11,7 +11,6 @@ from msgspec import Struct
 from upstream.names import is_name
 
 PROXY_PORT = 1080  # libcurl's default if the URL of a proxy has no port
-FAMILIES = ("any", "ipv4", "ipv6", "prefer_ipv4", "prefer_ipv6")
 
 # pycurl has no name for this option of libcurl, but passes its number on.
 CA_CACHE_TIMEOUT = 321
@@ -39,7 +38,7 @@ def lookup_of(url: str, proxy: str, family: str) -> Lookup | None:
 class Way:
     """How one upstream is reached; handles are kept for each Way. ca_file: a PEM file, "" = that of the Pool.
     client_cert, client_key: PEM files; client_cert may hold the key, too. proxy: a URL, "" = none, None = that of the
-    Pool. family: one of FAMILIES, "" = that of the Pool. socket: the path of a Unix socket, "" = it has an address."""
+    Pool. family: as in Pool, "" = that of the Pool. socket: the path of a Unix socket, "" = it has an address."""
 
     verify: bool = True
     ca_file: str = ""

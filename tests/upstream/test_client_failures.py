@@ -14,6 +14,7 @@ from tests.support.waiting import soon
 from tests.upstream.scripted import OK, STREAM, Conn, Told, Upstream, ask, begin, chunk, client, run
 from upstream.client import SWEEP_S
 from upstream.failure import KINDS, WORDS, from_curl, host_of
+from upstream.overdue import overdue
 from upstream.pool import Pool
 from upstream.request import Timeouts
 
@@ -356,7 +357,7 @@ async def test_our_own_pause_is_not_the_upstreams_silence() -> None:
         assert told.calls == ["head", "data"]
         assert told.exchange is not None
         told.exchange.resume()
-        assert told.exchange.overdue(c.now()) is None  # the clock began anew
+        assert overdue(told.exchange, c.now(), c.exhausted) is None  # the clock began anew
         await asyncio.wait_for(told.ended.wait(), 5)
         assert told.kind == "idle_timeout"
 

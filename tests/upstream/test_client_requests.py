@@ -9,6 +9,7 @@ import pytest
 
 from tests.upstream.scripted import Upstream, ask, begin, client, run
 from upstream.exchange import Handle
+from upstream.pool import Pool
 from upstream.request import DIRECT, Request, Timeouts
 
 
@@ -59,7 +60,7 @@ async def test_what_cannot_be_sent_is_refused_at_once() -> None:
 async def test_a_handle_keeps_its_options() -> None:
     async with Upstream() as up, client() as c:
         told = await ask(c, up.url, b"hello")
-        handle = c._free[DIRECT][-1]
+        handle = c._handles._free[DIRECT][-1]
         real, done = handle.curl, []
 
         def setopt(option: int, value: object) -> None:
@@ -80,7 +81,7 @@ async def test_a_handle_keeps_its_options() -> None:
 
 
 def test_kept_headers_are_a_copy() -> None:
-    handle, lines = Handle(pycurl.Curl(), [], DIRECT, 1024), ["A: 1"]
+    handle, lines = Handle(pycurl.Curl(), [], DIRECT, Pool()), ["A: 1"]
     handle.prepare(Request("GET", "http://x/", lines, None, Timeouts()))
     lines[0] = "A: 2"
     assert handle.headers == ["A: 1"]

@@ -14,7 +14,7 @@ import pytest
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from tests.support.two_upstreams import STREAM, house_text, section, streams
-from upstream import exchange
+from upstream import overdue
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 ASK = STREAM | {"max_tokens": 9, "input": "hi"}
@@ -76,7 +76,7 @@ def test_of_the_same_protocol(path: str, protocol: str, events: list[bytes]) -> 
 
 @pytest.mark.parametrize("leaves", [left_open, packed, kept_open])
 def test_of_another_protocol(monkeypatch: pytest.MonkeyPatch, leaves: Callable[[list[bytes]], Answer]) -> None:
-    monkeypatch.setattr(exchange, "LINGER_S", 0.5)
+    monkeypatch.setattr(overdue, "LINGER_S", 0.5)
     with Upstream(lambda r: leaves(streams("hello"))) as up, house(up.url, "chat") as at:
         begun = time.monotonic()
         for _ in range(2):
