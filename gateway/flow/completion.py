@@ -1,7 +1,7 @@
 """Every way in which a request ends: answered, refused, broken off, or left by its client.
 
-What the client gets last is written here, and what was held for the request is given back. When the client has its
-last byte (or is gone) `finish` settles what the request took and tells the observer. The walk itself is in flow.py.
+What the client gets last is written here, and what was held for the request is given back. What follows when it has
+its last byte is in settling.py, the walk itself in flow.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.flow import charges, compaction, outcomes, scrub, upstream_request
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
-from gateway.flow.info import Finished, Outrun
+from gateway.flow.info import Outrun
 from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
@@ -30,9 +30,7 @@ from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
-_NOWHERE = Source("", "", "")
 _NONE: dict[str, str] = {}
-MAX_USER_AGENT = 200  # characters of it in a record
 
 _OWN_ERROR = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
 
@@ -325,77 +323,6 @@ class Completion:
         if request.front is not None:
             request.front.over()
 
-    def finish(self, lead: Attempt | None) -> None:
-        """Settles what the request took, and tells the observers. The client has its last byte, or has left."""
-        request, failover, error, ports = self._request, self._failover, self.error, self._ports
-        self._clock.done = ports.now()
-        if ports.budgets is not None and ports.budgets.bound:
-            ports.budgets.let_go(request.client, request.key, ports.unix())
-        reply = lead.reply if lead is not None else None
-        told, question = reply.usage if reply is not None else None, request.cached
-        if told is not None and told.aside is not None:
-            told = usage.paid(told)
-        if self.share is not None:
-            told = self.share[1]
-        if lead is not None and self.status == 200:
-            ports.counting.learn(lead.route, lead.estimated, told)
-        if request.charged or (lead is not None and lead.lease.charged):
-            charges.settle(ports.quota_of(request.client), self._bill(told, lead), lead)
-        used = told
-        is_cut = self.left or self.aborted or error is not None
-        if is_cut or (not (told and told.output) and charges.has_budget(request.client, ports)):
-            used = charges.reckoned(self._bill(told, lead), reply)
-            if used is None and self.share is not None and request.task == "embeddings" and error is None:
-                used = charges.of_untold(request, self.writer.written)
-        route = None if isinstance(error, Full) else self._route(lead)  # else the upstream would seem to have failed
-        source = question.source if question is not None else None
-        if self.share is not None:
-            source = self.share[0]
-        if source is None:
-            source = Source(route.upstream.name, route.protocol, route.model) if route is not None else _NOWHERE
-        ports.observer.finished(Finished(
-            request.key, request.client, request.protocol, request.task, request.asked_model, self.status,
-            self.streamed, self.left, self.aborted, error, self.said,
-            source.upstream, source.protocol, source.model,
-            lead.incoming.headers if lead is not None else (),
-            _connection(lead), lead.incoming.ttfb_ms if lead is not None else 0.0, failover.attempts,
-            lead.more.made if lead is not None and lead.more is not None else 0,
-            failover.tried, failover.passed_over, lead.dropped if lead is not None else source.dropped,
-            lead.cache_marks if lead is not None else 0, request.size, self.writer.written, used, self._clock,
-            request.session.name, request.session.agent, request.session.parent_agent,
-            ports.address_of(request.address, request.headers) if ports.address_of is not None else request.address,
-            request.headers.get("User-Agent", "")[:MAX_USER_AGENT],
-            question.said if question is not None else "",
-            question.saved if question is not None else None,
-            question.saved_usd if question is not None else None,
-            request.tags, request.trace, used is not told, self.outrun,
-        ), self.writer)  # fmt: skip
-
-    def outran(self, other: Attempt) -> None:
-        """Notes an attempt that is about to be cancelled, as another one leads. What it has told is paid."""
-        theirs, route = other.incoming, other.route
-        if not theirs.sent_at:
-            return
-        used = usage.paid(other.reply.usage) if other.reply is not None and theirs.status == 200 else None
-        known = used if used is not None and (used.prompt or used.output) else None
-        self.outrun = [*self.outrun, Outrun(route.upstream.name, route.model, route.key + 1, known)]
-        if known is None:
-            log.info("request %s: the attempt at %s is cancelled before it has told any tokens; what %s charges for it "
-                     "is in no sum", self._request.key, route.place.name, route.upstream.name)  # fmt: skip
-
-    def _bill(self, told: Usage | None, lead: Attempt | None) -> charges.Bill:
-        attempts, status, streamed = self._failover.attempts, self.status, self.streamed
-        if self.early and (lead is None or not lead.leads):
-            status, streamed = 0, False  # only the head went out, and no model was at work
-        if self.left and not status and lead is not None and lead.incoming.mode == "streaming":
-            status, streamed = 200, True  # the model was at work, though it had not said a word
-        return charges.Bill(self._request, attempts, status, streamed, self.writer.written, told)
-
-    def _route(self, lead: Attempt | None) -> Route | None:
-        if lead is not None:
-            return lead.route
-        return self._failover.route if self._failover.plan else None
-
 
 def _opened(failed: Attempt, error: ApiError) -> bytes:
     """Returns a passthrough stream that failed after its opening, as the client gets it if nobody else is asked."""
@@ -408,11 +335,3 @@ def _opened(failed: Attempt, error: ApiError) -> bytes:
 def _is_own(route: Route, refusal: bytes) -> bool:
     """Whether an error is in the words of the dialect. Those of a cloud around it may be in its own."""
     return route.envelope is None or _OWN_ERROR.match(refusal) is not None
-
-
-def _connection(lead: Attempt | None) -> str:
-    """Of the reply's attempt: "new" or "reused", "" where it had none."""
-    if lead is None:
-        return ""
-    theirs = lead.incoming
-    return theirs.exchange.connection if theirs.exchange is not None else theirs.connection

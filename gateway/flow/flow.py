@@ -19,7 +19,7 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import next_step, prepare, resolving, watching, waves
+from gateway.flow import next_step, prepare, resolving, settling, watching, waves
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest, Front
 from gateway.flow.completion import Completion
@@ -399,7 +399,7 @@ class Flow(HTTPMessageDelegate):
         if self.sharing is not None:
             self.sharing.left()
         try:
-            self.completion.finish(self.lead)
+            settling.settle(ports, self.request, self.failover, self.completion, self.clock, self.lead)
         except Exception:  # odd values in a reply may cost its record, but never more
             log.exception("no record of request %s", self.request.key)
         self._cut()
@@ -417,8 +417,8 @@ class Flow(HTTPMessageDelegate):
             if rival is not but:
                 if but is not None:
                     rival.incoming.outrun()
-                if rival is not (but or self.lead):
-                    self.completion.outran(rival)
+                if rival is not (but or self.lead) and (outrun := settling.outrun(rival)) is not None:
+                    self.completion.outrun = [*self.completion.outrun, outrun]
                 rival.cancel()
 
     def _cut(self) -> None:

@@ -15,6 +15,8 @@ from translate.conversation import Usage
 from translate.errors import ApiError
 from translate.target import Protocol
 
+MAX_USER_AGENT = 200  # characters of it in a record
+
 
 class Info(NamedTuple):
     """A request when an attempt of it is sent.

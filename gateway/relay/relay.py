@@ -18,9 +18,8 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine,
 
 from gateway.flow import charges, resolving, scrub
 from gateway.flow.client_request import ClientRequest
-from gateway.flow.completion import MAX_USER_AGENT
 from gateway.flow.failover import Failover
-from gateway.flow.info import Cancelled, Finished, Standing
+from gateway.flow.info import MAX_USER_AGENT, Cancelled, Finished, Standing
 from gateway.flow.states import State
 from gateway.flow.timing import Clock
 from gateway.http.auth import keys_of
