@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from console.doctor.line import Heard, Line
-from gateway.flow import learned_quirks, sealing
+from gateway.flow import learned_quirks, refused_fields, sealing
 from gateway.flow.learned_quirks import LearnedQuirks, Quirk
 from gateway.limits import retry_policy
 from gateway.routing.router import Route
@@ -98,7 +98,7 @@ class Patient:
         said = self._read(heard, stream, asked)
         if said.error is None or said.error.status not in (400, 422):
             return said, False
-        new = [each for each in learned_quirks.read(said.error, heard.body, body) if each not in self.learned]
+        new = [each for each in refused_fields.read(said.error, heard.body, body) if each not in self.learned]
         for quirk in new:
             self._quirks.learn(self.upstream.name, self.model, quirk)
         self.learned += new

@@ -13,16 +13,18 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
+from gateway.batches import messages_batches, openai_batches
 from gateway.batches.desk import Desk
-from gateway.batches.forms import FORMS
 from gateway.batches.gathering import Answered
 from gateway.batches.item import Item
+from gateway.batches.own_request import Call
 from gateway.batches.queue import KEEP_S, Queue
 from gateway.runtime import Service
 from operate.batch_store import Batch, Outcome, Work
 from translate.errors import ApiError
+from translate.messages.dialect import MESSAGES
 
 log = logging.getLogger("proxy")
 
@@ -34,6 +36,19 @@ DAY_S = 86400.0
 MOST_KNOWN = 100  # batches whose fields are remembered
 
 Key = tuple[str, int]
+
+
+class BatchApi(Protocol):
+    """How the requests of an API's batches are made, and their results told."""
+
+    def call(self, batch: Batch, work: Work) -> Call: ...
+
+    def result(self, work: Work, said: Answered) -> tuple[str, bytes]:
+        """(outcome, result)."""
+
+
+FORMS: dict[str, BatchApi] = {MESSAGES.name: messages_batches, openai_batches.FORM: openai_batches}
+"""The APIs, by the name that a batch has for its own."""
 
 
 class Runner:

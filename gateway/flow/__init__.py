@@ -12,7 +12,8 @@ an attempt    failover: which endpoint is next; lease: what it takes and gives b
 the reply     passthrough: the same bytes; opening: its beginning waits; whole_reply; reframed: streams that are no
               server-sent events; refusal_hold; clean_lines: without the upstream's secrets
 errors        outcomes: what they mean; teaching and learned_quirks: what is asked differently from then on;
-              told_limits: what they say of limits; scrub, known_phrases and own_words: what of them a log may have
+              refused_fields, told_limits: what they say of fields and limits; scrub, known_phrases and own_words:
+              what of them a log may have
 the end       completion: what the client gets last; settling: what is settled and told then
 tokens        token_counting, calibration (estimates), exact_counts, vocabulary
 """

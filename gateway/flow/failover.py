@@ -241,7 +241,7 @@ class Failover:
             self._renewed = True
         elif len(self._taught) < MOST_TAUGHT:
             again = any(each.words == error.message for each in self._taught)
-            new = teaching.refused_fields(request, failed, ports, error, body, again=again)
+            new = teaching.refuses_fields(request, failed, ports, error, body, again=again)
             if new is None:
                 return False
             self._taught.append(new)

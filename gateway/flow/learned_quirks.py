@@ -1,16 +1,12 @@
 """What upstreams teach by their 400s: fields that one of their models does not take, remembered for a day.
 
-`read` finds the field of the sent body that an error is about, and the name that the upstream wants instead, if any.
-Words that the request holds itself are not believed: upstreams quote what they refuse, and a client would teach for all
-the others. Of several clients, one alone teaches for itself. Only what is in the body counts, and nothing that a
-request would mean something else without: tools and formats are never left out because a server has no use for them.
 `LearnedQuirks` keeps what was learned for each upstream and model, bounded and with expiry, and gives it to the
-translation of later requests. Bytes that pass through are not touched, but for the form of embeddings (vectors.py).
+translation of later requests. Of several clients, one alone teaches for itself. Bytes that pass through are not
+touched, but for the form of embeddings (vectors.py). teaching.py learns them.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -19,69 +15,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.flow import told_limits
-from gateway.flow.own_words import OwnWords
 from gateway.routing.router import Route
-from translate import dialects, errors, fit, late, pair, wire
+from translate import dialects, fit, pair
 from translate.conversation import Turn
-from translate.errors import ApiError, BadRequest
+from translate.errors import BadRequest
 from translate.target import Encoded, Protocol, Target
 
 MAX_LEARNED = 1_000  # pairs of upstream and model; there is a limit because clients choose the names of models
 MAX_EACH = 16  # fields of one pair
-MAX_READ = 8 * 1024  # characters of an error
-MAX_DEPTH = 8
 EXPIRY_S = 24 * 3600.0  # after a day the server may take the field
 
-KEPT = frozenset({
-    "model", "messages", "input", "system", "instructions", "stream", "tools", "functions", "response_format",
-    "text", "text.format", "output_config.format",
-})  # fmt: skip
-
-_LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # servers take one of the two
-
-# A match begins where a word does and is no longer than a field's name, so that the search takes linear time.
-_FIELD = r"[`'\"]?(?<![\w.])([A-Za-z][\w.]{0,99})[`'\"]?"
-_SAID = (  # texts: re compiles each at the first error, and keeps it
-    rf"Unsupported parameter: {_FIELD}",  # OpenAI, Azure
-    r"(?i)unrecognized request arguments? supplied: ([\w., ]+)",  # OpenAI, Azure
-    rf"(?i)unknown parameter: {_FIELD}(?!\[)",  # OpenAI Responses
-    rf"Unsupported value: {_FIELD} does not support .*Only the default",  # temperature of models that reason
-    rf"(?:^|[\s(])(?:body\.)?{_FIELD}: Extra inputs are not permitted",  # Anthropic, pydantic
-    rf"'loc': \('body', {_FIELD}\)",  # vLLM: FastAPI's in Python's words
-    rf"property {_FIELD} is unsupported",  # Groq
-    r"[`'\"]([A-Za-z][\w.]{0,99})[`'\"] is not supported (?:with|by|for|on) this model",  # OpenAI, Groq
-    rf"{_FIELD} (?:is|are) (?:deprecated|no longer supported|unsupported) (?:with|by|for|on) this model",  # Anthropic
-    r"Unknown name \"(\w+)\": Cannot find field",  # Gemini, at the top of the body
-    rf"(?:does not support parameter|Argument not supported on this model:) {_FIELD}",  # xAI
-    rf"unknown field {_FIELD}",  # serde: DeepSeek and others
-    rf"Additional properties are not allowed \({_FIELD} was unexpected\)",
-    rf"unexpected keyword argument {_FIELD}",
-    rf"Extra inputs are not permitted, field: {_FIELD}",  # Fireworks
-    r"extraneous key \[([\w.]{1,100})\] is not permitted",  # Bedrock
-    rf"invalid {_FIELD}: only \S{{1,20}} is allowed for this model",  # Kimi
-)
-_BOTH = late.pattern(  # either will do
-    rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)"  # Anthropic, Bedrock
-    rf"|cannot specify both {_FIELD} and {_FIELD}"  # Kimi
-)
-_PHRASED = (  # words that do not name the field, and what it may be
-    (late.pattern(r"Penalty is not enabled for"),  # Gemini says it of both penalties
-     ("generationConfig.frequencyPenalty", "generationConfig.presencePenalty", "frequency_penalty",
-      "presence_penalty")),
-    (late.pattern(r"verified to generate reasoning summaries"), ("reasoning.summary",)),  # OpenAI, of an organization
-    (late.pattern(r"(?i)Thinking (?:level |budget )?(?:[A-Z_]{1,40} )?is not (?:enabled|supported)|"  # Gemini, Ollama
-                r"Budget \d{1,9} is invalid|is not a supported thinking level|does not support thinking"),
-     ("generationConfig.thinkingConfig", "reasoning_effort")),
-    (late.pattern(r"(?i)adaptive thinking is not supported|thinking\.type\.\w{1,20}\W{0,3}is not supported"),
-     ("thinking",)),  # Anthropic
-    (late.pattern(r"chat_template is not supported"), ("chat_template_kwargs",)),  # vLLM, with Mistral's tokenizers
-    (late.pattern(r"does not support the effort parameter"), ("output_config.effort", "reasoning_effort")),
-    (late.pattern(r"Reasoning is mandatory for this endpoint"), ("reasoning.enabled",)),  # OpenRouter
-)  # fmt: skip
-_PARAM = late.pattern(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
 # How the field of a quirk begins that is about no field but about a limit (told_limits.py). So it is kept, expires, is
 # withdrawn and goes to other workers like any other.
-_SETTING = "[upstream] "
+SETTING = "[upstream] "
 
 
 class Quirk(Struct, frozen=True):
@@ -95,7 +41,7 @@ class Quirk(Struct, frozen=True):
     @property
     def setting(self) -> str:
         """The setting of [upstream] that stands for it; "" if it is about a field."""
-        return self.field.removeprefix(_SETTING) if self.field.startswith(_SETTING) else ""
+        return self.field.removeprefix(SETTING) if self.field.startswith(SETTING) else ""
 
     def __str__(self) -> str:
         if self.setting:
@@ -113,95 +59,6 @@ NO_MARKS = Quirk("cache_control")  # for the marks that the proxy adds; a client
 NO_USAGE = Quirk("stream_options")  # also where the proxy asks for the usage of a stream
 THOUGHTS = Quirk("reasoning_history", "always")  # no field, but the setting of that name
 NO_PROOFS = Quirk("messages.thinking_blocks")  # and what else a conversation brings of another gateway (Policy.proofs)
-_REFUSES_PROOFS = late.pattern(
-    r"(?:(?:permitted|unknown|unrecogni[sz]ed|propert(?:y|ies)\b).{0,60}?)?"
-    r"\b(?:thinking_blocks|reasoning_opaque|reasoning_text|provider_specific_fields)\b"
-    r"(?:.{0,20}?(?:unsupported|unexpected|permitted|allowed))?",
-    re.I,
-)
-_WANTS_THOUGHTS = late.pattern(r"reasoning[_ ]content\b.{0,80}?\b(?:must be passed back|is missing|is required)", re.I)
-
-
-def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Quirk]:
-    """Returns what an error (a 400 or 422 whose body is `raw`) says about fields of the sent body; [] if nothing."""
-    found: dict[str, Quirk] = {}
-    own = OwnWords(sent)
-    for name in _named(error, raw, own):
-        field = next((each for each in (name, _snake(name)) if _is_in(sent, each)), "")
-        if not field or _must_stay(sent, field):
-            continue
-        instead = _LIMITS.get(field, "")
-        if instead not in sent:
-            found.setdefault(field, Quirk(field, instead))
-    for match in _BOTH.finditer(error.message[:MAX_READ]):
-        first, second = filter(None, match.groups())
-        if not own.holds(match.group()) and first in sent and second in sent and not _must_stay(sent, second):
-            found.setdefault(second, Quirk(second, beside=first))
-    return list(found.values())[:MAX_EACH]
-
-
-def _must_stay(sent: dict[str, Any], field: str) -> bool:
-    """Returns whether the request would mean something else without the field: the prompt, a required form of the
-    reply, a forced tool."""
-    if field == "tool_choice":
-        return sent[field] not in ("auto", {"type": "auto"})
-    return field in KEPT or any(kept.startswith(field + ".") and _is_in(sent, kept) for kept in KEPT)
-
-
-def _named(error: ApiError, raw: bytes, own: OwnWords) -> Iterator[str]:
-    message = error.message[:MAX_READ]
-    for pattern in _SAID:
-        for match in re.finditer(pattern, message):
-            if own.holds(match.group()):
-                continue
-            yield from filter(None, re.split(r"[\s,]+", match.group(1).strip(".")))
-    for phrase, fields in _PHRASED:
-        if (refused := phrase.search(message)) is not None and not own.holds(refused.group()):
-            yield from fields
-    value_is_meant = message.startswith(("Unsupported value", "Invalid value"))
-    if error.param and not value_is_meant:
-        words = _PARAM.search(message)
-        if error.code == "unsupported_parameter" or (words is not None and not own.holds(words.group())):
-            yield error.param
-    try:
-        yield from _forbidden(wire.loads(errors.in_event(raw) or raw) if len(raw) <= MAX_READ else None)
-    except ValueError:
-        return
-
-
-_AROUND = ("detail", "details", "error", "errors", "message")
-
-
-def _forbidden(data: Any, depth: int = 0) -> Iterator[str]:
-    """Yields the fields that FastAPI's details name, inside of what servers put around them: {"type":
-    "extra_forbidden", "loc": ["body", "seed"]}."""
-    if depth > MAX_DEPTH:
-        return
-    if isinstance(data, list):
-        for item in data:
-            yield from _forbidden(item, depth + 1)
-    elif isinstance(data, dict):
-        where = data.get("loc")
-        if data.get("type") == "extra_forbidden" and isinstance(where, list) and len(where) == 2 and where[0] == "body":
-            yield str(where[1])
-        else:
-            for name in _AROUND:  # not "input", which quotes what was sent
-                yield from _forbidden(data.get(name), depth + 1)
-
-
-def _snake(name: str) -> str:
-    """Returns a name in snake case: xAI names fields as its own code does, such as presencePenalty."""
-    return re.sub(r"(?<=[a-z])([A-Z])", lambda match: "_" + match.group(1).lower(), name)
-
-
-def _is_in(sent: dict[str, Any], path: str) -> bool:
-    section, dot, key = path.partition(".")
-    if not dot:
-        return path in sent
-    inner = sent.get(section)
-    return isinstance(inner, dict) and key in inner
-
-
 _ANYBODY = ""
 
 
@@ -366,54 +223,3 @@ def crossed(
 
 def _settings(known: list[Quirk]) -> list[tuple[str, str]]:
     return [(quirk.setting, quirk.instead) for quirk in known if quirk.setting]
-
-
-def learned(
-    client: Protocol, route: Route, data: dict[str, Any], quirks: LearnedQuirks, error: ApiError, raw: bytes,
-    session: str = "",
-) -> list[Quirk]:  # fmt: skip
-    """Learns from the error (its body is `raw`) with which the upstream has answered the crossed request. Returns what
-    is new."""
-    if error.status not in (400, 422):
-        return []
-    said = error.message[:MAX_READ]
-    own = OwnWords(data)
-    wanted = _WANTS_THOUGHTS.search(said)
-    if wanted is not None and dialects.of(route.protocol).open_reasoning and not own.holds(wanted.group()):
-        return [THOUGHTS] if quirks.learn(route.upstream.name, route.model, THOUGHTS) else []
-    refused = _REFUSES_PROOFS.search(said)
-    if refused is not None and dialects.of(route.protocol).open_reasoning and not own.holds(refused.group()):
-        before = crossed(client, route, data, quirks, session=session).body
-        if quirks.learn(route.upstream.name, route.model, NO_PROOFS):
-            if crossed(client, route, data, quirks, session=session).body != before:
-                return [NO_PROOFS]
-            quirks.unlearn(route.upstream.name, route.model, [NO_PROOFS])
-    about_marks = NO_MARKS.field in said and not own.holds(NO_MARKS.field)
-    limits = next(told_limits.read(error), None) is not None
-    if not (about_marks or limits) and next(_named(error, raw, own), None) is None and _BOTH.search(said) is None:
-        return []  # most errors name no field; then the request is not translated again to see what was sent
-    sent = crossed(client, route, data, quirks, session=session)
-    found = read(error, raw, sent.body)
-    found += [Quirk(_SETTING + name, value) for name, value in told_limits.beyond(error, sent.body, data, own)]
-    if sent.cache_marks and about_marks:
-        found.append(NO_MARKS)
-    new = [quirk for quirk in found if quirks.learn(route.upstream.name, route.model, quirk)]
-    if new and all(quirk.setting for quirk in new):  # which not every protocol and model heeds
-        if crossed(client, route, data, quirks, session=session).body == sent.body:
-            quirks.unlearn(route.upstream.name, route.model, new)
-            return []
-    return new
-
-
-def met_meanwhile(route: Route, data: dict[str, Any], quirks: LearnedQuirks, error: ApiError, raw: bytes) -> bool:
-    """Returns whether the refusal is about something that is known: another request has met it while this one was on
-    its way, so that this one may go once more, as it is made now."""
-    known = quirks.of(route.upstream.name, route.model)
-    if not known or error.status not in (400, 422):
-        return False
-    own = OwnWords(data)
-    if NO_PROOFS in known and (refused := _REFUSES_PROOFS.search(error.message[:MAX_READ])) is not None:
-        return not own.holds(refused.group())
-    settings = {told.setting for told in told_limits.read(error) if not own.holds(told.words)}
-    fields = {each for name in _named(error, raw, own) for each in (name, _snake(name))}
-    return any(quirk.setting in settings if quirk.setting else quirk.field in fields for quirk in known)

@@ -1,6 +1,6 @@
 """What an upstream's refusal teaches: to ask in another protocol, with fewer fields, or without the usage of a stream.
 
-After a refusal that taught something, the request is made once more. learned_quirks.py reads which fields are refused.
+After a refusal that taught something, the request is made once more. refused_fields.py reads which fields are refused.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import re
 from typing import Any, NamedTuple
 
 from gateway.credentials.minted import Minted
-from gateway.flow import learned_quirks, outcomes, scrub, vectors
+from gateway.flow import outcomes, refused_fields, scrub, told_limits, vectors
 from gateway.flow.client_request import ClientRequest
-from gateway.flow.learned_quirks import Quirk
+from gateway.flow.learned_quirks import NO_MARKS, NO_PROOFS, NO_USAGE, SETTING, THOUGHTS, LearnedQuirks, Quirk, crossed
 from gateway.flow.own_words import OwnWords
 from gateway.flow.ports import Ports
 from gateway.routing.router import Route
 from operate.logs.fields import fields
+from translate import dialects
 from translate.envelopes import bridge
 from translate.errors import ApiError
+from translate.target import Protocol
 
 log = logging.getLogger("gateway")
 
@@ -54,7 +56,7 @@ def refuses_usage(request: ClientRequest, route: Route, ports: Ports, error: Api
     refused = error.status in (400, 422) and any(word in body and word not in request.body for word in words)
     if not refused or not ports.learns:
         return False
-    if not ports.quirks.of_client(request.client).learn(route.upstream.name, route.model, learned_quirks.NO_USAGE):
+    if not ports.quirks.of_client(request.client).learn(route.upstream.name, route.model, NO_USAGE):
         return False
     log.warning("request %s: upstream '%s', model '%s' answered %d to stream_options: for a day, the usage of its "
                 "streams is not asked for", request.key, route.upstream.name, route.model, error.status,
@@ -70,8 +72,8 @@ def refuses_key(route: Route, error: ApiError, minted: Minted) -> bool:
     return refused and route.mint is not None and route.mint.refused(minted)
 
 
-def refused_fields(
-    request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes, *, again: bool = False
+def refuses_fields(
+    request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes, *, again: bool
 ) -> Taught | None:
     """Returns the fields that the upstream does not take. The request may go there once more without them. again: the
     same words have come before."""
@@ -89,17 +91,75 @@ def refused_fields(
         data = request.previous.crossing(data, request.body, route.upstream.name, route.protocol)
     session = request.session.claude_code
     quirks = ports.quirks.of_client(request.client)
-    found = learned_quirks.learned(request.protocol, route, data, quirks, error, body, session)
+    found = _learned(request.protocol, route, data, quirks, error, body, session)
     if not found:
-        known = not again and learned_quirks.met_meanwhile(route, data, quirks, error, body)
+        known = not again and _met_meanwhile(route, data, quirks, error, body)
         return Taught(route, [], error.message) if known else None
     return _taught(request, route, error, found)
+
+
+def _learned(
+    client: Protocol, route: Route, data: dict[str, Any], quirks: LearnedQuirks, error: ApiError, raw: bytes,
+    session: str = "",
+) -> list[Quirk]:  # fmt: skip
+    """Learns from the error (its body is `raw`) with which the upstream has answered the crossed request. Returns what
+    is new."""
+    if error.status not in (400, 422):
+        return []
+    said = error.message[: refused_fields.MAX_READ]
+    own = OwnWords(data)
+    wanted = refused_fields.WANTS_THOUGHTS.search(said)
+    if wanted is not None and dialects.of(route.protocol).open_reasoning and not own.holds(wanted.group()):
+        return [THOUGHTS] if quirks.learn(route.upstream.name, route.model, THOUGHTS) else []
+    refused = refused_fields.REFUSES_PROOFS.search(said)
+    if refused is not None and dialects.of(route.protocol).open_reasoning and not own.holds(refused.group()):
+        before = crossed(client, route, data, quirks, session=session).body
+        if quirks.learn(route.upstream.name, route.model, NO_PROOFS):
+            if crossed(client, route, data, quirks, session=session).body != before:
+                return [NO_PROOFS]
+            quirks.unlearn(route.upstream.name, route.model, [NO_PROOFS])
+    about_marks = NO_MARKS.field in said and not own.holds(NO_MARKS.field)
+    limits = next(told_limits.read(error), None) is not None
+    if (
+        not (about_marks or limits)
+        and next(refused_fields.named(error, raw, own), None) is None
+        and refused_fields.BOTH.search(said) is None
+    ):
+        return []  # most errors name no field; then the request is not translated again to see what was sent
+    sent = crossed(client, route, data, quirks, session=session)
+    found = refused_fields.read(error, raw, sent.body)
+    found += [Quirk(SETTING + name, value) for name, value in told_limits.beyond(error, sent.body, data, own)]
+    if sent.cache_marks and about_marks:
+        found.append(NO_MARKS)
+    new = [quirk for quirk in found if quirks.learn(route.upstream.name, route.model, quirk)]
+    if new and all(quirk.setting for quirk in new):  # which not every protocol and model heeds
+        if crossed(client, route, data, quirks, session=session).body == sent.body:
+            quirks.unlearn(route.upstream.name, route.model, new)
+            return []
+    return new
+
+
+def _met_meanwhile(route: Route, data: dict[str, Any], quirks: LearnedQuirks, error: ApiError, raw: bytes) -> bool:
+    """Returns whether the refusal is about something that is known: another request has met it while this one was on
+    its way, so that this one may go once more, as it is made now."""
+    known = quirks.of(route.upstream.name, route.model)
+    if not known or error.status not in (400, 422):
+        return False
+    own = OwnWords(data)
+    if (
+        NO_PROOFS in known
+        and (refused := refused_fields.REFUSES_PROOFS.search(error.message[: refused_fields.MAX_READ])) is not None
+    ):
+        return not own.holds(refused.group())
+    settings = {told.setting for told in told_limits.read(error) if not own.holds(told.words)}
+    fields = {each for name in refused_fields.named(error, raw, own) for each in (name, refused_fields.snake(name))}
+    return any(quirk.setting in settings if quirk.setting else quirk.field in fields for quirk in known)
 
 
 def _bridged(request: ClientRequest, route: Route, ports: Ports, error: ApiError) -> Taught | None:
     """Returns what a cloud does not take of Messages besides what its table says. Words from the request are not
     believed."""
-    said = error.message[: learned_quirks.MAX_READ]
+    said = error.message[: refused_fields.MAX_READ]
     if error.status not in (400, 422) or not (names := bridge.refused(said)):
         return None
     own = OwnWords(request.body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, unquote
 
-from gateway.pages import astray, codex, picker
+from gateway.pages import astray, picker
 from gateway.pages.handlers import Handler
 from gateway.runtime import Service
 from translate import dialects, wire
@@ -40,7 +40,7 @@ class Models(Listed):
         if (rules := self.service.rules.get(self.client)) is not None:
             models = [model for model in models if rules.allow(model.upstream, model.id)]
         if self.for_codex:
-            said = await codex.page(models, self.service.settings.server.codex_instructions)
+            said = await picker.for_codex(models, self.service.settings.server.codex_instructions)
             self.finish(self.service.masked(said))
             return
         if picker.is_for(self.request.headers):
@@ -71,7 +71,7 @@ class OneModel(Listed):
                 rules.permitted(self.service.router.routes(unquote(id), self.dialect.name), unquote(id))
             model = self.service.listing.one(models, unquote(id), self.dialect)
             if self.for_codex:
-                said = await codex.page([model], self.service.settings.server.codex_instructions)
+                said = await picker.for_codex([model], self.service.settings.server.codex_instructions)
             else:
                 said = wire.dumps(self.dialect.models.row(model))
             self.finish(self.service.masked(said))

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import learned_quirks
-from gateway.flow.learned_quirks import Quirk, read
+from gateway.flow import refused_fields
+from gateway.flow.learned_quirks import Quirk
+from gateway.flow.refused_fields import read
 from translate import errors
 
 SENT = {"model": "m", "messages": [], "max_tokens": 5, "temperature": 0.5, "top_p": 1, "seed": 1, "user": "u",
@@ -150,7 +151,7 @@ def test_reading_an_error_takes_time_in_proportion_to_its_length(filler: str) ->
         return best
 
     # quadratic would be 16 times
-    assert cpu_s(learned_quirks.MAX_READ) < 10 * cpu_s(learned_quirks.MAX_READ // 4) + 0.001
+    assert cpu_s(refused_fields.MAX_READ) < 10 * cpu_s(refused_fields.MAX_READ // 4) + 0.001
 
 
 PHRASES = [

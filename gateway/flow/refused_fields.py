@@ -1,0 +1,156 @@
+"""Which fields of a request an upstream's 400 is about.
+
+`read` finds the field of the sent body that an error is about, and the name that the upstream wants instead, if any.
+Words that the request holds itself are not believed: upstreams quote what they refuse, and a client would teach for all
+the others. Only what is in the body counts, and nothing that a request would mean something else without: tools and
+formats are never left out because a server has no use for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.flow.learned_quirks import MAX_EACH, Quirk
+from gateway.flow.own_words import OwnWords
+from translate import errors, late, wire
+from translate.errors import ApiError
+
+MAX_READ = 8 * 1024  # characters of an error
+MAX_DEPTH = 8
+
+KEPT = frozenset({
+    "model", "messages", "input", "system", "instructions", "stream", "tools", "functions", "response_format",
+    "text", "text.format", "output_config.format",
+})  # fmt: skip
+
+_LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # servers take one of the two
+
+# A match begins where a word does and is no longer than a field's name, so that the search takes linear time.
+_FIELD = r"[`'\"]?(?<![\w.])([A-Za-z][\w.]{0,99})[`'\"]?"
+_SAID = (  # texts: re compiles each at the first error, and keeps it
+    rf"Unsupported parameter: {_FIELD}",  # OpenAI, Azure
+    r"(?i)unrecognized request arguments? supplied: ([\w., ]+)",  # OpenAI, Azure
+    rf"(?i)unknown parameter: {_FIELD}(?!\[)",  # OpenAI Responses
+    rf"Unsupported value: {_FIELD} does not support .*Only the default",  # temperature of models that reason
+    rf"(?:^|[\s(])(?:body\.)?{_FIELD}: Extra inputs are not permitted",  # Anthropic, pydantic
+    rf"'loc': \('body', {_FIELD}\)",  # vLLM: FastAPI's in Python's words
+    rf"property {_FIELD} is unsupported",  # Groq
+    r"[`'\"]([A-Za-z][\w.]{0,99})[`'\"] is not supported (?:with|by|for|on) this model",  # OpenAI, Groq
+    rf"{_FIELD} (?:is|are) (?:deprecated|no longer supported|unsupported) (?:with|by|for|on) this model",  # Anthropic
+    r"Unknown name \"(\w+)\": Cannot find field",  # Gemini, at the top of the body
+    rf"(?:does not support parameter|Argument not supported on this model:) {_FIELD}",  # xAI
+    rf"unknown field {_FIELD}",  # serde: DeepSeek and others
+    rf"Additional properties are not allowed \({_FIELD} was unexpected\)",
+    rf"unexpected keyword argument {_FIELD}",
+    rf"Extra inputs are not permitted, field: {_FIELD}",  # Fireworks
+    r"extraneous key \[([\w.]{1,100})\] is not permitted",  # Bedrock
+    rf"invalid {_FIELD}: only \S{{1,20}} is allowed for this model",  # Kimi
+)
+BOTH = late.pattern(  # either will do
+    rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)"  # Anthropic, Bedrock
+    rf"|cannot specify both {_FIELD} and {_FIELD}"  # Kimi
+)
+_PHRASED = (  # words that do not name the field, and what it may be
+    (late.pattern(r"Penalty is not enabled for"),  # Gemini says it of both penalties
+     ("generationConfig.frequencyPenalty", "generationConfig.presencePenalty", "frequency_penalty",
+      "presence_penalty")),
+    (late.pattern(r"verified to generate reasoning summaries"), ("reasoning.summary",)),  # OpenAI, of an organization
+    (late.pattern(r"(?i)Thinking (?:level |budget )?(?:[A-Z_]{1,40} )?is not (?:enabled|supported)|"  # Gemini, Ollama
+                r"Budget \d{1,9} is invalid|is not a supported thinking level|does not support thinking"),
+     ("generationConfig.thinkingConfig", "reasoning_effort")),
+    (late.pattern(r"(?i)adaptive thinking is not supported|thinking\.type\.\w{1,20}\W{0,3}is not supported"),
+     ("thinking",)),  # Anthropic
+    (late.pattern(r"chat_template is not supported"), ("chat_template_kwargs",)),  # vLLM, with Mistral's tokenizers
+    (late.pattern(r"does not support the effort parameter"), ("output_config.effort", "reasoning_effort")),
+    (late.pattern(r"Reasoning is mandatory for this endpoint"), ("reasoning.enabled",)),  # OpenRouter
+)  # fmt: skip
+_PARAM = late.pattern(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
+REFUSES_PROOFS = late.pattern(
+    r"(?:(?:permitted|unknown|unrecogni[sz]ed|propert(?:y|ies)\b).{0,60}?)?"
+    r"\b(?:thinking_blocks|reasoning_opaque|reasoning_text|provider_specific_fields)\b"
+    r"(?:.{0,20}?(?:unsupported|unexpected|permitted|allowed))?",
+    re.I,
+)
+WANTS_THOUGHTS = late.pattern(r"reasoning[_ ]content\b.{0,80}?\b(?:must be passed back|is missing|is required)", re.I)
+
+
+def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Quirk]:
+    """Returns what an error (a 400 or 422 whose body is `raw`) says about fields of the sent body; [] if nothing."""
+    found: dict[str, Quirk] = {}
+    own = OwnWords(sent)
+    for name in named(error, raw, own):
+        field = next((each for each in (name, snake(name)) if _is_in(sent, each)), "")
+        if not field or _must_stay(sent, field):
+            continue
+        instead = _LIMITS.get(field, "")
+        if instead not in sent:
+            found.setdefault(field, Quirk(field, instead))
+    for match in BOTH.finditer(error.message[:MAX_READ]):
+        first, second = filter(None, match.groups())
+        if not own.holds(match.group()) and first in sent and second in sent and not _must_stay(sent, second):
+            found.setdefault(second, Quirk(second, beside=first))
+    return list(found.values())[:MAX_EACH]
+
+
+def _must_stay(sent: dict[str, Any], field: str) -> bool:
+    """Returns whether the request would mean something else without the field: the prompt, a required form of the
+    reply, a forced tool."""
+    if field == "tool_choice":
+        return sent[field] not in ("auto", {"type": "auto"})
+    return field in KEPT or any(kept.startswith(field + ".") and _is_in(sent, kept) for kept in KEPT)
+
+
+def named(error: ApiError, raw: bytes, own: OwnWords) -> Iterator[str]:
+    message = error.message[:MAX_READ]
+    for pattern in _SAID:
+        for match in re.finditer(pattern, message):
+            if own.holds(match.group()):
+                continue
+            yield from filter(None, re.split(r"[\s,]+", match.group(1).strip(".")))
+    for phrase, fields in _PHRASED:
+        if (refused := phrase.search(message)) is not None and not own.holds(refused.group()):
+            yield from fields
+    value_is_meant = message.startswith(("Unsupported value", "Invalid value"))
+    if error.param and not value_is_meant:
+        words = _PARAM.search(message)
+        if error.code == "unsupported_parameter" or (words is not None and not own.holds(words.group())):
+            yield error.param
+    try:
+        yield from _forbidden(wire.loads(errors.in_event(raw) or raw) if len(raw) <= MAX_READ else None)
+    except ValueError:
+        return
+
+
+_AROUND = ("detail", "details", "error", "errors", "message")
+
+
+def _forbidden(data: Any, depth: int = 0) -> Iterator[str]:
+    """Yields the fields that FastAPI's details name, inside of what servers put around them: {"type":
+    "extra_forbidden", "loc": ["body", "seed"]}."""
+    if depth > MAX_DEPTH:
+        return
+    if isinstance(data, list):
+        for item in data:
+            yield from _forbidden(item, depth + 1)
+    elif isinstance(data, dict):
+        where = data.get("loc")
+        if data.get("type") == "extra_forbidden" and isinstance(where, list) and len(where) == 2 and where[0] == "body":
+            yield str(where[1])
+        else:
+            for name in _AROUND:  # not "input", which quotes what was sent
+                yield from _forbidden(data.get(name), depth + 1)
+
+
+def snake(name: str) -> str:
+    """Returns a name in snake case: xAI names fields as its own code does, such as presencePenalty."""
+    return re.sub(r"(?<=[a-z])([A-Z])", lambda match: "_" + match.group(1).lower(), name)
+
+
+def _is_in(sent: dict[str, Any], path: str) -> bool:
+    section, dot, key = path.partition(".")
+    if not dot:
+        return path in sent
+    inner = sent.get(section)
+    return isinstance(inner, dict) and key in inner
