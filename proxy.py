@@ -21,7 +21,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 try:
     import tornado  # noqa: F401  # the first of what is to be installed
@@ -32,7 +32,7 @@ else:
 
 from msgspec import structs
 
-from console import commands
+from console import commands, start_options
 from console.mount import Console
 from gateway.batches.runner import Runner
 from gateway.endpoints import Door
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     name = commands.asked(given)
     if name != "start":
         return printed(lambda: commands.run(name, given[1:]))
-    options = _options(given[1:] if given[:1] == ["start"] else given)
+    options = start_options.read(given[1:] if given[:1] == ["start"] else given, (__doc__ or "").partition("\n")[0])
     privileges.harden()
     memory.give_back_large_blocks()
     source = Source(options.config, options.set)
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
     return _run(options, source, chosen)
 
 
-def _run(options: Options, source: Source, chosen: Settings) -> int:
+def _run(options: start_options.Options, source: Source, chosen: Settings) -> int:
     """Opens the sockets, and serves until the end. Returns the exit code."""
     try:
         extras.ensure(extras.needed(chosen), functools.partial(print, flush=True))
@@ -156,79 +156,6 @@ def _work(sockets: list[socket.socket], source: Source, chosen: Settings, worker
     finally:
         journal.close()
     return 0
-
-
-class Options:
-    """The command line. Its names are those of the options."""
-
-    def __init__(self) -> None:
-        self.config: str | None = None
-        self.host: str | None = None
-        self.port: str | None = None
-        self.set: list[str] = []
-        self.check_config = self.print_config = False
-
-
-def _options(argv: Sequence[str]) -> Options:
-    options = Options()
-    if not _are_plain(argv, options):
-        options = Options()
-        _parse(argv, options)
-    for key in ("host", "port"):
-        if (value := getattr(options, key)) is not None:
-            options.set.append(f"server.{key}={value}")
-    return options
-
-
-def _are_plain(argv: Sequence[str], options: Options) -> bool:
-    """Reads what most starts have, without argparse, whose loading takes them longer than all of their settings. False:
-    something else is there (--help, an abbreviation, a fault), which argparse knows what to say to."""
-    words = iter(argv)
-    for word in words:
-        name, equals, value = word.partition("=")
-        if word in ("--check-config", "--print-config"):
-            setattr(options, word[2:].replace("-", "_"), True)
-        elif name in ("--config", "--host", "--port", "--set"):
-            value = value if equals else next(words, "-")
-            if value.startswith("-"):
-                return False
-            if name == "--set":
-                options.set.append(value)
-            else:
-                setattr(options, name[2:], value)
-        else:
-            return False
-    return True
-
-
-def _parse(argv: Sequence[str], options: Options) -> None:
-    """Exits after --help, --version and a fault."""
-    import argparse
-
-    parser = argparse.ArgumentParser(
-        prog=installation.command(),
-        description=__doc__.splitlines()[0] if __doc__ else "",
-        epilog=_commands(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        help="settings file (default: settings.ini beside the program, else /etc/anthropic-proxy/settings.ini)",
-    )
-    parser.add_argument("--host", help="address to listen on, instead of [server] host")
-    parser.add_argument("--port", help="port to listen on, instead of [server] port")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="use this value instead of the file's"
-    )
-    parser.add_argument("--check-config", action="store_true", help="say ok, or every error in the settings, and exit")
-    parser.add_argument("--print-config", action="store_true", help="show each value and where it came from, and exit")
-    parser.add_argument("--version", action="version", version=installation.described())
-    parser.parse_args(argv, options)
-
-
-def _commands() -> str:
-    return f"commands:\n{commands.listing()}"
 
 
 def _cannot_listen(chosen: Settings, why: OSError | UnicodeError) -> str:

@@ -165,7 +165,7 @@ class UsageStore:
         with opened(self.file, create=False) as db:
             return {group: _total(db, group) for group in groups}
 
-    def all_totals(self, since: str = "0") -> dict[FleetKey, Sum]:
+    def all_totals(self, since: str) -> dict[FleetKey, Sum]:
         """since: a day."""
         found: dict[FleetKey, Sum] = {}
         for period in ("day", "hour"):

@@ -129,7 +129,7 @@ def always_thinks(model: str, may: str) -> bool:
     return bool(words) and "none" not in words
 
 
-def claude_effort(effort: str, model: str, may: str = "auto") -> str:
+def claude_effort(effort: str, model: str, may: str) -> str:
     """Returns the effort to send to a Messages upstream: the most it takes that is not more than was asked for, as
     Anthropic's own client does it."""
     asked = budget_of(effort)

@@ -35,7 +35,7 @@ def audio(data: str, transcript: str = "") -> Audio:
     return Audio(data, form, transcript=transcript)
 
 
-def of_blob(data: str, media_type: str, title: str = "") -> Part:
+def of_blob(data: str, media_type: str, title: str) -> Part:
     """Returns what is in base64, by its media type."""
     family, _, form = media_type.lower().partition(";")[0].partition("/")
     if family == "image":
