@@ -9,7 +9,6 @@ responses.py) makes the `Ask`, and the writer beside it puts the `Answer` into t
 from __future__ import annotations
 
 import re
-from dataclasses import field
 from typing import Any, Literal
 
 import ujson
@@ -109,7 +108,7 @@ class Answer(Struct, frozen=True):
     stop_sequence: str | None
     thinking_tokens: int
     output_tokens: int
-    piece_chars: int = field(default=PIECE_CHARS)
+    piece_chars: int = PIECE_CHARS
 
 
 def answer(ask: Ask, long_events: int = 5_000) -> Answer:

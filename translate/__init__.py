@@ -13,7 +13,8 @@ the table    ledger: what becomes of each field of a request
 schemas/ makes JSON schemas fit, envelopes/ has what clouds put around Messages, ollama/ and codex/ are about clients.
 The other files are what several protocols share:
 
-JSON and bytes  wire, json_fields, top_level, compact_json, sliced_json, raw_controls, sse, pieces, search_pattern
+JSON and bytes  wire, json_fields, top_level, compact_json, sliced_json, raw_controls, sse, pieces, search_pattern, late
+                (patterns that few requests need)
 requests        endpoint (an address), target (where it goes), encode_context, fit, leftovers, ledger, words, problems,
                 repair, recurring
 conversations   pairing (results behind their calls), text_turns, readable, readable_parts, foreign_reasoning,

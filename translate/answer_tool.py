@@ -9,8 +9,9 @@ tool is not called after all.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from translate.conversation import (
     Close,

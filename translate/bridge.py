@@ -10,8 +10,9 @@ passes at once.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from translate import repair, wire
 from translate.conversation import (

@@ -11,9 +11,9 @@ was compacted elsewhere, under a cipher, cannot be read; the model is told so, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from translate import sealed_reasoning
 from translate.conversation import (

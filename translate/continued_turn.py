@@ -11,7 +11,7 @@ answers those calls, and brings the search back in its history.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from translate import tool_search, usage, wire
 from translate.conversation import (

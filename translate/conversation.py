@@ -10,8 +10,9 @@ identity, and A -> neutral -> B can name what it leaves out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+from msgspec import Struct, field
 
 from translate.words import NOBODY, Words
 
@@ -29,11 +30,24 @@ Known = dict[Any, Any] | None
 A copy that is changed knows nothing."""
 
 
+class _Partly(Struct, eq=False):
+    """Is equal to another one where the fields are that say what a model reads or has said: all but those of
+    `uncompared`, which tell about it."""
+
+    uncompared: ClassVar[frozenset[str]]
+
+    def __eq__(self, other: object) -> bool:
+        names = (name for name in self.__struct_fields__ if name not in self.uncompared)
+        return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in names)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # Struct's own compares identity
+
+
 # ---------------------------------------------------------------------------------------------- parts
 
 
-@dataclass(slots=True)
-class Citation:
+class Citation(Struct):
     """A source that a text names. url, title: of a page; url is "" for a source without an address (a passage of a
     document, a file). start, end: the part of the text that rests on the source, in characters; None = all of the text.
     protocol, raw: the citation as one protocol has it, for that protocol's own encoder."""
@@ -46,8 +60,7 @@ class Citation:
     end: int | None = None
 
 
-@dataclass(slots=True)
-class Text:
+class Text(_Partly):
     """A piece of text. citations: of a text in the history; those of a reply come with its Close. author: who speaks,
     if several speak in one role. It is set for an instruction at the head; elsewhere the Turn has it. apart: it is a
     message of its own in a reply, and no piece of the text before."""
@@ -56,11 +69,12 @@ class Text:
     ext: Ext = field(default_factory=dict)
     citations: list[Citation] = field(default_factory=list)
     author: str = ""
-    apart: bool = field(default=False, compare=False, repr=False)
+    apart: bool = False
+
+    uncompared: ClassVar = frozenset({"apart"})
 
 
-@dataclass(slots=True)
-class Image:
+class Image(Struct):
     """A picture. Exactly one of data (base64), url or file_id is set; media_type belongs to data."""
 
     data: str = ""
@@ -71,8 +85,7 @@ class Image:
     ext: Ext = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Document:
+class Document(Struct):
     """A file. One of data (base64 + media_type), url, file_id, text (plain) or parts (content blocks) is set."""
 
     data: str = ""
@@ -86,8 +99,7 @@ class Document:
     ext: Ext = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Audio:
+class Audio(Struct):
     """Sound. data is base64; format is a short name such as "wav" or "mp3". transcript: the spoken words, which the
     text of the reply has, too."""
 
@@ -97,8 +109,7 @@ class Audio:
     transcript: str = ""
 
 
-@dataclass(slots=True)
-class Thinking:
+class Thinking(Struct):
     """Reasoning. `signature` proves `text` to the provider that wrote both; `encrypted` is reasoning that only its
     provider can read (then text is empty). Neither is ever made up here. Those of a Responses provider are sealed (see
     sealed_reasoning.py), so that nobody takes them for another provider's. provider: whose proof it is, in the words of
@@ -111,8 +122,7 @@ class Thinking:
     provider: str = ""
 
 
-@dataclass(slots=True)
-class ToolCall:
+class ToolCall(Struct):
     """A call. `arguments` is the JSON text as the model wrote it: it may be cut off, and "" means {}. For a custom tool
     it is the free text itself. `namespace` is that of the tool. `toolset`: the provider's own set of tools that has
     `name` as a member. runs_on: the model goes on before the result is there."""
@@ -127,22 +137,19 @@ class ToolCall:
     runs_on: bool = False
 
 
-@dataclass(slots=True)
-class ToolResult:
+class ToolResult(Struct):
     id: str
     parts: list[Part] = field(default_factory=list)
     is_error: bool = False
     ext: Ext = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Refusal:
+class Refusal(Struct):
     text: str = ""
     ext: Ext = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Unknown:
+class Unknown(Struct):
     """A part for which the neutral form has no word, as it stands in `protocol`'s JSON. parts: what other protocols get
     instead, if the part has content that they know; for a part of a reply, this is what it shows."""
 
@@ -162,8 +169,7 @@ Part = Text | Image | Document | Audio | Thinking | ToolCall | ToolResult | Refu
 # -------------------------------------------------------------------------------------------- request
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(_Partly):
     """One message. Role "system" is an instruction in mid-conversation; the instructions at the head are in
     Conversation.system. Tool results are parts of a user turn. author: who speaks, if several speak in one role.
     for_one_turn: an instruction that the model saw together with the user's turn before it, and never again."""
@@ -173,7 +179,12 @@ class Turn:
     ext: Ext = field(default_factory=dict)
     author: str = ""
     for_one_turn: bool = False
-    known: Known = field(default=None, init=False, compare=False, repr=False)
+    known: Known = None
+
+    uncompared: ClassVar = frozenset({"known"})
+
+    def __post_init__(self) -> None:
+        self.known = None
 
 
 Purpose = Literal["", "web_search", "search_bm25", "search_regex", "search_hosted"]
@@ -181,8 +192,7 @@ Purpose = Literal["", "web_search", "search_bm25", "search_regex", "search_hoste
 by words, by a regular expression, or in its provider's way."""
 
 
-@dataclass(slots=True)
-class Tool:
+class Tool(_Partly):
     """A tool. Names are unique within a namespace.
 
     kind "function": the client runs it; name, description and schema say everything. kind "custom": the client runs it,
@@ -205,13 +215,17 @@ class Tool:
     ext: Ext = field(default_factory=dict)
     namespace: str = ""
     about_namespace: str = ""
-    purpose: Purpose = field(default="", compare=False, repr=False)
-    declared_deferred: bool = field(default=False, compare=False, repr=False)
-    known: Known = field(default=None, init=False, compare=False, repr=False)
+    purpose: Purpose = ""
+    declared_deferred: bool = False
+    known: Known = None
+
+    uncompared: ClassVar = frozenset({"purpose", "declared_deferred", "known"})
+
+    def __post_init__(self) -> None:
+        self.known = None
 
 
-@dataclass(slots=True)
-class ToolChoice:
+class ToolChoice(Struct):
     """Which tools must be called. mode "any": some tool; "tool": the named one."""
 
     mode: Literal["auto", "any", "none", "tool"]
@@ -219,8 +233,7 @@ class ToolChoice:
     namespace: str = ""
 
 
-@dataclass(slots=True)
-class OutputFormat:
+class OutputFormat(Struct):
     """bare: the schema is of a string, which the client reads as it is, not as JSON in quotes."""
 
     kind: Literal["json_object", "json_schema"]
@@ -231,8 +244,7 @@ class OutputFormat:
     bare: bool = False
 
 
-@dataclass(slots=True)
-class Reasoning:
+class Reasoning(Struct):
     """How much the model is to think. enabled False = not at all; None = nothing said.
 
     `effort` is one of none minimal low medium high xhigh max; `budget` is in tokens; `adaptive` leaves the amount to
@@ -246,8 +258,7 @@ class Reasoning:
     display: str = ""
 
 
-@dataclass(slots=True)
-class Sampling:
+class Sampling(Struct):
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -257,8 +268,7 @@ class Sampling:
     presence_penalty: float | None = None
 
 
-@dataclass(slots=True)
-class Conversation:
+class Conversation(_Partly):
     """A request.
 
     `ext[protocol]` holds the top-level fields for which there is no word here; an encoder of another protocol reports
@@ -284,17 +294,18 @@ class Conversation:
     verbosity: str = ""
     stream: bool = False
     ext: Ext = field(default_factory=dict)
-    words: Words = field(default=NOBODY, compare=False, repr=False)
-    one_call: bool = field(default=False, compare=False, repr=False)
-    free_text: bool = field(default=True, compare=False, repr=False)
-    pictures: bool = field(default=False, compare=False, repr=False)
+    words: Words = NOBODY
+    one_call: bool = False
+    free_text: bool = True
+    pictures: bool = False
+
+    uncompared: ClassVar = frozenset({"words", "one_call", "free_text", "pictures"})
 
 
 # ---------------------------------------------------------------------------------------------- reply
 
 
-@dataclass(slots=True)
-class Usage:
+class Usage(_Partly):
     """Tokens, in counters that do not overlap.
 
     input: neither read from nor written to a cache. Anthropic's input_tokens is this number; OpenAI's prompt_tokens is
@@ -310,8 +321,10 @@ class Usage:
     output: int = 0
     reasoning: int = 0
     ext: Ext = field(default_factory=dict)
-    total: int = field(default=0, compare=False)
-    aside: Usage | None = field(default=None, compare=False)
+    total: int = 0
+    aside: Usage | None = None
+
+    uncompared: ClassVar = frozenset({"total", "aside"})
 
     @property
     def prompt(self) -> int:
@@ -323,8 +336,7 @@ StopReason = Literal[
 ]
 
 
-@dataclass(slots=True)
-class Start:
+class Start(Struct):
     """The reply has begun. usage is what is known of the input already, or None."""
 
     id: str = ""
@@ -333,8 +345,7 @@ class Start:
     ext: Ext = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Open:
+class Open(Struct):
     """A part begins. At most one is open at a time: decoders put interleaved ones in sequence.
 
     `part` carries what is known at the start (a tool call's id and name, encrypted reasoning, an unknown
@@ -344,8 +355,7 @@ class Open:
     part: Part
 
 
-@dataclass(slots=True)
-class Delta:
+class Delta(Struct):
     """More of the open part's text (for a ToolCall: of its arguments; for Thinking: of its text).
 
     Each piece is the inside of a JSON string, still escaped, as UTF-8: `wire.inside(text)`. Many pieces in
@@ -355,8 +365,7 @@ class Delta:
     pieces: list[bytes]
 
 
-@dataclass(slots=True)
-class Close:
+class Close(Struct):
     """The open part is complete. signature: of a Thinking part. citations: of a Text. ext: what else came late."""
 
     signature: str = ""
@@ -364,8 +373,7 @@ class Close:
     citations: list[Citation] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Stop:
+class Stop(Struct):
     """The reply is complete; nearly always the last event. usage is final, None if the upstream never told it. sequence
     is the stop sequence that was met, if known. explanation: why the model declines, in words. service_tier: the one of
     OpenAI's tiers that was used. ext: what else the upstream says."""
@@ -378,15 +386,13 @@ class Stop:
     service_tier: str = ""
 
 
-@dataclass(slots=True)
-class Fault:
+class Fault(Struct):
     """The reply failed; the last event. `error` is a translate.errors.ApiError."""
 
     error: Exception
 
 
-@dataclass(slots=True)
-class Ping:
+class Ping(Struct):
     """A sign of life without content."""
 
 

@@ -7,7 +7,7 @@ search: it is told before the first call of each.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from translate import tool_search
 from translate.conversation import Close, Event, Open, ToolCall, Turn, Unknown

@@ -8,7 +8,7 @@ cache keeps its place among the tools.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from translate import leftovers
 from translate.conversation import Conversation, Tool

@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from translate.conversation import Conversation, Document, Image, Part, Text, ToolResult, Turn
 from translate.ledger import LedgerRow, Table

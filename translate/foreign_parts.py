@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from translate import leftovers, reply_media, websearch, wire
 from translate.conversation import Audio, Citation, Close, Delta, Event, Ext, Open, Part, Text, Unknown

@@ -6,8 +6,9 @@ word, and Anthropic has no such mode: it is asked for in words alone.
 
 from __future__ import annotations
 
-import dataclasses
 import re
+
+from msgspec import structs
 
 from translate.conversation import Conversation, Part, Text
 
@@ -36,7 +37,7 @@ def in_words(conversation: Conversation) -> Conversation:
     """Returns the conversation with an instruction that says so, where nothing else does."""
     if not is_unsaid(conversation) or _say(conversation.system):
         return conversation
-    return dataclasses.replace(conversation, system=[*conversation.system, Text(ONE_OBJECT)])
+    return structs.replace(conversation, system=[*conversation.system, Text(ONE_OBJECT)])
 
 
 def is_said(text: str) -> bool:

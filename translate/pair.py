@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from translate import (
     answer_tool,

@@ -16,8 +16,10 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from translate.conversation import Part, Role, Text, ToolCall, ToolResult, Turn
 
@@ -68,8 +70,7 @@ class OpenCalls(Generic[Item]):
         return None
 
 
-@dataclass(slots=True, eq=False)
-class _Step:
+class _Step(Struct, eq=False):
     """A turn of the model's and what follows it up to the next one: turns of the user's, and instructions. The first
     step of a history may have no turn. calls: by their ids. answers: their results, as far as there are any."""
 

@@ -10,9 +10,8 @@ such a tool: one look at its tools and at the parts of its history shows that.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from translate import deferred_calls, tool_search, wire
 from translate.conversation import (

@@ -15,7 +15,8 @@ This is used only when a request crosses protocols.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from translate.conversation import Audio, Conversation, Document, Image, Part, Text, ToolResult, Turn, Unknown
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from translate import wire
 from translate.conversation import Thinking

@@ -16,7 +16,8 @@ left out.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from translate import wire
 from translate.conversation import Close, Delta, Event, Fault, Open, Part, Start, Stop, StopReason, Thinking, ToolCall
@@ -34,8 +35,7 @@ def broken_call(call: ToolCall) -> BadReply:
     return BadReply(f"the upstream's call of the tool '{call.name[:100]}' ends with arguments that are no JSON object")
 
 
-@dataclass(slots=True, eq=False)
-class Item:
+class Item(Struct, eq=False):
     """A part on its way. `waiting`: what came for it while another part was open. `repeats`: remembers what came, to
     find what is new. half: the first half of a character of two, until the other comes. done: has the server said that
     the part is complete; None where its protocol does not say so."""

@@ -14,7 +14,8 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 log = logging.getLogger("upstream")
 
@@ -28,8 +29,7 @@ _FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 _FIRST = {"prefer_ipv4": socket.AF_INET, "prefer_ipv6": socket.AF_INET6}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class Answer(Struct, frozen=True, eq=False):
     """The result of a look-up. addresses: in libcurl's spelling, in the order of preference. at: when it came, on the
     loop's clock. error: why there are no addresses."""
 
@@ -41,8 +41,7 @@ class Answer:
 Then = Callable[[Answer], None]
 
 
-@dataclass(slots=True, eq=False)
-class _Asking:
+class _Asking(Struct, eq=False):
     waiting: list[Then] = field(default_factory=list)
     started: bool = False
 

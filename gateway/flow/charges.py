@@ -13,12 +13,13 @@ tells the tokens has used them all the same.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import re
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import NamedTuple
+
+from msgspec import structs
 
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
@@ -231,7 +232,7 @@ def reckoned(bill: Bill, reply: Reply | None) -> Usage | None:
         untold = bill.request.endpoint.untranslated and (used is None or not used.prompt)
         return of_untold(bill.request, bill.bytes_out) if untold else used
     if used is None or not used.prompt:
-        used = dataclasses.replace(used or Usage(), input=bill.request.size_in_tokens())
+        used = structs.replace(used or Usage(), input=bill.request.size_in_tokens())
     size = bill.bytes_out
     output = tokens.of_reply(reply.sample, size) if bill.streamed else tokens.of_size(size)
-    return dataclasses.replace(used, output=max(used.output, output))
+    return structs.replace(used, output=max(used.output, output))

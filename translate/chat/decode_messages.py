@@ -9,8 +9,9 @@ reads.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from translate import late, openai_media, problems, recurring
 from translate.chat import details, foreign_blocks, media

@@ -11,8 +11,9 @@ thoughts, `reasoning_opaque`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from translate import sealed_reasoning
 from translate.conversation import Thinking

@@ -9,8 +9,9 @@ messages one by one.
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from translate import citations, readable, readable_parts, repair
 from translate.chat import call_ids, details, extras, mistral

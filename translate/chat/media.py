@@ -7,7 +7,8 @@ in pieces that belong together; its words are in the text, too.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from translate import reply_media
 from translate.conversation import Audio, Image, Part, Unknown

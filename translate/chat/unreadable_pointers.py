@@ -6,7 +6,7 @@ its transcript stands in its place, and without one the request is refused.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from translate.conversation import Conversation, Text, Turn
 from translate.errors import BadRequest

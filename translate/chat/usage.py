@@ -7,8 +7,9 @@ do not know yet, and repeat growing values: the last ones count, and nothing is 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from translate.conversation import Usage
 from translate.json_fields import count, count_of, object_of

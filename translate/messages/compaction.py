@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from translate import sealed_reasoning
 from translate.compaction import USUAL_TRIGGER, Compaction, Wish

@@ -10,8 +10,9 @@ reference "Create a Message"; anthropic SDK types/message_create_params.py.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from translate import recurring, tool_search
 from translate.conversation import (

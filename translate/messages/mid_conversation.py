@@ -8,8 +8,9 @@ counts. The original form of the request is kept in ext["messages.form"], for an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from translate.conversation import Conversation, Tool
 from translate.errors import BadRequest

@@ -10,8 +10,9 @@ refused: the words they stand for are not here.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from translate import openai_media, problems, recurring, sealed_reasoning
 from translate.conversation import (

@@ -9,9 +9,9 @@ room.
 from __future__ import annotations
 
 import marshal
-from dataclasses import replace
 
 from msgspec import Struct, field, structs
+from msgspec.structs import replace
 
 from translate import wire
 from translate.conversation import Conversation, OutputFormat, Part, Tool, ToolCall, Turn
