@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple, TextIO
+from typing import TextIO
+
+from msgspec import Struct
 
 from operate import installation
 
 
-class Command(NamedTuple):
+class Command(Struct, frozen=True):
     """A row. arguments, line: for the list of commands. module: has the function `entry`, which takes the words that
     follow and returns the exit code; "" = proxy.py or this file does it."""
 

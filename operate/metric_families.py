@@ -7,7 +7,9 @@ errors, and known models (metrics.py). A name that a client makes up becomes "ot
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from msgspec import Struct
 
 # In seconds, except for TOKENS. Each bound is one more series for each set of labels, so there are few.
 LATENCY = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -18,7 +20,7 @@ TOKENS = tuple(float(4**n) for n in range(2, 11))  # of those that OpenTelemetry
 LAG = (0.005, 0.01, 0.025, 0.1, 0.25, 1.0)
 
 
-class Family(NamedTuple):
+class Family(Struct, frozen=True):
     """One family. why: its help text. bounds: the upper bounds of a histogram's buckets."""
 
     kind: Literal["counter", "gauge", "histogram"]

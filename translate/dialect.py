@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from msgspec import Struct, field
 
@@ -171,7 +171,7 @@ class Errors(Struct, frozen=True):
     left_out: Callable[[list[str]], str] = lambda fields: ""
 
 
-class Asks(NamedTuple):
+class Asks(Struct, frozen=True):
     """How a request says how long its reply may be. names: of the field, with their quotes. depth: how many brackets
     are open where the field stands; at another depth it is something else, such as an argument of a tool."""
 

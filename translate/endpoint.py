@@ -29,7 +29,7 @@ class Framing(Protocol):
         """Returns a sign of life that is legal between two events."""
 
 
-class Timed(NamedTuple):
+class Timed(Struct, frozen=True):
     """A form that says how long the reply took. framing(clock): clock tells seconds. whole(raw, seconds)."""
 
     framing: Callable[[Callable[[], float]], Framing]
@@ -48,7 +48,7 @@ class Framed(Struct, frozen=True):
     timed: Timed | None = None
 
 
-class Unsealed(NamedTuple):
+class Unsealed(Struct, frozen=True):
     """A body as the protocol has it, and the headers of the protocol that the client had put into its body."""
 
     body: bytes

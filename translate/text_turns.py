@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from translate import late, wire
 
@@ -18,14 +20,14 @@ Turns = Sequence[tuple[str, Sequence[str]]]
 """(role, texts) of each message."""
 
 
-class TextRequest(NamedTuple):
+class TextRequest(Struct, frozen=True):
     """fixed: what else the model is told, such as tools."""
 
     turns: Turns
     fixed: Mapping[str, Any]
 
 
-class Frame(NamedTuple):
+class Frame(Struct, frozen=True):
     """The tokens around the text. message: around each. assistant: and around one of the assistant. reply: where the
     reply begins."""
 
@@ -48,7 +50,7 @@ PROVEN = late.pattern(
 )
 
 
-class FramedTexts(NamedTuple):
+class FramedTexts(Struct, frozen=True):
     """texts: each is counted by itself. around: tokens of the frame. kind: what distinguishes requests whose frames may
     differ, or that have other tools. has_more: they have tools or the like, whose tokens are in neither. proven:
     recorded replies say that the sum is right."""

@@ -8,9 +8,9 @@ libcurl was last run, and, with HTTP/2, the GOAWAYs, which name the last stream 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import pycurl
+from msgspec import Struct
 
 from upstream.exchange import Exchange, Handle
 from upstream.failure import Failure, from_curl, host_of
@@ -47,7 +47,7 @@ class Goaways:
         return last
 
 
-class LossFacts(NamedTuple):
+class LossFacts(Struct, frozen=True):
     """The facts about a lost connection that the client knows. hangup: how the other side has closed it, if it has.
     last_stream: that it serves, by a GOAWAY. ran_at: when libcurl was last called, on the loop's clock."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from console.books import Books
 from console.dashboard.trouble import Troubles
@@ -10,7 +10,7 @@ from console.dashboard.watch import Watch
 from gateway.runtime import Service
 
 
-class Board(NamedTuple):
+class Board(Struct, frozen=True):
     service: Service
     watch: Watch
     books: Books

@@ -12,7 +12,9 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from console.dashboard import prefix
 from console.dashboard.prefix import Prefix
@@ -34,7 +36,7 @@ class KnownConversation:
         self.seen = 0.0
 
 
-class WatchedRequest(NamedTuple):
+class WatchedRequest(Struct, frozen=True):
     """A request in flight. before, parts: the hashes of its conversation without it and with it."""
 
     session: Session

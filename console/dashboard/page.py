@@ -13,7 +13,8 @@ import functools
 import gzip
 import hashlib
 from pathlib import Path
-from typing import NamedTuple
+
+from msgspec import Struct
 
 WEB = Path(__file__).parent / "web"
 STYLES = ("uplot/uPlot.min.css", "page.css", "tables.css", "charts.css")
@@ -26,7 +27,7 @@ SCRIPTS = (
 )
 
 
-class Page(NamedTuple):
+class Page(Struct, frozen=True):
     """policy: its Content-Security-Policy."""
 
     whole: bytes

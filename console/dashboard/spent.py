@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from typing import Protocol as Interface
+
+from msgspec import Struct
 
 from console.fleet_usage import FleetUsage
 from gateway.shared.store import Away
@@ -26,7 +28,7 @@ DEEPEST = 8  # levels of agents
 Said = dict[str, Any]
 
 
-class SpentQuery(NamedTuple):
+class SpentQuery(Struct, frozen=True):
     """What is asked for. now: seconds since 1970."""
 
     hours: int

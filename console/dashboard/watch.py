@@ -11,9 +11,10 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from console.dashboard.cachewatch import CacheWatch
 from console.dashboard.tallies import Tallies, Tally
@@ -38,7 +39,7 @@ LOOKING_SHARE = 0.02  # at most this share of the time is spent on what broke a 
 MOST_LOOKING_S = 0.1  # so much of it may come at once
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True):
     """A request that is over. said: its record, as JSON if possible: forty separate values would take four times the
     memory, and freeing those of an old request would cost one percent of the next one. cost: USD, None = unknown.
     session: of the prompt-cache watchdog, "" = none. change: what broke the cache, as the watchdog says."""
@@ -57,7 +58,7 @@ class Entry(NamedTuple):
         return said
 
 
-class Captured(NamedTuple):
+class Captured(Struct, frozen=True):
     """protocol: the client's. original: what it sent; sent: what went upstream."""
 
     protocol: str

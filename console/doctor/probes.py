@@ -11,7 +11,9 @@ import struct
 import zlib
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from console.doctor.findings import Finding, shortened
 from console.doctor.patient import Body, Patient, Probed
@@ -33,7 +35,7 @@ SIDE_SCHEMA = {
 UNKNOWN = "x_doctor_probe"
 
 
-class Probe(NamedTuple):
+class Probe(Struct, frozen=True):
     what: str
     run: Callable[[Patient], Awaitable[Finding]]
 

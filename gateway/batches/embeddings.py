@@ -12,10 +12,10 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from typing import Protocol as Interface
 
-from msgspec import structs
+from msgspec import Struct, structs
 from tornado.httputil import HTTPHeaders
 
 from gateway.batches import own_request
@@ -56,7 +56,7 @@ class Member(Interface):
         """This request goes alone."""
 
 
-class Part(NamedTuple):
+class Part(Struct, frozen=True):
     """One member's part. size: bytes of its inputs."""
 
     member: Member

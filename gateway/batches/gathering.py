@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gateway.http.response_writer import nothing
 
 
-class Answered(NamedTuple):
+class Answered(Struct, frozen=True):
     """The answer. status: 0 = there is none. retry_after_s: as the reply said."""
 
     status: int

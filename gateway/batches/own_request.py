@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from msgspec import Struct
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
 from gateway.batches.gathering import Nowhere
@@ -14,7 +15,7 @@ from translate.dialect import Dialect
 from translate.endpoint import Endpoint
 
 
-class Call(NamedTuple):
+class Call(Struct, frozen=True):
     """What it asks. query: without its question mark, "" = none."""
 
     dialect: Dialect

@@ -7,9 +7,10 @@ import contextlib
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs
 
+from msgspec import Struct
 from tornado.httputil import HTTPHeaders
 
 from gateway.batches.desk import Desk
@@ -30,7 +31,7 @@ FORMS = ("messages", "openai")
 """The APIs of batches."""
 
 
-class WholeRequest(NamedTuple):
+class WholeRequest(Struct, frozen=True):
     """client: its name; owner: whose what it makes is. origin: where it reaches the proxy, perhaps under a path."""
 
     desk: Desk
@@ -94,7 +95,7 @@ def loads(body: bytes) -> Any:
         raise BadRequest("the body is no JSON") from None
 
 
-class WholeReply(NamedTuple):
+class WholeReply(Struct, frozen=True):
     """The reply. pieces: of a large one, as they are read, in place of the body. upstream: whose answer it is."""
 
     body: bytes = b""

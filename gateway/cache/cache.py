@@ -21,6 +21,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from gateway.cache import judgement, keys
 from gateway.cache.broadcast import Broadcast, Reply, Sharer
 from gateway.cache.entries import Entries
@@ -44,7 +46,7 @@ _TASKS = ("", "completions")  # the endpoints of which some requests have one an
 Steps = Generator[Awaitable[Any], Any, Question | None]
 
 
-class Rules(NamedTuple):
+class Rules(Struct, frozen=True):
     """For a model: whether replies are kept, also at any temperature, and whether they are shared while they come."""
 
     keeps: bool = False

@@ -13,9 +13,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 import ujson
+from msgspec import Struct
 
 from gateway.flow.client_request import ClientRequest
 from gateway.http import header_names
@@ -39,7 +40,7 @@ _TEMPERATURE = b'"temperature"'
 _STATEFUL = ("previous_response_id", "conversation", "container", "thread", "background")
 
 
-class Directives(NamedTuple):
+class Directives(Struct, frozen=True):
     """The client's Cache-Control. max_age_s: how old a kept reply may be."""
 
     no_cache: bool = False
@@ -57,7 +58,7 @@ def directives(said: str) -> Directives:
     return Directives("no-cache" in words or most == 0, "no-store" in words, "only-if-cached" in words, most)
 
 
-class AsSent(NamedTuple):
+class AsSent(Struct, frozen=True):
     """A request as its bytes show it, before anybody has read them. told: what changes the answer, except for the body
     and the client. raw: a digest of all that the cache looks at, by which equal requests are recognized."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from upstream.client import UpstreamClient
 from upstream.request import DIRECT, Request, Timeouts
@@ -13,7 +14,7 @@ from upstream.way import Way
 MAX_REPLY = 256 * 1024
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True):
     """An answer. status: 0 = there was none, and failure says why."""
 
     status: int

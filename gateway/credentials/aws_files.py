@@ -9,7 +9,8 @@ from __future__ import annotations
 import configparser
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gateway.credentials.minted import AwsKeys, NoKey
 
@@ -18,7 +19,7 @@ MAX_FILE = 1 << 20
 _ELSEWHERE = ("role_arn", "sso_session", "sso_start_url", "sso_account_id", "login_session")
 
 
-class Profile(NamedTuple):
+class Profile(Struct, frozen=True):
     """What a profile gives: keys, or a command. Both may be missing."""
 
     keys: AwsKeys | None = None

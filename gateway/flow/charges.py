@@ -17,9 +17,8 @@ import functools
 import re
 from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import NamedTuple
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
@@ -39,7 +38,7 @@ _OF_TEXT = ("", "completions")  # the endpoints whose replies are words
 _OF_MODELS = (*_OF_TEXT, "compact")  # those whose replies a model writes, so that they may be long
 
 
-class Bill(NamedTuple):
+class Bill(Struct, frozen=True):
     """What a request that is over has had."""
 
     request: ClientRequest

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from gateway.flow.exact_counts import Expected
 from gateway.routing.router import Route
 from translate.target import Encoded
@@ -23,7 +25,7 @@ class Estimated(NamedTuple):
 NOTHING = Estimated()
 
 
-class Crossed(NamedTuple):
+class Crossed(Struct, frozen=True):
     """A translated request. data: the client's body. body: what the upstream gets. tokens, estimated: see
     Counting.seed."""
 

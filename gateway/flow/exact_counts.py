@@ -14,6 +14,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from gateway.routing.router import Route
 from translate import dialects, text_turns
 from translate.dialect import Dialect
@@ -27,7 +29,7 @@ AGAIN_AFTER = 50  # replies that agree, after one that did not
 MAX_MODELS = 1_000
 
 
-class Expected(NamedTuple):
+class Expected(Struct, frozen=True):
     """What a reply should say. has_more: the request has more than messages, such as tools."""
 
     tokens: int

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from gateway.flow.timing import Clock
 from gateway.flow.trace import Trace
 from translate.conversation import Usage
@@ -18,7 +20,7 @@ from translate.target import Protocol
 MAX_USER_AGENT = 200  # characters of it in a record
 
 
-class Info(NamedTuple):
+class Info(Struct, frozen=True):
     """A request when an attempt of it is sent.
 
     protocol: the client's. task: "count" or "compact" if it does not ask for a model's reply. attempt: its number, from
@@ -94,7 +96,7 @@ class Cancelled(ApiError):
         super().__init__("permission", "an operator of the proxy has cancelled this request", code="request_cancelled")
 
 
-class Finished(NamedTuple):
+class Finished(Struct, frozen=True):
     """A request is over: the client has its last byte, or has left.
 
     error: what the client was told, or the upstream said. said: the words of the error, fit for a log. upstream,

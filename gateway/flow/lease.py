@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from msgspec import Struct
 
 from gateway.credentials.minted import Minted
 from gateway.limits import limiter
@@ -28,7 +30,7 @@ Verdict = Literal["answered", "faulted", "unreached", "unjudged"]
 """unreached: there was not even a connection, and no request of a client can be the cause of that."""
 
 
-class Terms(NamedTuple):
+class Terms(Struct, frozen=True):
     """On which terms an attempt takes its lease.
 
     patience_s: the longest wait for a slot. on_answer: is called for a lease that had to wait; its second argument is

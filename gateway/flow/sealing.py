@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from translate import compact_json, top_level
 from translate.envelopes.bridge import Bridge
@@ -13,7 +14,7 @@ _VERSION, _BETA = "anthropic-version", "anthropic-beta"
 _COMMON = "anthropic-"
 
 
-class Seal(NamedTuple):
+class Seal(Struct, frozen=True):
     """What is the same for all requests of a turn. lines: the header lines that remain. left: betas that the cloud does
     not take."""
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from gateway.credentials.minted import Minted
 from gateway.flow import outcomes, refused_fields, scrub, told_limits, vectors
@@ -27,7 +29,7 @@ log = logging.getLogger("gateway")
 _OF_A_KEY = re.compile(r"\b(?:token|credential|jwt|api[ _-]?key)s?\b", re.I)
 
 
-class Taught(NamedTuple):
+class Taught(Struct, frozen=True):
     """What a refusal has taught, and its words."""
 
     route: Route

@@ -5,14 +5,14 @@ The body of each request has a limit, too ([server] max_body_mb), but their sum 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from translate.errors import ApiError
 
 BODIES_AT_ONCE = 16  # times the largest body
 
 
-class Gathered(NamedTuple):
+class Gathered(Struct, frozen=True):
     """The most bytes that are held of a reply, and of an error: some errors repeat all of the request, or never end."""
 
     reply_bytes: int = 64 << 20

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
 
 log = logging.getLogger("gateway")
 
@@ -19,14 +21,14 @@ T = TypeVar("T")
 MINE = "requests_per_minute or tokens_per_minute"
 
 
-class Wait(NamedTuple):
+class Wait(Struct, frozen=True):
     """Not now. seconds: until it is worth asking again. why: the name of the limit."""
 
     seconds: float
     why: str
 
 
-class Left(NamedTuple):
+class Left(Struct, frozen=True):
     """What is left of a limit. unit: "requests" or "tokens". most: in a minute. full_in_s: until all of them are there
     again."""
 

@@ -6,7 +6,9 @@ passes through is not read here: its upstream refuses what it does not take, and
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from translate.errors import BadRequest
 
@@ -15,7 +17,7 @@ PARSED = 1000
 """The levels that the JSON parser reads."""
 
 
-class Shape(NamedTuple):
+class Shape(Struct, frozen=True):
     """The most that a request may have of each."""
 
     values: int = 250_000

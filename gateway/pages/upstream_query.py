@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
+from msgspec import Struct
 from tornado.httputil import HTTPHeaders
 
 from gateway.credentials.signing import signed
@@ -31,7 +31,7 @@ from upstream.failure import Failure
 from upstream.request import Request
 
 
-class Reply(NamedTuple):
+class Reply(Struct, frozen=True):
     """A reply for the client. head: header lines, each with CRLF. streamed: the body has been sent already."""
 
     status: int
@@ -40,7 +40,7 @@ class Reply(NamedTuple):
     streamed: bool = False
 
 
-class Sink(NamedTuple):
+class Sink(Struct, frozen=True):
     """Receives a stream. write returns when the client has read the data."""
 
     start: Callable[[Reply], None]

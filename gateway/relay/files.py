@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+from msgspec import Struct
+
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports
 from gateway.routing.router import Route
@@ -32,7 +34,7 @@ MOST_PAGES = 100  # that are looked through for one on which there is something 
 _METHODS = {"": ("POST", "GET"), "id": ("GET", "DELETE"), "content": ("GET",)}
 
 
-class FileRequest(NamedTuple):
+class FileRequest(Struct, frozen=True):
     """What a request asks about. id: of a file, "" = all of them or a new one. part: "/content" or ""."""
 
     method: str

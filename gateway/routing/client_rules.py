@@ -13,9 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from tornado.httputil import HTTPHeaders
 
 from gateway.http.auth import keys_of
@@ -24,7 +25,7 @@ from operate.settings.load import Settings
 from translate.errors import ApiError
 
 
-class ClientRules(NamedTuple):
+class ClientRules(Struct, frozen=True):
     """The rules of one client. models: patterns. upstreams: names. Empty = all are allowed."""
 
     client: str

@@ -4,12 +4,13 @@ list, else by the shipped one."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gateway.routing import shipped_models
 
 
-class ModelLimits(NamedTuple):
+class ModelLimits(Struct, frozen=True):
     """How many tokens a model takes, and writes at most; 0 = unknown. sees: whether it takes images."""
 
     context: int = 0

@@ -14,8 +14,10 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from gateway.routing import model_names
 from operate.settings.load import is_loopback
@@ -26,7 +28,7 @@ _FILE = Path(__file__).with_name("models.json")
 _DATED = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|-latest|@.*|\[1m\])+$")
 
 
-class Shipped(NamedTuple):
+class Shipped(Struct, frozen=True):
     """prices, limits: where the numbers come from. models: what is known of each, by its name in lower case."""
 
     prices: str

@@ -23,7 +23,9 @@ import time
 from collections.abc import Callable, Iterator
 from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from operate.logs import fields, lines
 from operate.logs.redaction import Redaction
@@ -42,7 +44,7 @@ Item = tuple[str, float, dict[str, Any], int]
 else 0."""
 
 
-class Taken(NamedTuple):
+class Taken(Struct, frozen=True):
     """What has waited. ready: by file without .json, the lines that are made and masked."""
 
     items: list[Item]
@@ -54,7 +56,7 @@ class Taken(NamedTuple):
         return len(self.items) + sum(len(ready) for _, ready in self.ready)
 
 
-class Destination(NamedTuple):
+class Destination(Struct, frozen=True):
     """Where lines are written. screen: the level from which on messages go to the terminal, too. stream: the file
     descriptor that gets all lines, 0 = none. files: whether files in the folder get them. wanted: the files (without
     .json) that are there before their first line, so that whoever reads them need not know whether there is one."""

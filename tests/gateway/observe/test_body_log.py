@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.flow.info import Info
 from gateway.observe import body_log
@@ -133,7 +134,7 @@ def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     for n in range(9):
         info = Info(f"k{n}", "chat", "", "", "m", 1, "", b"", None)
         bodies.sent(info, b"x" * 1000)
-        bodies.sent(info._replace(attempt=2), b"x" * 1000)
+        bodies.sent(replace(info, attempt=2), b"x" * 1000)
     assert bodies.held_bytes == 160
 
 

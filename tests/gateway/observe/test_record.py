@@ -267,10 +267,11 @@ OURS = {"key", "client", "protocol", "task", "upstream", "upstream_protocol", "c
 
 
 def planted(kind: type[Any], ours: set[str], **given: Any) -> Any:
-    """Of this NamedTuple, one that has the secret in each text that is not ours."""
+    """Of this kind of data, one that has the secret in each text that is not ours."""
     texts = {"str": f"a {SECRET} b", "Sequence[str]": ["hidden_in_a_field"], "Mapping[str, str]": {SECRET: SECRET}}
     plain = {"str": "", "Protocol": "messages", "Sequence[str]": ["up"], "bool": False, "int": 1, "float": 1.0}
-    fields = {name: what.__forward_arg__.removesuffix(" | None") for name, what in kind.__annotations__.items()}
+    written = {name: getattr(what, "__forward_arg__", what) for name, what in kind.__annotations__.items()}
+    fields = {name: what.removesuffix(" | None") for name, what in written.items()}
     made = {name: (plain if name in ours else plain | texts).get(what) for name, what in fields.items()}
     return kind(**made | given)
 
