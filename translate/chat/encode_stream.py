@@ -8,7 +8,7 @@ with an error object and no [DONE], because a lenient client would then take the
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from translate import errors, wire
 from translate.chat import citations, clients, details, extras, fault, media
@@ -17,35 +17,28 @@ from translate.chat.stop import write_stop
 from translate.chat.usage import usage_body
 from translate.conversation import (
     Close,
-    Delta,
-    Event,
-    Fault,
-    Open,
     Part,
-    Ping,
     Refusal,
-    Start,
     Stop,
     Text,
     Thinking,
     ToolCall,
-    Usage,
 )
 from translate.target import Asked
 from translate.usage import with_estimate
+from translate.writing import StreamWriting
 
 _PING = b": ping\n\n"
 
 
-class Encoder:
-    """Takes events by `emit` and returns bytes; none after the terminal event."""
-
+class Encoder(StreamWriting):
     __slots__ = (
         "_after", "_arguments", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_media", "_notes",
-        "_part", "_refused", "_state", "_template", "_texts", "_usage", "_whole",
+        "_refused", "_template", "_texts", "_whole",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
+        super().__init__(_PING)
         self._asked = asked
         about = (wire.dumps(f"chatcmpl-{asked.key}"), asked.created, wire.dumps(asked.model))
         head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":'
@@ -53,8 +46,6 @@ class Encoder:
         # As at OpenAI, a client that asked for usage gets null on every chunk but the last.
         usage = b',"usage":null' if asked.include_usage else b""
         self._after = b',"logprobs":null,"finish_reason":null}]%b}\n\n' % usage
-        self._state: Literal["waiting", "writing", "over"] = "waiting"
-        self._part: Part | None = None
         self._template: tuple[bytes, bytes] | None = None  # around the open part's text; None: it is left out
         self._arguments: tuple[bytes, bytes] | None = None  # the same of a call whose free text becomes an argument
         self._whole: dict[str, Any] | None = None  # a call that leaves in one piece
@@ -65,64 +56,23 @@ class Encoder:
         self._notes = 0
         self._texts = 0
         self._refused = 0
-        self._usage: Usage | None = None
         self._media = media.Beside(asked)
 
     def __repr__(self) -> str:
         return f"<chat.Encoder {self._state} {type(self._part).__name__} {self._calls} calls>"
 
-    @property
-    def started(self) -> bool:
-        return self._state != "waiting"
-
-    @property
-    def ended(self) -> bool:
-        return self._state == "over"
-
     def ping(self) -> bytes:
         """Returns a comment, which is legal anywhere and read by nobody."""
         return b"" if self._state == "over" else _PING
 
-    def emit(self, events: list[Event]) -> bytes:
-        out: list[bytes] = []
-        for event in events:
-            if self._state == "over":
-                break
-            if type(event) is Delta:
-                self._delta(event, out)
-            else:
-                self._other(event, out)
-        return b"".join(out)
-
-    def _delta(self, event: Delta, out: list[bytes]) -> None:
+    def _delta(self, pieces: list[bytes], out: list[bytes]) -> None:
         if self._template is not None:
             before, after = self._template
-            out += (before, (after + before).join(event.pieces), after)
+            out += (before, (after + before).join(pieces), after)
             if type(self._part) is not Text:
-                self._kept += event.pieces
+                self._kept += pieces
         elif self._arguments is not None or self._whole is not None:
-            self._kept += event.pieces
-
-    def _other(self, event: Event, out: list[bytes]) -> None:
-        match event:
-            case Start():
-                self._usage = event.usage
-                self._begin(out)
-            case Open():
-                self._begin(out)
-                self._open(event.part, out)
-            case Close():
-                self._close(event, out)
-            case Stop():
-                self._begin(out)
-                self._stop(event, out)
-            case Fault():
-                error = event.error
-                known = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))
-                out.append(fault.event(known))
-                self._state = "over"
-            case Ping() if self._state == "writing":  # earlier it would fix the status at 200
-                out.append(_PING)
+            self._kept += pieces
 
     # -------------------------------------------------------------------------------------------- parts
 
@@ -196,9 +146,9 @@ class Encoder:
             self._call_at_once(part, self._whole, out)
         elif self._arguments is not None:
             self._template, self._arguments = self._arguments, None
-            self._delta(Delta([wire.inside(arguments_of(wire.text_of(self._kept)))]), out)
+            self._delta([wire.inside(arguments_of(wire.text_of(self._kept)))], out)
         elif isinstance(part, ToolCall) and not part.custom and not self._kept:
-            self._delta(Delta([b"{}"]), out)  # clients parse the arguments, and "" is no JSON
+            self._delta([b"{}"], out)  # clients parse the arguments, and "" is no JSON
         elif isinstance(part, Text):
             if close.citations:
                 self._annotate(citations.write(close.citations, 0 if self._texts == 1 else None, None), out)
@@ -232,7 +182,9 @@ class Encoder:
             usage = with_estimate(stop.usage or self._usage, self._asked.input_tokens)
             out += (self._before, b'[],"usage":', wire.dumps(usage_body(usage)), b"}\n\n")
         out.append(b"data: [DONE]\n\n")
-        self._state = "over"
+
+    def _fail(self, error: errors.ApiError, out: list[bytes]) -> None:
+        out.append(fault.event(error))
 
     def _annotate(self, annotations: list[Any], out: list[bytes]) -> None:
         """Writes annotations. The SDK's stream helper wants an index in whatever stands in a list of a delta."""

@@ -7,99 +7,64 @@ that are no data would break Google's own SDK, so that a sign of life is a blank
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from translate import errors, wire
 from translate.conversation import (
     Close,
-    Delta,
     Event,
-    Fault,
-    Open,
     Part,
-    Ping,
     Refusal,
     Start,
     Stop,
     Text,
     Thinking,
-    Usage,
 )
 from translate.gemini import fault
 from translate.gemini.parts import Parts, about
 from translate.target import Asked
+from translate.writing import StreamWriting
 
 PING = b"\n"
 
 _TEXT, _THOUGHT = b'"}', b'","thought":true}'
 
 
-class Encoder:
-    """Takes events by `emit` and returns bytes; none after the terminal event."""
-
-    __slots__ = ("_after", "_asked", "_kept", "_part", "_parts", "_state", "_template", "_usage")
+class Encoder(StreamWriting):
+    __slots__ = ("_after", "_asked", "_kept", "_parts", "_template")
 
     def __init__(self, asked: Asked) -> None:
+        super().__init__(PING)
         self._asked = asked
         self._parts = Parts(asked)
         self._after = b'],"role":"model"},"index":0}],' + wire.dumps(about(asked))[1:] + b"\n\n"
-        self._state: Literal["waiting", "writing", "over"] = "waiting"
-        self._part: Part | None = None
         self._template: tuple[bytes, bytes] | None = None  # around the open part's text; None: it is told at its end
         self._kept: list[bytes] = []  # the open part's text so far
-        self._usage: Usage | None = None
 
     def __repr__(self) -> str:
         return f"<gemini.Encoder {self._state} {type(self._part).__name__} {self._parts!r}>"
-
-    @property
-    def started(self) -> bool:
-        return self._state != "waiting"
-
-    @property
-    def ended(self) -> bool:
-        return self._state == "over"
 
     def ping(self) -> bytes:
         return b"" if self._state == "over" else PING
 
     def emit(self, events: list[Event]) -> bytes:
-        out: list[bytes] = []
-        for event in events:
-            if self._state == "over":
-                break
-            if type(event) is Delta:
-                self._kept += event.pieces
-                if self._template is not None:
-                    before, after = self._template
-                    out += (before, (after + before).join(event.pieces), after)
-            else:
-                self._other(event, out)
+        out = super().emit(events)
         if not out and self._state == "waiting" and events and type(events[-1]) is Start:  # only a sign of life is due
-            out.append(self._event([{"text": "", "thought": True}]))
+            out = self._event([{"text": "", "thought": True}])
         if out and self._state == "waiting":
             self._state = "writing"
-        return b"".join(out)
+        return out
 
-    def _other(self, event: Event, out: list[bytes]) -> None:
-        match event:
-            case Start():
-                self._usage = event.usage
-            case Open():
-                self._open(event.part)
-            case Close():
-                self._close(event, out)
-            case Stop():
-                self._stop(event, out)
-            case Fault():
-                error = event.error
-                known = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))
-                out.append(fault.event(known))
-                self._state = "over"
-            case Ping() if self._state == "writing":  # earlier it would fix the status at 200
-                out.append(PING)
+    def _begin(self, out: list[bytes]) -> None:
+        """Nothing comes before the first part."""
 
-    def _open(self, part: Part) -> None:
+    def _delta(self, pieces: list[bytes], out: list[bytes]) -> None:
+        self._kept += pieces
+        if self._template is not None:
+            before, after = self._template
+            out += (before, (after + before).join(pieces), after)
+
+    def _open(self, part: Part, out: list[bytes]) -> None:
         self._part, self._kept, self._template = part, [], None
         if isinstance(part, Text | Refusal):
             self._parts.count += 1
@@ -126,4 +91,6 @@ class Encoder:
         content = {"parts": late or [{"text": ""}], "role": "model"}
         said = {"candidates": [{"content": content} | candidate]} | rest | about(self._asked)
         out += (b"data: ", wire.dumps(said), b"\n\n")
-        self._state = "over"
+
+    def _fail(self, error: errors.ApiError, out: list[bytes]) -> None:
+        out.append(fault.event(error))

@@ -9,26 +9,19 @@ whole response; a fault is response.failed, and then nothing follows, whatever w
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from translate import errors, sealed_reasoning, websearch, wire
 from translate.conversation import (
     Close,
-    Delta,
-    Event,
-    Fault,
     Image,
-    Open,
     Part,
-    Ping,
     Refusal,
-    Start,
     Stop,
     Text,
     Thinking,
     ToolCall,
     Unknown,
-    Usage,
 )
 from translate.responses import citations, fault, items, media
 from translate.responses.stop import incomplete_reason, words_of_refusal
@@ -36,26 +29,26 @@ from translate.responses.usage import usage_body
 from translate.sequence import CUT
 from translate.target import Asked
 from translate.usage import with_estimate
+from translate.writing import StreamWriting
 
 _COMMENT = b": ping\n\n"
 KEEPALIVE = b'event: keepalive\ndata: {"type":"keepalive"}\n\n'  # clients' idle timers see no comments
 
 
-class Encoder:
-    """emit(events) gives bytes; nothing after the terminal event. `response`: the final object, once there is one."""
+class Encoder(StreamWriting):
+    """See StreamWriting. `response`: the final object, once there is one."""
 
     __slots__ = (
-        "_asked", "_pending", "_item", "_template", "_message", "_output", "_part", "_pieces", "_place", "_refused",
-        "_searches", "_seq", "_state", "_usage", "response",
+        "_asked", "_pending", "_item", "_template", "_message", "_output", "_pieces", "_place", "_refused",
+        "_searches", "_seq", "response",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
+        super().__init__(KEEPALIVE)
         self._asked = asked
-        self._state: Literal["waiting", "writing", "over"] = "waiting"
         self._seq = 0
         self._output: list[bytes] = []  # items that are complete
         self._place = 0  # index of the item that is open, or comes next
-        self._part: Part | None = None
         self._item = ""  # the open item's id, "" before it was announced
         self._template: tuple[bytes, bytes, bytes] | None = None  # around the number and the text; None = left out
         self._pieces: list[bytes] = []  # the open part's text
@@ -63,55 +56,16 @@ class Encoder:
         self._pending: tuple[ToolCall, bytes] | None = None  # a call that may not be whole
         self._searches: dict[Any, dict[str, Any]] = {}  # calls of Anthropic's whose results are still to come
         self._refused = False
-        self._usage: Usage | None = None
         self.response = b""
 
     def __repr__(self) -> str:
         return f"<responses.Encoder {self._state} {type(self._part).__name__} {len(self._output)} items>"
-
-    @property
-    def started(self) -> bool:
-        return self._state != "waiting"
-
-    @property
-    def ended(self) -> bool:
-        return self._state == "over"
 
     def ping(self) -> bytes:
         """Returns a sign of life that is legal now."""
         if self._state == "over":
             return b""
         return _COMMENT if self._state == "waiting" else KEEPALIVE
-
-    def emit(self, events: list[Event]) -> bytes:
-        out: list[bytes] = []
-        for event in events:
-            if self._state == "over":
-                break
-            if type(event) is Delta:
-                self._delta(event.pieces, out)
-            else:
-                self._other(event, out)
-        return b"".join(out)
-
-    def _other(self, event: Event, out: list[bytes]) -> None:
-        match event:
-            case Start():
-                self._usage = event.usage
-                self._begin(out)
-            case Open():
-                self._begin(out)
-                self._open(event.part, out)
-            case Close():
-                self._close(event, out)
-            case Stop():
-                self._begin(out)
-                self._stop(event, out)
-            case Fault():
-                self._begin(out)
-                self._fail(event.error, out)
-            case Ping() if self._state == "writing":  # earlier it would fix the status at 200
-                out.append(KEEPALIVE)
 
     # ------------------------------------------------------------------------------------------- writing
 
@@ -332,7 +286,6 @@ class Encoder:
             told["service_tier"] = stop.service_tier
         self.response = items.response(self._asked, status, self._output, incomplete=reason, usage=usage, told=told)
         self._event(b"response." + status.encode(), b'"response":' + self.response, out)
-        self._state = "over"
 
     def _refuse(self, stop: Stop, out: list[bytes]) -> None:
         """Writes a refusal that only the stop reason told. Here it is an answer in words: clients take an incomplete
@@ -341,9 +294,8 @@ class Encoder:
         self._delta([wire.inside(words_of_refusal(stop))], out)
         self._close(Close(), out)
 
-    def _fail(self, error: Exception, out: list[bytes]) -> None:
-        known: errors.ApiError = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))
-        said: dict[str, Any] = fault.response_error(known)
+    def _fail(self, error: errors.ApiError, out: list[bytes]) -> None:
+        self._begin(out)
+        said: dict[str, Any] = fault.response_error(error)
         self.response = items.response(self._asked, "failed", self._output, error=said)
         self._event(b"response.failed", b'"response":' + self.response, out)
-        self._state = "over"
