@@ -18,7 +18,7 @@ from gateway.flow.info import Info, Standing
 from gateway.flow.outline import Outline
 from gateway.flow.timing import Clock
 from gateway.flow.trace import Trace
-from gateway.http import body_decoding, body_size, json_bounds, session_headers
+from gateway.http import body_decoding, json_bounds, session_headers
 from gateway.http.auth import Access
 from gateway.http.header_lines import fact
 from gateway.http.response_writer import Writer
@@ -130,7 +130,7 @@ class ClientRequest:
         if "Content-Encoding" in headers:
             self._unpacker = body_decoding.unpacker(headers["Content-Encoding"], self._limit)
         if "Expect" in headers:
-            body_size.check_length(headers, self._limit)
+            body_decoding.check_length(headers, self._limit)
 
     def comes(self, chunk: bytes) -> None:
         """Takes a piece of the body. If the request is refused, the rest is still read, so that the client gets to read
@@ -140,7 +140,7 @@ class ClientRequest:
         self.size += len(chunk)
         try:
             if self.size > self._limit:
-                raise body_size.too_large(self._limit)
+                raise body_decoding.too_large(self._limit)
             if self._unpacker is None:
                 self.hold(len(chunk))
                 self._parts.append(chunk)
@@ -197,7 +197,7 @@ class ClientRequest:
         said, self.left = self.endpoint.opened(given)
         self.alone = self.endpoint.alone(given) if self.endpoint.alone is not None else None
         self.data, self.body = None, wire.dumps(said)
-        body_size.check_size(len(self.body), self._limit)
+        body_decoding.check_size(len(self.body), self._limit)
         self.hold(len(self.body))
 
     def hold(self, size: int) -> None:
@@ -254,12 +254,12 @@ class ClientRequest:
         if data is not None:
             self.data = data
             self.body = wire.dumps(data)
-            body_size.check_size(len(self.body), self._limit, " with what it builds on")
+            body_decoding.check_size(len(self.body), self._limit, " with what it builds on")
             self.hold(len(self.body))
 
     def replace(self, body: bytes) -> None:
         """Takes another body, as if the client had sent it. Raises ApiError."""
-        body_size.check_size(len(body), self._limit)
+        body_decoding.check_size(len(body), self._limit)
         self.hold(len(body))
         self.body, self.data, self._sized = body, None, None
         self.read_outline()

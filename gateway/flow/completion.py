@@ -20,7 +20,7 @@ from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.flow.token_counting import BY_UPSTREAM
-from gateway.http import body_decoding, body_size, header_rules
+from gateway.http import body_decoding, header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.retry_policy import Full, Outcome
 from gateway.routing.router import Route
@@ -281,7 +281,7 @@ class Completion:
         """Returns the error for a body that did not come in time. If the body would have been too large, the error says
         that instead, so that the client does not try again."""
         try:
-            body_size.check_length(self._request.headers, self._ports.max_body_bytes)
+            body_decoding.check_length(self._request.headers, self._ports.max_body_bytes)
         except ApiError as too_large:
             return too_large
         length = self._request.headers.get("Content-Length", "")

@@ -1,4 +1,4 @@
-"""Decompresses a request body with a Content-Encoding, piece by piece as it comes in.
+"""How large a request's body may be; decompresses one with a Content-Encoding, piece by piece as it comes in.
 
 A few bytes may expand to gigabytes. So the output of every coding is limited like a plain body, and never more than one
 piece beyond the limit is made. A body may have several codings, one over the other, and each may be a series of members
@@ -10,7 +10,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 
-from gateway.http import body_size
+from tornado.httputil import HTTPHeaders
+
 from translate.errors import ApiError, BadRequest
 from upstream.packed import GZIP, Decoder, Inflating, Zstd, is_zlib
 
@@ -100,7 +101,7 @@ class _Stage:
             except self._member.bad as why:
                 raise self._wrong(str(why)) from None
             self._made += len(out)
-            body_size.check_size(self._made, self._limit, " when unpacked")
+            check_size(self._made, self._limit, " when unpacked")
             if out:
                 yield out
             if self._member.is_over:
@@ -155,3 +156,21 @@ _BEGIN: dict[str, Callable[[bytes, int], Decoder]] = {
 def told(error: ApiError) -> bytes:
     """The further header line of a refusal; b"" for most errors."""
     return f"Accept-Encoding: {ACCEPTED}\r\n".encode() if isinstance(error, UnknownCoding) else b""
+
+
+def check_size(size: int, limit: int, what: str = "") -> None:
+    """Raises ApiError (413)."""
+    if size > limit:
+        raise too_large(limit, what)
+
+
+def too_large(limit: int, what: str = "") -> ApiError:
+    return ApiError("too_large", f"request body over {limit >> 20} MB{what} ([server] max_body_mb)")
+
+
+def check_length(client: HTTPHeaders, limit: int) -> None:
+    """Does the same by the Content-Length, before any of the body is there. Tornado refuses a value that is no
+    number."""
+    length = client.get("Content-Length", "")
+    if length.isdecimal() and length.isascii():
+        check_size(int(length[:20]), limit)

@@ -17,7 +17,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
 from gateway.flow import learned_quirks, outline, sealing, upstream_request
-from gateway.http import body_decoding, body_size, header_rules
+from gateway.http import body_decoding, header_rules
 from gateway.routing import protocol_choice
 from gateway.routing.router import Route
 from gateway.runtime import Service
@@ -70,7 +70,7 @@ class DryRun(HTTPMessageDelegate):
         self._size += len(chunk)
         if self._refusal is None:
             try:
-                body_size.check_size(self._size, self._service.max_body_bytes)
+                body_decoding.check_size(self._size, self._service.max_body_bytes)
                 self._parts += self._unpacker.feed(chunk) if self._unpacker is not None else [chunk]
             except ApiError as refusal:
                 self._refusal = refusal
