@@ -29,7 +29,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import ApiError
-from translate.messages import search_reply
+from translate.messages.reply import of_search
 from translate.target import Asked, Policy, ToolSearch
 
 SEARCH = ToolSearch({"s": "bm25"}, (Tool("mail", "Sends mails."),))
@@ -70,7 +70,7 @@ ENDS: list[tuple[list[Event], StopReason, bool]] = [
 @pytest.mark.parametrize(("events", "reason", "goes_on"), ENDS)
 @pytest.mark.parametrize("whole", [True, False])
 def test_when_it_goes_on(events: list[Event], reason: StopReason, goes_on: bool, whole: bool) -> None:
-    rounds = Rounds(asked(), search_reply.parts)
+    rounds = Rounds(asked(), of_search)
     given = [Start(), *events, end(reason)]
     out = rounds.passed(given) if whole else [new for event in given for new in rounds.passed([event])]
     assert rounds.goes_on is goes_on and "Rounds" in repr(rounds)
@@ -86,7 +86,7 @@ def test_when_it_goes_on(events: list[Event], reason: StopReason, goes_on: bool,
 @pytest.mark.parametrize("calls", [True, False])
 def test_a_pause(calls: bool) -> None:
     """What has come is the history of the next request, proofs and citations with it."""
-    rounds = Rounds(Asked("m", "k", pauses=True), search_reply.parts)
+    rounds = Rounds(Asked("m", "k", pauses=True), of_search)
     thought: list[Event] = [Open(Thinking(ext={"messages": {"a": 1}})), Delta([b"Hm"]), Close("sig")]
     out = rounds.passed([Start(), *thought, *SAID, *(CALLED if calls else []), end("pause")])
     if calls:  # the client has something to answer first
@@ -102,7 +102,7 @@ def test_a_pause(calls: bool) -> None:
 
 
 def test_usage_that_is_not_told_is_not_made_up() -> None:
-    rounds = Rounds(asked(), search_reply.parts)
+    rounds = Rounds(asked(), of_search)
     rounds.passed([Start(), *SEARCHED, Stop("tool_calls")])
     assert rounds.usage is None
     assert rounds.passed([*SAID, end("end")])[-1] == end("end")
@@ -110,7 +110,7 @@ def test_usage_that_is_not_told_is_not_made_up() -> None:
 
 @pytest.mark.parametrize("bound", [0, 1, 2])
 def test_the_bound(bound: int) -> None:
-    rounds = Rounds(asked(Policy(max_continuations=bound)), search_reply.parts)
+    rounds = Rounds(asked(Policy(max_continuations=bound)), of_search)
     for _ in range(bound):
         rounds.passed([*SEARCHED, end("tool_calls")])
         assert rounds.goes_on
@@ -122,13 +122,13 @@ def test_the_bound(bound: int) -> None:
 
 def test_half_a_search_is_none() -> None:
     fault = Fault(ApiError("api", "gone"))
-    assert Rounds(asked(), search_reply.parts).passed([*SEARCHED[:2], fault]) == [fault]
-    rounds = Rounds(asked(), search_reply.parts)
+    assert Rounds(asked(), of_search).passed([*SEARCHED[:2], fault]) == [fault]
+    rounds = Rounds(asked(), of_search)
     assert rounds.passed([*SEARCHED[:2], end("length")]) == [end("length")] and not rounds.goes_on
 
 
 def test_a_search_whose_arguments_were_cut_is_told_as_a_failure() -> None:
-    out = Rounds(asked(), search_reply.parts).passed([Open(ToolCall("c", "s")), Delta([b"{"]), Close(), end("length")])
+    out = Rounds(asked(), of_search).passed([Open(ToolCall("c", "s")), Delta([b"{"]), Close(), end("length")])
     assert kinds(out) == BLOCKS and out[-1] == end("length")
 
 

@@ -11,12 +11,12 @@ from translate.endpoint import Endpoint
 from translate.envelopes import clients
 from translate.errors import BadRequest
 from translate.json_fields import Body
-from translate.messages import compaction, fault, foreign_reasoning, model_list, search_reply
+from translate.messages import compaction, fault, foreign_reasoning, model_list
 from translate.messages.decode_request import decode
 from translate.messages.decode_stream import Decoder
 from translate.messages.encode_request import SEARCHERS, encode
 from translate.messages.encode_stream import PING, Encoder
-from translate.messages.reply import collect, explode
+from translate.messages.reply import collect, explode, of_search
 from translate.messages.single_turns import said
 from translate.messages.usage import of_event, read_usage
 from translate.messages.words import WORDS
@@ -75,7 +75,7 @@ MESSAGES = Dialect(
     errors=Errors(fault.body, fault.event, fault.status, fault.last, _left_out),
     searchers=SEARCHERS,
     compaction=compaction.COMPACTION,
-    search_reply=search_reply.parts,
+    search_reply=of_search,
     without_foreign=foreign_reasoning.without,
     summaries_in_words=foreign_reasoning.summaries_in_words,
     pauses=True,

@@ -33,7 +33,8 @@ from translate.messages import assembly, citations
 from translate.messages.stop import breakdown, explanation_in, read_stop, write_stop
 from translate.messages.usage import read_usage, write_usage
 from translate.sequence import CUT, broken_call
-from translate.target import Asked
+from translate.target import Asked, ToolSearch
+from translate.tool_search import Found
 from translate.usage import with_estimate
 
 MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
@@ -171,3 +172,22 @@ def last_words(stop: Stop, seen: set[type[Part]], usage: Usage | None, asked: As
     if stop.reason == "refusal" and stop.explanation and not said.get("stop_details"):
         said["stop_details"] = {"type": "refusal", "category": None, "explanation": stop.explanation}
     return said
+
+
+def of_search(search: ToolSearch, found: Found, name: str, key: str, n: int) -> list[Part]:
+    """Returns a search for deferred tools that the proxy has made: the call and its result."""
+    return [Unknown("messages", raw) for raw in _search_blocks(found, name, f"srvtoolu_{key}_{n}")]
+
+
+def _search_blocks(found: Found, name: str, id: str) -> list[dict[str, Any]]:
+    content: dict[str, Any]
+    if found.problem:
+        content = {"type": "tool_search_tool_result_error", "error_code": "invalid_tool_input",
+                   "error_message": found.problem}  # fmt: skip
+    else:
+        references = [{"type": "tool_reference", "tool_name": tool.name} for tool in found.tools]
+        content = {"type": "tool_search_tool_search_result", "tool_references": references}
+    return [
+        {"type": "server_tool_use", "id": id, "name": name, "input": found.given, "caller": {"type": "direct"}},
+        {"type": "tool_search_tool_result", "tool_use_id": id, "content": content},
+    ]
