@@ -95,7 +95,12 @@ class UpstreamClient(SocketsOnLoop):
             raise RuntimeError("send() on a closed UpstreamClient")
         if not self._begun:
             self._begin()
-        handle = self._handles.take(request.way)
+        handles = self._handles
+        if free := handles.free.get(request.way):
+            handles.spare -= 1
+            handle = free.pop()
+        else:
+            handle = handles.new(request.way)
         try:
             handle.prepare(request)
         except (ValueError, pycurl.error) as error:

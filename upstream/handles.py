@@ -18,11 +18,11 @@ class Handles:
     """made: how many there are. spare: how many of them are unused. ready: the client's list of exchanges that have
     something. opened: libcurl calls it with each socket that it opens."""
 
-    __slots__ = ("_free", "_opened", "_pool", "_ready", "_roots", "made", "spare")
+    __slots__ = ("_opened", "_pool", "_ready", "_roots", "free", "made", "spare")
 
     def __init__(self, pool: Pool, ready: list[Exchange], opened: Callable[[int, int], int]) -> None:
         self.made = self.spare = 0
-        self._free: dict[Way, list[Handle]] = {}
+        self.free: dict[Way, list[Handle]] = {}  # whoever takes one out counts it in `spare`
         self._pool = pool
         self._roots = Roots(pool)
         self._ready = ready
@@ -31,14 +31,7 @@ class Handles:
     def __repr__(self) -> str:
         return f"<Handles {self.made}, {self.spare} of them spare>"
 
-    def take(self, way: Way) -> Handle:
-        free = self._free.get(way)
-        if not free:
-            return self._new(way)
-        self.spare -= 1
-        return free.pop()
-
-    def _new(self, way: Way) -> Handle:
+    def new(self, way: Way) -> Handle:
         curl, pool = pycurl.Curl(), self._pool
         curl.setopt(pycurl.SOCKOPTFUNCTION, self._opened)
         for option, value in options(pool).items():
@@ -53,7 +46,7 @@ class Handles:
         if handle.pool is not self._pool or self.spare >= MOST_SPARE:
             self.discard(handle)
         else:
-            self._free.setdefault(handle.way, []).append(handle)
+            self.free.setdefault(handle.way, []).append(handle)
             self.spare += 1
 
     def discard(self, handle: Handle) -> None:
@@ -67,6 +60,6 @@ class Handles:
         self.discard_spare()
 
     def discard_spare(self) -> None:
-        free, self._free, self.spare = self._free, {}, 0
+        free, self.free, self.spare = self.free, {}, 0
         for handle in itertools.chain.from_iterable(free.values()):
             self.discard(handle)

@@ -14,7 +14,6 @@ from gateway.flow.info import MAX_USER_AGENT, Finished, Outrun
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.limits.retry_policy import Full
-from gateway.routing.router import Route
 from translate import usage
 from translate.conversation import Usage
 
@@ -48,18 +47,24 @@ def settle(
         used = charges.reckoned(_bill(request, failover, completion, told, lead), reply)
         if used is None and completion.share is not None and request.task == "embeddings" and error is None:
             used = charges.of_untold(request, written)
-    route = None if isinstance(error, Full) else _route(failover, lead)  # else the upstream would seem to have failed
+    route = lead.route if lead is not None else failover.route if failover.plan else None
+    if isinstance(error, Full):
+        route = None  # else the upstream would seem to have failed
     source = question.source if question is not None else None
     if completion.share is not None:
         source = completion.share[0]
     if source is None:
         source = Source(route.upstream.name, route.protocol, route.model) if route is not None else _NOWHERE
+    connection = ""  # "new" or "reused", "" where the reply's attempt had none
+    if lead is not None:
+        exchange = lead.incoming.exchange
+        connection = exchange.connection if exchange is not None else lead.incoming.connection
     ports.observer.finished(Finished(
         request.key, request.client, request.protocol, request.task, request.asked_model, completion.status,
         completion.streamed, completion.left, completion.aborted, error, completion.said,
         source.upstream, source.protocol, source.model,
         lead.incoming.headers if lead is not None else (),
-        _connection(lead), lead.incoming.ttfb_ms if lead is not None else 0.0, failover.attempts,
+        connection, lead.incoming.ttfb_ms if lead is not None else 0.0, failover.attempts,
         lead.more.made if lead is not None and lead.more is not None else 0,
         failover.tried, failover.passed_over, lead.dropped if lead is not None else source.dropped,
         lead.cache_marks if lead is not None else 0, request.size, written, used, clock,
@@ -96,17 +101,3 @@ def _bill(
     if completion.left and not status and lead is not None and lead.incoming.mode == "streaming":
         status, streamed = 200, True  # the model was at work, though it had not said a word
     return charges.Bill(request, failover.attempts, status, streamed, completion.writer.written, told)
-
-
-def _route(failover: Failover, lead: Attempt | None) -> Route | None:
-    if lead is not None:
-        return lead.route
-    return failover.route if failover.plan else None
-
-
-def _connection(lead: Attempt | None) -> str:
-    """Of the reply's attempt: "new" or "reused", "" where it had none."""
-    if lead is None:
-        return ""
-    theirs = lead.incoming
-    return theirs.exchange.connection if theirs.exchange is not None else theirs.connection

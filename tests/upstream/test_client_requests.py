@@ -60,7 +60,7 @@ async def test_what_cannot_be_sent_is_refused_at_once() -> None:
 async def test_a_handle_keeps_its_options() -> None:
     async with Upstream() as up, client() as c:
         told = await ask(c, up.url, b"hello")
-        handle = c._handles._free[DIRECT][-1]
+        handle = c._handles.free[DIRECT][-1]
         real, done = handle.curl, []
 
         def setopt(option: int, value: object) -> None:
