@@ -22,8 +22,8 @@ conversations   pairing (results behind their calls), text_turns, readable, read
 tools           provider_tools, websearch, tool_search, deferred_calls, bridge (custom tools), distinct_tools,
                 answer_tool, json_mode
 settings        effort (how hard to think), affinity (the key of OpenAI's cache), capability (what is not there)
-replies         reading, deltas (the fast path), writing (streams), lenient, sequence, repeats, foreign_parts, reply_media,
-                citations, usage
+replies         reading, deltas (the fast path), writing (streams), lenient, sequence, repeats, foreign_parts,
+                reply_media, citations, usage
 long turns      continued_turn, compaction, summary_reply
 errors, limits  errors, openai_errors, resets (when a limit ends), rate_headers; tokens and token_features: estimates;
                 model_list
