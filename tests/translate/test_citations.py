@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from translate import citations
+from tests.support import crossing
+from translate import citations, wire
 from translate.chat import citations as chat
-from translate.conversation import Citation, Part, Refusal, Text
+from translate.chat import reply
+from translate.chat.encode_stream import Encoder
+from translate.conversation import Citation, Close, Delta, Event, Open, Part, Refusal, Start, Stop, Text, ToolCall
 from translate.messages import citations as messages
 from translate.responses import citations as responses
 from translate.websearch import MARK
@@ -82,11 +86,26 @@ def test_citations_for_messages(protocol: str, raw: Any, in_chat: list[Any], in_
     assert bool(cited.url) == any(note != raw or note.get("url") for note in in_responses if note != "odd")
 
 
-def test_a_stream_knows_no_places_but_those_that_were_told_of_its_first_text() -> None:
-    whole, within = Citation("messages", {}, **PAGE), Citation("responses", {}, **PAGE, start=2, end=5)
-    note = {"type": "url_citation", "url_citation": PAGE}
-    assert chat.write([whole], None, None) == chat.write([whole], 0, None) == chat.write([within], None, None) == [note]
-    assert chat.write([within], 0, None) == [{"type": "url_citation", "url_citation": SPAN | PAGE}]
+@pytest.mark.parametrize("pieces", [1, 3, 200])
+def test_a_stream_tells_the_same_places_as_the_whole_reply(pieces: int) -> None:
+    """The AI SDK's schema of a chunk demands them: a stream that cites without them ends there in an error."""
+    texts = ["I look.\n", "So \u00e4\U0001f389 ", 'the "sky" is blue', "."]
+    cited = [Citation("messages", {}, **PAGE)]
+    events: list[Event] = [Start()]
+    for n, text in enumerate(texts):
+        events += [Open(Text("")), Delta([wire.inside(text[i::pieces]) for i in range(pieces)])]
+        events += [Close(citations=cited if n == 2 else []), *([Open(ToolCall("", "f")), Close()] if n == 0 else [])]
+    events.append(Stop("end"))
+    asked = crossing.asked("chat")
+    whole = reply.collect(events, asked)["choices"][0]["message"]
+    chunks = [
+        json.loads(line[6:]) for line in Encoder(asked).emit(events).decode().splitlines() if line[:7] == "data: {"
+    ]
+    notes = [note for chunk in chunks for each in chunk["choices"] for note in each["delta"].get("annotations", [])]
+    assert [note | {"index": 0} for note in whole["annotations"]] == notes
+    place = notes[0]["url_citation"]
+    assert place["end_index"] - place["start_index"] == len(texts[2])
+    assert whole["content"][place["start_index"]] == texts[2][0]
 
 
 def test_a_place_counts_from_the_beginning_of_the_content_in_chat_and_of_the_text_elsewhere() -> None:

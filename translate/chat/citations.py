@@ -22,15 +22,19 @@ def read(raw: Any, before: int = 0) -> Citation:
     return found
 
 
-def write(cited: list[Citation], start: int | None, end: int | None) -> list[Any]:
+def write(cited: list[Citation], start: int, end: int) -> list[Any]:
     """Writes Chat's own annotations as they came, and of other protocols' citations the pages. start, end: the place of
-    the text in the message's content, in characters; None = not known, since a stream does not count them."""
+    the text in the message's content, in characters."""
     found: list[Any] = []
     for each in cited:
         if each.protocol == "chat":
             found.append(each.raw)
         elif each.url:
-            page = {**_place(each, start, end), "title": each.title or each.url, "url": each.url}
+            if each.start is not None and each.end is not None:
+                place = {"start_index": start + each.start, "end_index": start + each.end}
+            else:
+                place = {"start_index": start, "end_index": end}
+            page = {**place, "title": each.title or each.url, "url": each.url}
             found.append({"type": "url_citation", "url_citation": page})
     return found
 
@@ -45,9 +49,3 @@ def pages(beside: dict[str, Any]) -> list[dict[str, Any]]:
 
 def of_venice(data: dict[str, Any]) -> list[Any]:
     return list_of(object_of(data, "venice_parameters"), "web_search_citations")
-
-
-def _place(cited: Citation, start: int | None, end: int | None) -> dict[str, int]:
-    if cited.start is not None and cited.end is not None:
-        return {} if start is None else {"start_index": start + cited.start, "end_index": start + cited.end}
-    return {} if start is None or end is None else {"start_index": start, "end_index": end}

@@ -29,12 +29,14 @@ from translate.usage import with_estimate
 from translate.writing import StreamWriting
 
 _PING = b": ping\n\n"
+_UNCOUNTED = 64
+"""So many pieces are kept before they are counted: a call for each costs time, and to keep all of them memory."""
 
 
 class Encoder(StreamWriting):
     __slots__ = (
-        "_after", "_arguments", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_media", "_notes",
-        "_refused", "_template", "_texts", "_whole",
+        "_after", "_arguments", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_length", "_media",
+        "_notes", "_refused", "_said", "_start", "_template", "_whole",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -54,7 +56,9 @@ class Encoder(StreamWriting):
         self._calls = 0
         self._details = 0
         self._notes = 0
-        self._texts = 0
+        self._said: list[bytes] = []  # pieces of texts that are not counted yet
+        self._length = 0  # of those that are, in characters: an annotation tells its place
+        self._start = 0  # of the open text
         self._refused = 0
         self._media = media.Beside(asked)
 
@@ -71,6 +75,10 @@ class Encoder(StreamWriting):
             out += (before, (after + before).join(pieces), after)
             if type(self._part) is not Text:
                 self._kept += pieces
+                return
+            self._said += pieces
+            if len(self._said) > _UNCOUNTED:
+                self._count()
         elif self._arguments is not None or self._whole is not None:
             self._kept += pieces
 
@@ -84,7 +92,9 @@ class Encoder(StreamWriting):
     def _open(self, part: Part, out: list[bytes]) -> None:
         self._part, self._kept, self._template = part, [], None
         if isinstance(part, Text):
-            self._texts += 1
+            if self._said:
+                self._count()
+            self._start = self._length
             self._template = self._around(b'{"content":"', b'"}')
         elif isinstance(part, Thinking):
             self._template = self._around(*clients.around_thought(clients.habits(self._asked.headers), self._details))
@@ -151,12 +161,17 @@ class Encoder(StreamWriting):
             self._delta([b"{}"], out)  # clients parse the arguments, and "" is no JSON
         elif isinstance(part, Text):
             if close.citations:
-                self._annotate(citations.write(close.citations, 0 if self._texts == 1 else None, None), out)
+                self._count()
+                self._annotate(citations.write(close.citations, self._start, self._length), out)
         elif ran := media.tools_run(part):
             out.append(self._chunk(ran))
         elif image := self._media.take(part):
             out.append(self._chunk({"images": [{"index": len(self._media.images) - 1} | image]}))
         self._part, self._template = None, None
+
+    def _count(self) -> None:
+        self._length += len(wire.text_of(self._said))
+        self._said = []
 
     def _set_beside(self, what: str, extra: dict[str, Any], out: list[bytes]) -> None:
         if what == extras.OF_MESSAGE:

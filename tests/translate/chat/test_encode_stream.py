@@ -37,6 +37,8 @@ ASKED = Asked(
 )
 CITED = list(map(citations.read, [{"url": "https://a", "title": "A"}, {"url": "https://b"}, {"file_id": "x"}]))
 
+PLACE = {"start_index": 0, "end_index": 11}
+
 
 def part(opened: Any, *pieces: str, **close: Any) -> list[Event]:
     deltas: list[Event] = [Delta([wire.inside(piece) for piece in pieces])] if pieces else []
@@ -87,8 +89,12 @@ def test_a_reply_in_full() -> None:
         {"content": 'lo "you"'},
         {
             "annotations": [
-                {"index": 0, "type": "url_citation", "url_citation": {"title": "A", "url": "https://a"}},
-                {"index": 1, "type": "url_citation", "url_citation": {"title": "https://b", "url": "https://b"}},
+                {"index": 0, "type": "url_citation", "url_citation": PLACE | {"title": "A", "url": "https://a"}},
+                {
+                    "index": 1,
+                    "type": "url_citation",
+                    "url_citation": PLACE | {"title": "https://b", "url": "https://b"},
+                },
             ]
         },
         {
