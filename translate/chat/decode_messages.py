@@ -386,4 +386,4 @@ def _ext(raw: dict[str, Any], parts: list[Part], *known: str) -> Ext:
 def _note_proof(raw: dict[str, Any], ext: Ext) -> None:
     """Puts what Google has signed of a call or a message where its own protocol looks for it, too."""
     if isinstance(said := raw.get("extra_content"), dict):
-        ext["proof"] = said
+        ext["proof"] = {"extra_content": said}

@@ -28,7 +28,7 @@ _TIERS = ("flex", "priority")
 def encode(conversation: Conversation, target: Target) -> Encoded:
     """Writes the request. Raises BadRequest for what cannot cross and must not be lost. The conversation is not
     changed."""
-    draft = Draft(conversation, target, "gemini")
+    draft = Draft(conversation, target, "gemini", "proof")
     if draft.home:
         return Encoded(_as_it_was(conversation, target, draft), draft.dropped, draft.tool_names)
     bridged = Bridged(conversation)

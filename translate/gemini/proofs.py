@@ -15,6 +15,7 @@ import binascii
 from translate import sealed_reasoning
 from translate.chat import extras
 from translate.conversation import Ext, Part, Thinking
+from translate.json_fields import object_of
 
 OF_CALL, OF_MESSAGE, OF_THOUGHT = extras.OF_CALL, extras.OF_MESSAGE, "thought"
 UNSIGNED = extras.UNSIGNED
@@ -46,7 +47,7 @@ def _signature(extra: dict[str, object]) -> str:
 
 def beside(ext: Ext) -> str:
     """Returns the signature that a Chat client has beside a call or a message, as Google's OpenAI form says it."""
-    return _signature(ext.get("proof", {}))
+    return _signature(object_of(ext.get("proof", {}), "extra_content"))
 
 
 def sealed_thought(signature: str) -> str:

@@ -107,6 +107,21 @@ def test_streams_with_them_are_legal(message: dict[str, Any], size: int) -> None
         assert client == "chat" or out.count(b"~sealed.") > 0
 
 
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_chat_clients_own_come_back_to_gemini_and_are_named_for_others_alone(message: dict[str, Any]) -> None:
+    body = {"model": "m", "messages": [USER, {"role": "assistant"} | message, *outputs_of(message)]}
+    sent = pair.request("chat", "gemini", body, Target("gemini-3-pro"))
+    told = [part["thoughtSignature"] for part in json.loads(sent.json())["contents"][1]["parts"] if len(part) > 1]
+    given = [each["extra_content"] for each in [message, *message.get("tool_calls", [])] if "extra_content" in each]
+    assert told == [extra["google"]["thought_signature"] for extra in given]
+    assert sent.dropped == []
+    assert pair.request("chat", "messages", body, Target("claude-opus-4-5")).dropped == ["extra_content"]
+
+
+def outputs_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"role": "tool", "tool_call_id": each["id"], "content": "r"} for each in message.get("tool_calls", [])]
+
+
 @CLIENTS
 def test_a_recorded_one_comes_back(client: Protocol) -> None:
     found = [path for path in exchange_files() if path.stem == RECORDED]
