@@ -19,6 +19,7 @@ from translate.encode_context import Draft
 from translate.json_fields import Body
 from translate.leftovers import BREAKPOINT, breakpoint_of
 from translate.pairing import paired
+from translate.responses import phases
 from translate.responses.encode_parts import content, own
 
 _OF_MESSAGE = ("id", "status", "phase")
@@ -33,10 +34,11 @@ def items(conversation: Conversation, draft: Draft) -> list[Body]:
         part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall) and part.custom
     }  # results of custom calls have a type of their own
     out = _leading(conversation.system, draft)
-    for turn in turns:
+    for turn, after in itertools.zip_longest(turns, turns[1:]):
         draft.leave(turn.ext)
         if turn.role == "assistant":
-            out += draft.of(turn, _assistant)
+            goes_on = after is not None and after.role == "assistant"
+            out += draft.of(turn, _going_on if goes_on else _assistant)
         elif customs:
             out += _others(turn, draft, customs)
         else:
@@ -126,7 +128,12 @@ def _result(result: ToolResult, custom: bool, draft: Draft) -> Body:
 # --------------------------------------------------------------------------------------------- assistant turns
 
 
-def _assistant(turn: Turn, draft: Draft) -> list[Body]:
+def _going_on(turn: Turn, draft: Draft) -> list[Body]:
+    """Writes a turn after which the model goes on."""
+    return _assistant(turn, draft, goes_on=True)
+
+
+def _assistant(turn: Turn, draft: Draft, *, goes_on: bool = False) -> list[Body]:
     out: list[Body] = []
     for (kind, _), run in itertools.groupby(turn.parts, _run):
         parts = list(run)
@@ -145,8 +152,12 @@ def _assistant(turn: Turn, draft: Draft) -> list[Body]:
                     out.append({"type": "message", "role": "assistant", "content": pieces} | of_message)
         else:
             out += [item for part in parts if (item := _item(part, draft))]
-    while not draft.home and out and out[-1]["type"] == "reasoning":
+    if draft.home:
+        return out
+    while out and out[-1]["type"] == "reasoning":
         out.pop()  # OpenAI refuses reasoning without the item that it led to
+    if phases.known(draft.target.model):
+        phases.label(out, goes_on=goes_on)
     return out
 
 

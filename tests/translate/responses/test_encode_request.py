@@ -32,7 +32,7 @@ from translate.responses.encode_request import encode
 from translate.target import Encoded, Policy, Target
 
 
-def sent(conversation: Conversation, policy: Policy | None = None, model: str = "gpt-5.5") -> Encoded:
+def sent(conversation: Conversation, policy: Policy | None = None, model: str = "gpt-5.2") -> Encoded:
     return encode(conversation, Target(model, policy or Policy()))
 
 
@@ -71,7 +71,7 @@ EMPTY = {"type": "object", "properties": {}}
 def test_nothing_is_left_for_the_upstream_to_keep() -> None:
     whole = body(USER, system=[Text("a"), Text("b")], stream=True)
     assert whole == {
-        "model": "gpt-5.5",
+        "model": "gpt-5.2",
         "instructions": "a\n\nb",
         "input": [message("user", given("hi"))],
         "stream": True,
