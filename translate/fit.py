@@ -15,8 +15,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from translate.conversation import Conversation, Document, Image, Part, Text, ToolResult, Turn
+from translate.json_fields import object_of, objects_of
 from translate.ledger import LedgerRow, Table
 from translate.target import Encoded, Policy, Protocol
+
+STRICT = "tools.strict"
+"""The one member of tools that may be left out: a server may refuse the word, and the tool is the same without it."""
 
 NO_IMAGES = "[an image was here; this model cannot see images]"
 
@@ -66,7 +70,7 @@ def body(
     of the client's protocol. asked: its body, whose words the report uses."""
     for field in drop:
         if _left_out(encoded.body, field):
-            for word in client_words(known, upstream, field, asked):
+            for word in [STRICT] if field == STRICT else client_words(known, upstream, field, asked):
                 if word not in encoded.dropped:
                     encoded.dropped.append(word)
     for field, sent in rename:
@@ -77,6 +81,8 @@ def body(
 def _left_out(body: dict[str, Any], path: str) -> bool:
     """Takes a field out, and tells whether it was there. The section of a nested field may be the client's own, so it
     is made anew."""
+    if path == STRICT:
+        return _loosened(body)
     field, dot, key = path.partition(".")
     if not dot:
         return body.pop(field, body) is not body
@@ -87,6 +93,27 @@ def _left_out(body: dict[str, Any], path: str) -> bool:
     if not body[field]:
         del body[field]
     return True
+
+
+def strict_tools(body: dict[str, Any]) -> bool:
+    """Tells whether a tool of a request says whether its calls must fit its schema."""
+    return any("strict" in each for tool in objects_of(body, "tools") for each in (tool, object_of(tool, "function")))
+
+
+def _loosened(body: dict[str, Any]) -> bool:
+    """Takes that out of each tool. Tools may be remembered, so they are made anew."""
+    if not strict_tools(body):
+        return False
+    body["tools"] = [_without_strict(tool) for tool in body["tools"]]
+    return True
+
+
+def _without_strict(tool: Any) -> Any:
+    if not isinstance(tool, dict):
+        return tool
+    return {
+        key: _without_strict(value) if key == "function" else value for key, value in tool.items() if key != "strict"
+    }
 
 
 def client_words(known: Table, upstream: Protocol, field: str, asked: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.flow.learned_quirks import MAX_EACH, Quirk
 from gateway.flow.own_words import OwnWords
-from translate import errors, late, wire
+from translate import errors, fit, late, wire
 from translate.errors import ApiError
 
 MAX_READ = 8 * 1024  # characters of an error
@@ -48,6 +48,7 @@ _SAID = (  # texts: re compiles each at the first error, and keeps it
     r"extraneous key \[([\w.]{1,100})\] is not permitted",  # Bedrock
     rf"invalid {_FIELD}: only \S{{1,20}} is allowed for this model",  # Kimi
 )
+_OF_TOOL = r"\btools[.\[]\d{1,4}\]?(?:\.\w{1,20}){0,2}\.strict\b"
 BOTH = late.pattern(  # either will do
     rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)"  # Anthropic, Bedrock
     rf"|cannot specify both {_FIELD} and {_FIELD}"  # Kimi
@@ -65,6 +66,9 @@ _PHRASED = (  # words that do not name the field, and what it may be
     (late.pattern(r"chat_template is not supported"), ("chat_template_kwargs",)),  # vLLM, with Mistral's tokenizers
     (late.pattern(r"does not support the effort parameter"), ("output_config.effort", "reasoning_effort")),
     (late.pattern(r"Reasoning is mandatory for this endpoint"), ("reasoning.enabled",)),  # OpenRouter
+    (late.pattern(rf"(?i){_OF_TOOL}['`\"]?: Extra inputs are not permitted"  # Anthropic's clouds, pydantic
+                rf"|(?:unknown parameter|not permitted, field|unknown field)\W{{1,4}}{_OF_TOOL}"  # OpenAI, Fireworks
+                rf"|{_OF_TOOL}\W{{0,3}} (?:is|was) (?:not supported|unsupported|unexpected)"), (fit.STRICT,)),  # Groq
 )  # fmt: skip
 _PARAM = late.pattern(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
 REFUSES_PROOFS = late.pattern(
@@ -136,8 +140,11 @@ def _forbidden(data: Any, depth: int = 0) -> Iterator[str]:
             yield from _forbidden(item, depth + 1)
     elif isinstance(data, dict):
         where = data.get("loc")
-        if data.get("type") == "extra_forbidden" and isinstance(where, list) and len(where) == 2 and where[0] == "body":
-            yield str(where[1])
+        if data.get("type") == "extra_forbidden" and isinstance(where, list) and where[:1] == ["body"] != where:
+            if len(where) == 2:
+                yield str(where[1])
+            elif where[1] == "tools" and where[-1] == "strict":
+                yield fit.STRICT
         else:
             for name in _AROUND:  # not "input", which quotes what was sent
                 yield from _forbidden(data.get(name), depth + 1)
@@ -149,6 +156,8 @@ def snake(name: str) -> str:
 
 
 def _is_in(sent: dict[str, Any], path: str) -> bool:
+    if path == fit.STRICT:
+        return fit.strict_tools(sent)
     section, dot, key = path.partition(".")
     if not dot:
         return path in sent

@@ -87,7 +87,7 @@ def _tool(tool: Tool, draft: Draft) -> Body | None:
         function["description"] = tool.description
     if tool.schema is not None or not draft.home:
         function["parameters"] = tool.schema or {"type": "object", "properties": {}}
-    if tool.strict is not None:
+    if tool.strict or draft.home and tool.strict is not None:  # false is as unsaid, and some servers refuse the word
         function["strict"] = tool.strict
     return {"type": "function", "function": function, **own}
 

@@ -108,7 +108,7 @@ def _function(tool: Tool, draft: Draft) -> Body:
         out["description"] = tool.description
     schema = {"type": "object", "properties": {}} if tool.schema is None else tool.schema
     out["input_schema"] = schema if "type" in schema or draft.home else {"type": "object"} | schema
-    if tool.strict is not None:
+    if tool.strict or draft.home and tool.strict is not None:  # false is as unsaid, and clouds refuse the word
         out["strict"] = tool.strict
     mark = tool.ext.get("cache", {}).get(leftovers.CACHE_CONTROL)
     return out | ({leftovers.CACHE_CONTROL: mark} if mark else {}) | tool.ext.get("messages", {})

@@ -35,6 +35,27 @@ def test_what_claude_refuses_of_thinking_is_told() -> None:
         assert (status, headers["x-proxy-dropped"], len(up.requests)) == (200, "reasoning_effort", 2)
 
 
+def test_tools_of_a_model_that_refuses_strict_ones_are_offered_all_the_same() -> None:
+    """Claude Opus 5.5 and Fable 5.1 at Bedrock, and Vertex AI until lately, behind any gateway."""
+
+    def answer(request: Request) -> Answer:
+        if any("strict" in tool for tool in request.json["tools"]):
+            words = "tools.0.custom.strict: Extra inputs are not permitted"
+            return Answer.json({"type": "error", "error": {"type": "invalid_request_error", "message": words}}, 400)
+        usage = {"input_tokens": 1, "output_tokens": 1}
+        return Answer.json({"id": "m", "type": "message", "role": "assistant", "model": "m", "usage": usage,
+                            "content": [{"type": "text", "text": "ok"}], "stop_reason": "end_turn"})  # fmt: skip
+
+    schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    tools = [{"type": "function", "name": name, "parameters": schema, "strict": name == "g"} for name in "fg"]
+    ask = {"model": "claude-opus-5-5", "input": "hi", "tools": tools}
+    with Upstream(answer) as up, House(one_upstream(up.url, "messages")) as house:
+        replies = [house.post("/v1/responses", ask) for _ in range(2)]
+        assert [(status, headers["x-proxy-dropped"]) for status, headers, _ in replies] == [(200, "tools.strict")] * 2
+        assert [[tool.get("strict") for tool in request.json["tools"]] for request in up.requests] == [
+            [None, True], [None, None], [None, None]]  # fmt: skip
+
+
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses"])
 def test_who_must_think_is_not_told_otherwise_again(path: str) -> None:
     """OpenRouter, of those of its models that always think. Claude Code has its small requests answered without."""

@@ -117,6 +117,41 @@ def test_how_much_is_thought_may_be_refused(words: str, sent: dict[str, Any], fi
     assert read(errors.parse(400, raw), raw, sent) == [Quirk(field)]
 
 
+STRICT_IN = {"chat": [{"type": "function", "function": {"name": "f", "strict": True}}],
+             "messages": [{"name": "f", "input_schema": {"type": "object"}, "strict": True}]}  # fmt: skip
+DEEP = {"type": "extra_forbidden", "loc": ["body", "tools", 0, "function", "strict"], "msg": "no"}
+
+
+@pytest.mark.parametrize("protocol", STRICT_IN)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "tools.0.custom.strict: Extra inputs are not permitted"}},
+        openai("Unknown parameter: 'tools[0].function.strict'.", "tools[0].function.strict", "unknown_parameter"),
+        openai("Extra inputs are not permitted, field: 'tools[12].function.strict', value: True"),
+        openai("property 'tools.0.function.strict' is unsupported"),
+        {"detail": [DEEP]},
+    ],
+)
+def test_that_calls_must_fit_may_be_refused(body: Any, protocol: str) -> None:
+    raw = json.dumps(body).encode()
+    error = errors.parse(400, raw)
+    assert read(error, raw, SENT | {"tools": STRICT_IN[protocol]}) == [Quirk("tools.strict")]
+    assert read(error, raw, SENT) == []
+    named = [{"type": "function", "function": {"name": "strict", "parameters": {"properties": {"strict": {}}}}}]
+    assert read(error, raw, SENT | {"tools": named}) == []
+
+
+def test_of_tools_nothing_else_may_be_refused() -> None:
+    for words in (
+        "tools.0.custom.input_schema: Extra inputs are not permitted",
+        "tools.0.custom.strict: Input should be a valid boolean",
+        "tools.0.custom.description: strict is not permitted",
+    ):
+        raw = json.dumps(openai(words)).encode()
+        assert read(errors.parse(400, raw), raw, SENT | {"tools": STRICT_IN["messages"]}) == []
+
+
 def test_a_choice_that_forces_a_tool_is_kept() -> None:
     raw = json.dumps(openai("Unrecognized request argument supplied: tool_choice")).encode()
     error = errors.parse(400, raw)
