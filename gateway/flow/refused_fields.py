@@ -65,6 +65,8 @@ _PHRASED = (  # words that do not name the field, and what it may be
      ("thinking",)),  # Anthropic
     (late.pattern(r"chat_template is not supported"), ("chat_template_kwargs",)),  # vLLM, with Mistral's tokenizers
     (late.pattern(r"does not support the effort parameter"), ("output_config.effort", "reasoning_effort")),
+    (late.pattern(r"Unknown name \"include_?[sS]erver_?[sS]ide_?[tT]ool_?[iI]nvocations\""),  # Vertex AI, behind another
+     ("toolConfig.includeServerSideToolInvocations",)),  # name than the preset's
     (late.pattern(r"Reasoning is mandatory for this endpoint"), ("reasoning.enabled",)),  # OpenRouter
     (late.pattern(rf"(?i){_OF_TOOL}['`\"]?: Extra inputs are not permitted"  # Anthropic's clouds, pydantic
                 rf"|(?:unknown parameter|not permitted, field|unknown field)\W{{1,4}}{_OF_TOOL}"  # OpenAI, Fireworks

@@ -239,7 +239,8 @@ UPSTREAM = {
         value_types.switch(),
         "true",
         "Gemini: whether calls of functions and their results may name each other by an id. If not, their order and "
-        "names tell which belong together. Vertex AI answers 400 to ids.",
+        "names tell which belong together. Vertex AI answers 400 to ids, and to what Google's search beside functions "
+        "is asked with elsewhere (includeServerSideToolInvocations), which is not sent then either.",
     ),
     "prompt_cache_key": Key(
         value_types.choice("auto", "true", "false"),

@@ -77,14 +77,21 @@ def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
     if tools:
         body["tools"] = tools
     choice = conversation.tool_choice
-    if choice is not None:
-        config = _choice(choice, functions, draft)
-        if config and functions:
-            body["toolConfig"] = {"functionCallingConfig": config}
-        elif choice.mode in ("any", "tool"):
-            draft.drop("tool_choice")  # a search cannot be forced, and another tool did not cross
+    config = _choice(choice, functions, draft) if choice is not None else {}
+    if choice is not None and choice.mode in ("any", "tool") and not (config and functions):
+        draft.drop("tool_choice")  # a search cannot be forced, and another tool did not cross
+    if functions and (config or len(tools) > 1):
+        body["toolConfig"] = {"functionCallingConfig": config} if len(tools) == 1 else _of_both(config, draft)
     if conversation.parallel_tools is False and functions:
         draft.drop(draft.words.parallel)
+
+
+def _of_both(config: Body, draft: Draft) -> Body:
+    """Returns how functions may be called beside Google's search: it wants to be told that the search's own calls may
+    stand in the reply, but for Vertex AI, which refuses the word. There is no mode AUTO then."""
+    config = config if config.get("mode") in ("ANY", "NONE") else {"mode": "VALIDATED"}
+    shown: Body = {"includeServerSideToolInvocations": True} if draft.policy.call_ids else {}
+    return {"functionCallingConfig": config} | shown
 
 
 def _searches(conversation: Conversation, beside: bool, draft: Draft) -> bool:

@@ -108,6 +108,9 @@ def test_a_refusal_is_read(body: Any, wanted: list[Quirk]) -> None:
          {"generationConfig": {"thinkingConfig": {}}}, "generationConfig.thinkingConfig"),
         ("minimal is not a supported thinking level", {"generationConfig": {"thinkingConfig": {}}},
          "generationConfig.thinkingConfig"),
+        ("Invalid JSON payload received. Unknown name \"includeServerSideToolInvocations\" at 'tool_config': Cannot "
+         "find field.", {"toolConfig": {"includeServerSideToolInvocations": True}},
+         "toolConfig.includeServerSideToolInvocations"),
         ("Budget 0 is invalid. This model only works in thinking mode.", {"generationConfig": {"thinkingConfig": {}}},
          "generationConfig.thinkingConfig"),
     ],

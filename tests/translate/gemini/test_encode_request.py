@@ -94,3 +94,36 @@ def test_a_search_that_is_forced_is_offered_and_the_rest_is_named() -> None:
     target = Target("gemini-3-pro", Policy(web_search="true"))
     encoded = pair.request("messages", "gemini", body, target)
     assert encoded.body["tools"] == [{"googleSearch": {}}] and "tool_choice" in encoded.dropped
+
+
+BESIDE = [{"type": "web_search"}, {"type": "function", "name": "f", "parameters": {}, "strict": False}]
+SHOWN = {"includeServerSideToolInvocations": True}
+
+
+@pytest.mark.parametrize(
+    ("choice", "config"),
+    [
+        (None, {"mode": "VALIDATED"}),
+        ("auto", {"mode": "VALIDATED"}),
+        ("required", {"mode": "ANY"}),
+        ("none", {"mode": "NONE"}),
+        ({"type": "function", "name": "f"}, {"mode": "ANY", "allowedFunctionNames": ["f"]}),
+    ],
+)
+def test_a_search_beside_functions_is_asked_for_as_google_wants_it(choice: Any, config: dict[str, Any]) -> None:
+    """Google says "Please enable tool_config.include_server_side_tool_invocations to use Built-in tools with Function
+    calling" else; Vertex AI does not know the word."""
+    body = {"model": "m", "input": "x", "tools": BESIDE} | ({"tool_choice": choice} if choice else {})
+    sent = pair.request("responses", "gemini", body, Target("gemini-3.5-flash")).body
+    assert [list(tool) for tool in sent["tools"]] == [["functionDeclarations"], ["googleSearch"]]
+    assert sent["toolConfig"] == {"functionCallingConfig": config} | SHOWN
+    vertex = pair.request("responses", "gemini", body, Target("gemini-3.5-flash", Policy(call_ids=False))).body
+    assert vertex["toolConfig"] == {"functionCallingConfig": config}
+    for alone in BESIDE:
+        lone = pair.request("responses", "gemini", body | {"tools": [alone]}, Target("gemini-3.5-flash")).body
+        assert "includeServerSideToolInvocations" not in lone.get("toolConfig", {})
+
+
+def test_a_search_without_functions_that_cross_is_plain() -> None:
+    old = pair.request("responses", "gemini", {"model": "m", "input": "x", "tools": BESIDE}, Target("gemini-2.5-pro"))
+    assert "toolConfig" not in old.body and old.dropped == ["tools.web_search"]
