@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import json_mode, pictures, readable, wire
+from translate import effort, json_mode, pictures, readable, wire
 from translate.errors import BadRequest
 from translate.json_fields import Body, is_number, list_of, object_of, objects_of, text_of
 from translate.pairing import OpenCalls
@@ -68,6 +68,8 @@ def _common(body: Body, known: frozenset[str]) -> tuple[Body, list[str]]:
     _format(body.get("format"), out)
     if think := body.get("think"):
         out["reasoning_effort"] = think if isinstance(think, str) else "medium"
+    elif think is False and "none" in effort.listed(out["model"], "known"):
+        out["reasoning_effort"] = "none"
     elif think is False:  # Chat has no word for it that all its servers take
         left.append("think")
     return out, left

@@ -107,6 +107,14 @@ def test_what_the_request_says_is_said_in_chats_words() -> None:
     assert up.requests[1].json["response_format"] == {"type": "json_object"}
 
 
+def test_a_model_that_can_be_told_not_to_think_is_told() -> None:
+    with scripted("chat", SAYING) as up, house(up, "chat") as here:
+        for path, said in (("/api/chat", ASK), ("/api/generate", {"prompt": "x"})):
+            status, headers, _ = here.post(path, said | {"model": "gpt-5.5", "think": False})
+            assert (status, headers.get("x-proxy-dropped")) == (200, None)
+            assert up.requests[-1].json["reasoning_effort"] == "none"
+
+
 def test_not_to_think_is_no_word_of_chats_and_told() -> None:
     with scripted("chat", SAYING) as up, house(up, "chat") as here:
         status, headers, _ = here.post("/api/chat", ASK | {"think": False})
