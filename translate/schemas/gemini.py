@@ -3,9 +3,9 @@ keyword.
 
 Names of properties belong to the tool and are never changed, not even if one is called "default" or "$ref". Only
 constraints are cut: a value that the whole schema allows is also allowed by the smaller one, and the description keeps
-what was cut. References are put in place; if a schema refers to itself, or grows too large by its references, any
-object is allowed there. Vertex AI demands more than the reference says: a type of each piece, nothing beside anyOf, no
-keyword of another type. Source: ai.google.dev, API reference "Schema".
+what was cut. References are put in place; where a schema refers to itself, any value of its kind is allowed, and where
+it grows too large by its references, any object. Vertex AI demands more than the reference says: a type of each piece,
+nothing beside anyOf, no keyword of another type. Source: ai.google.dev, API reference "Schema".
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from translate.schemas.places import HINTS, Schema, dict_in, noted
 
 MAX_PIECES = 5_000  # schemas within one schema: references can unfold into more than any memory holds
 MAX_DEPTH = 64
+MOST_NAMES = 30  # of properties, in words
 
 _KEPT = frozenset({
     "type", "format", "title", "description", "nullable", "enum", "items", "minItems", "maxItems", "properties",
@@ -111,9 +112,11 @@ class _Cleaner:
         """With what $ref and allOf point to put in place; the path with the references that were followed."""
         while isinstance(ref := schema.get("$ref"), str):
             beside = {key: value for key, value in schema.items() if key != "$ref"}
-            found = None if ref in path else self._at(ref)
+            found = self._at(ref)
+            if ref in path:
+                found = self._within_itself(found or {})
             path = (*path, ref)
-            schema = (found or {"type": "object"}) | beside
+            schema = ({"type": "object"} if found is None else found) | beside
         layers = [schema]
         for part in _list(schema.get("allOf")):
             self._pieces += 1
@@ -122,6 +125,15 @@ class _Cleaner:
             part, path = self._resolved(part, path)
             layers.append(part)
         return _merged(layers) if len(layers) > 1 else schema, path
+
+    def _within_itself(self, schema: Schema) -> Schema:
+        """Returns what stands for a schema inside of itself: any object for one of objects, else anything."""
+        self.cut.add("$ref")
+        properties = schema.get("properties")
+        if schema.get("type") != "object" and not isinstance(properties, dict):
+            return {}
+        names = list(properties)[:MOST_NAMES] if isinstance(properties, dict) else []
+        return {"type": "object"} | ({"description": f"As around it: {{{', '.join(names)}}}"} if names else {})
 
     def _at(self, ref: str) -> Schema | None:
         found: Any = self._root

@@ -77,10 +77,24 @@ def test_it_is_cut_down(schema: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 def test_a_schema_that_refers_to_itself_ends() -> None:
     node = {"type": "object", "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}, "name": STRING}}
-    inner = for_gemini(node)["properties"]["left"]
-    assert inner["properties"]["left"] == {"type": "object"} and inner["properties"]["name"] == STRING
+    cut: set[str] = set()
+    inner = for_gemini(node, cut)["properties"]["left"]
+    assert inner["properties"]["left"] == {"type": "object", "description": "As around it: {left, right, name}"}
+    assert inner["properties"]["name"] == STRING and cut == {"$ref"}
     for schema in ({"$ref": "#"}, {"allOf": [{"$ref": "#"}]}, {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}):
         assert isinstance(for_gemini(schema), dict)
+
+
+def test_what_refers_to_itself_and_is_no_object_may_be_anything_there() -> None:
+    """A value of any JSON, as Zod and pydantic have it: the strings in a list are still allowed."""
+    again = {"$ref": "#/$defs/json"}
+    values = [STRING, {"type": "array", "items": again}, {"type": "object", "additionalProperties": again}]
+    schema = {"type": "object", "properties": {"v": again}, "$defs": {"json": {"anyOf": values}}}
+    cut: set[str] = set()
+    options = for_gemini(schema, cut)["properties"]["v"]["anyOf"]
+    assert STRING in options[1]["items"]["anyOf"] and "$ref" in cut
+    nothing = {"type": "object", "properties": {"v": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/a"}}}
+    assert STRING in for_gemini(nothing)["properties"]["v"]["anyOf"]
 
 
 def test_references_cannot_unfold_without_end() -> None:
