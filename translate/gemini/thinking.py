@@ -17,6 +17,7 @@ _BUDGET = late.pattern(r"gemini-2\.5|robotics-er-1\.5")
 _NEVER = late.pattern(r"gemini-(?:1|2\.0)|gemma|learnlm|imagen|embedding")
 _PRO = late.pattern(r"pro")
 _MINIMAL = late.pattern(r"flash-lite|gemini-3(?:[.-][0-6])?-flash")  # the others answer 400 to the least level
+_NO_MEDIUM = late.pattern(r"gemini-3-pro")  # it answers 400 to it; Google's own OpenAI form makes it the next one
 MOST_BUDGET, MOST_BUDGET_PRO, LEAST_BUDGET_PRO = 24_576, 32_768, 128
 AS_IT_LIKES = -1
 
@@ -79,4 +80,6 @@ def _by_level(wanted: Reasoning, model: str, off: bool) -> Raw:
     if not word:
         return {}
     level = _LEVELS[effort.degree(word)]
+    if level == "medium" and _NO_MEDIUM.search(model):
+        level = "high"
     return {"thinkingLevel": "low" if level == "minimal" and not _MINIMAL.search(model) else level}

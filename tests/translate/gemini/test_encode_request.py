@@ -84,6 +84,15 @@ def test_the_least_that_a_model_thinks(model: str, level: str) -> None:
     assert off.dropped == ["thinking"]
 
 
+@pytest.mark.parametrize(("model", "level"), [("gemini-3-pro-preview", "high"), ("gemini-3.1-pro-preview", "medium")])
+def test_the_first_pro_of_its_generation_knows_no_middle(model: str, level: str) -> None:
+    """It answers 400: "Thinking level MEDIUM is not supported for this model."."""
+    chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "reasoning_effort": "medium"}
+    encoded = pair.request("chat", "gemini", chat, Target(model))
+    body: Any = encoded.body
+    assert body["generationConfig"]["thinkingConfig"]["thinkingLevel"] == level and encoded.dropped == []
+
+
 def test_a_search_that_is_forced_is_offered_and_the_rest_is_named() -> None:
     """Google's search cannot be forced."""
     body = {
