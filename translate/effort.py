@@ -150,9 +150,12 @@ def _nearest(effort: str, words: list[str]) -> str:
 
 # How thinking is switched on and off at compatible servers: each vendor has a field of its own, Chat has none.
 
-SWITCHES = ("thinking", "enable_thinking", "chat_template_kwargs", "reasoning")
+BESIDE_TOOLS = "reasoning_effort"
+"""That of OpenAI: from GPT-5.4 on, Chat takes no other effort than none beside tools."""
+
+SWITCHES = ("thinking", "enable_thinking", "chat_template_kwargs", "reasoning", BESIDE_TOOLS)
 """What [upstream] thinking_switch may name: DeepSeek's, Moonshot's and z.ai's field, Qwen's, that of servers which hand
-it to the model's template (vLLM, SGLang, llama.cpp), and OpenRouter's."""
+it to the model's template (vLLM, SGLang, llama.cpp), OpenRouter's, and OpenAI's."""
 
 BEFORE_TOOLS = ("thinking", "enable_thinking")
 """Those of vendors whose models, while they think, answer 400 to a request that forces a tool."""
@@ -168,6 +171,8 @@ def switch(field: str, model: str, on: bool) -> dict[str, Any] | None:
         return None
     if field == "thinking":
         return {"thinking": {"type": "enabled" if on else "disabled"}}
+    if field == BESIDE_TOOLS:
+        return None if on else {field: "none"}
     if field == "reasoning":
         return {"reasoning": {"enabled": on}}
     return {"enable_thinking": on} if field == "enable_thinking" else {field: {"enable_thinking": on}}

@@ -60,12 +60,13 @@ _WORDS = late.pattern(
 )
 
 
-# A tool that is forced, at models that think unless they are told otherwise.
+# Tools, or one that is forced, at models that think unless they are told otherwise.
 _NO_CHOICE = (
     (late.pattern(r"thinking mode does not support this tool_choice", re.I), "thinking"),  # DeepSeek
     (late.pattern(r"tool_choice '\w{1,20}' is incompatible with thinking", re.I), "thinking"),  # Kimi
     (late.pattern(r"tool_choice parameter does not support being set to required or object in thinking mode", re.I),
      "enable_thinking"),
+    (re.compile(r"function tools with reasoning_effort are not supported", re.I), effort.BESIDE_TOOLS),  # OpenAI, Chat
 )  # fmt: skip
 
 

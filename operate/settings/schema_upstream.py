@@ -228,9 +228,12 @@ UPSTREAM = {
         "vendor is known to list words.",
     ),
     "thinking_switch": Key(
-        value_types.choice("none", "thinking", "enable_thinking", "chat_template_kwargs", "reasoning"),
+        value_types.choice(
+            "none", "thinking", "enable_thinking", "chat_template_kwargs", "reasoning", "reasoning_effort"
+        ),
         "none",
-        "Chat: its field for whether to think at all.",
+        "Chat: its field for whether to think at all. reasoning_effort: no other effort than none stands beside tools, "
+        "as OpenAI's models from GPT-5.4 on have it in Chat.",
     ),
     "max_stops": Key(
         value_types.whole(0, 1000), "4", "Chat: how many stop sequences it takes. Further ones are dropped."

@@ -174,19 +174,21 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
 
 
 def _gives_way(body: Body, target: Target) -> Body:
-    """Returns what switches thinking off where a tool is forced and the upstream's models refuse that while they think;
-    they do so unless they are told otherwise."""
+    """Returns what switches thinking off where the upstream's models refuse tools, or one that is forced, while they
+    think; they do so unless they are told otherwise."""
     field, choice = target.policy.thinking_switch, body.get("tool_choice")
-    if field not in effort.BEFORE_TOOLS or not (choice == "required" or isinstance(choice, dict)):
-        return {}
-    return effort.switch(field, target.model, on=False) or {}
+    if field == effort.BESIDE_TOOLS:
+        refused = bool(body.get("tools")) and not effort.always_thinks(target.model, target.policy.reasoning_effort)
+    else:
+        refused = field in effort.BEFORE_TOOLS and (choice == "required" or isinstance(choice, dict))
+    return (effort.switch(field, target.model, on=False) or {}) if refused else {}
 
 
 def _switched_off(body: Body, wanted: Reasoning, target: Target, draft: Draft) -> bool:
     """Says that the model is not to think, where the upstream has a word for it. False: it has none."""
     field, may = target.policy.thinking_switch, target.policy.reasoning_effort
-    off = effort.switch(field, target.model, on=False)
-    if field == "none" and not effort.always_thinks(target.model, may):
+    off = effort.switch(field, target.model, on=False) if field != effort.BESIDE_TOOLS else None
+    if field in ("none", effort.BESIDE_TOOLS) and not effort.always_thinks(target.model, may):
         if "none" not in effort.listed(target.model, may):
             return False
         off = {"reasoning_effort": "none"}

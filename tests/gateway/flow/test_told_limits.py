@@ -62,6 +62,8 @@ READ: list[tuple[str, list[tuple[str, str]]]] = [
     ("tool_choice 'specified' is incompatible with thinking enabled", [("thinking_switch", "thinking")]),
     ("<400> InternalError.Algo.InvalidParameter: The tool_choice parameter does not support being set to required or "
      "object in thinking mode", [("thinking_switch", "enable_thinking")]),
+    ("Function tools with reasoning_effort are not supported for gpt-6-sol in /v1/chat/completions. To use function "
+     "tools, use /v1/responses or set reasoning_effort to 'none'.", [("thinking_switch", "reasoning_effort")]),
     ("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", []),
     ("messages: at least one message is required", []),
 ]  # fmt: skip
@@ -143,6 +145,11 @@ def no_choice(body: dict[str, Any]) -> str:
     return "Thinking mode does not support this tool_choice" if thinks and body.get("tool_choice") == "required" else ""
 
 
+def no_effort(body: dict[str, Any]) -> str:
+    refused = body.get("tools") and body.get("reasoning_effort") != "none"
+    return f"Function tools with reasoning_effort are not supported for {body['model']} in Chat" if refused else ""
+
+
 HEEDED: list[tuple[Callable[[dict[str, Any]], str], dict[str, Any], dict[str, Any], str]] = [
     (too_much, {}, {"max_tokens": 16384}, "its max_tokens is 16384"),
     (over_the_window, {}, {"max_tokens": 28768}, ""),
@@ -150,6 +157,9 @@ HEEDED: list[tuple[Callable[[dict[str, Any]], str], dict[str, Any], dict[str, An
      {"reasoning_effort": "high"}, "its reasoning_effort is low, high"),
     (no_choice, {"tools": TOOLS, "tool_choice": {"type": "any"}}, {"thinking": {"type": "disabled"}},
      "its thinking_switch is thinking"),
+    (no_effort, {"tools": TOOLS}, {"reasoning_effort": "none"}, "its thinking_switch is reasoning_effort"),
+    (no_effort, {"tools": TOOLS, "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}},
+     {"reasoning_effort": "none"}, "its thinking_switch is reasoning_effort"),
 ]  # fmt: skip
 
 
@@ -172,6 +182,18 @@ def test_it_is_heeded_at_once_and_from_then_on(
         assert up.requests[2].json.items() >= sent.items()
         if known:
             assert house.on_loop(lambda: house.proxy.service.quirks.all()) == {"up/m": [known]}
+
+
+def test_an_effort_that_stands_beside_no_tools_is_still_told() -> None:
+    effort = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}, "model": "gpt-5.6-luna"}
+    with Upstream(picky(no_effort)) as up, House(one_upstream(up.url, "chat")) as house:
+        status, headers, _ = house.post("/v1/messages", ASK | effort | {"tools": TOOLS})
+        assert (status, headers["x-proxy-dropped"], len(up.requests)) == (200, "output_config.effort", 2)
+        house.post("/v1/messages", ASK | effort)
+        assert up.requests[2].json["reasoning_effort"] == "high"
+        never = {"model": "gpt-6-astra", "tools": TOOLS}
+        assert [house.post("/v1/messages", ASK | effort | never)[0] for _ in range(2)] == [400, 400]
+        assert len(up.requests) == 5  # it always thinks, so that nothing else could be sent
 
 
 def test_a_picture_fills_no_context() -> None:
