@@ -19,8 +19,9 @@ from translate.json_fields import object_of, objects_of
 from translate.ledger import LedgerRow, Table
 from translate.target import Encoded, Policy, Protocol
 
-STRICT = "tools.strict"
-"""The one member of tools that may be left out: a server may refuse the word, and the tool is the same without it."""
+STRICT, PHASE = LISTED = "tools.strict", "input.phase"
+"""Members of tools and of input items that may be left out: a server may refuse the word, and the rest is the same
+without it."""
 
 NO_IMAGES = "[an image was here; this model cannot see images]"
 
@@ -81,8 +82,8 @@ def body(
 def _left_out(body: dict[str, Any], path: str) -> bool:
     """Takes a field out, and tells whether it was there. The section of a nested field may be the client's own, so it
     is made anew."""
-    if path == STRICT:
-        return _loosened(body)
+    if path in LISTED:
+        return _left_out_of_all(body, path)
     field, dot, key = path.partition(".")
     if not dot:
         return body.pop(field, body) is not body
@@ -95,25 +96,25 @@ def _left_out(body: dict[str, Any], path: str) -> bool:
     return True
 
 
-def strict_tools(body: dict[str, Any]) -> bool:
-    """Tells whether a tool of a request says whether its calls must fit its schema."""
-    return any("strict" in each for tool in objects_of(body, "tools") for each in (tool, object_of(tool, "function")))
+def is_listed(body: dict[str, Any], path: str) -> bool:
+    """Tells whether the request says what `path`, one of LISTED, names."""
+    field, _, key = path.partition(".")
+    return any(key in each for item in objects_of(body, field) for each in (item, object_of(item, "function")))
 
 
-def _loosened(body: dict[str, Any]) -> bool:
-    """Takes that out of each tool. Tools may be remembered, so they are made anew."""
-    if not strict_tools(body):
+def _left_out_of_all(body: dict[str, Any], path: str) -> bool:
+    """Takes that out. Tools and items may be remembered, so they are made anew."""
+    if not is_listed(body, path):
         return False
-    body["tools"] = [_without_strict(tool) for tool in body["tools"]]
+    field, _, key = path.partition(".")
+    body[field] = [_without(item, key) for item in body[field]]
     return True
 
 
-def _without_strict(tool: Any) -> Any:
-    if not isinstance(tool, dict):
-        return tool
-    return {
-        key: _without_strict(value) if key == "function" else value for key, value in tool.items() if key != "strict"
-    }
+def _without(item: Any, key: str) -> Any:
+    if not isinstance(item, dict):
+        return item
+    return {name: _without(value, key) if name == "function" else value for name, value in item.items() if name != key}
 
 
 def client_words(known: Table, upstream: Protocol, field: str, asked: dict[str, Any]) -> list[str]:

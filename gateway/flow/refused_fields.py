@@ -48,11 +48,21 @@ _SAID = (  # texts: re compiles each at the first error, and keeps it
     r"extraneous key \[([\w.]{1,100})\] is not permitted",  # Bedrock
     rf"invalid {_FIELD}: only \S{{1,20}} is allowed for this model",  # Kimi
 )
-_OF_TOOL = r"\btools[.\[]\d{1,4}\]?(?:\.\w{1,20}){0,2}\.strict\b"
 BOTH = late.pattern(  # either will do
     rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)"  # Anthropic, Bedrock
     rf"|cannot specify both {_FIELD} and {_FIELD}"  # Kimi
 )
+
+
+def _refused(path: str) -> re.Pattern[str]:
+    """Returns what finds a refusal of a member of a list."""
+    return late.pattern(
+        rf"(?i)\b{path}['`\"]?: Extra inputs are not permitted"  # Anthropic's clouds, pydantic
+        rf"|(?:unknown parameter|not permitted, field|unknown field)\W{{1,4}}{path}\b"  # OpenAI, Fireworks
+        rf"|\b{path}\W{{0,3}} (?:is|was) (?:not supported|unsupported|unexpected)"  # Groq
+    )
+
+
 _PHRASED = (  # words that do not name the field, and what it may be
     (late.pattern(r"Penalty is not enabled for"),  # Gemini says it of both penalties
      ("generationConfig.frequencyPenalty", "generationConfig.presencePenalty", "frequency_penalty",
@@ -68,9 +78,8 @@ _PHRASED = (  # words that do not name the field, and what it may be
     (late.pattern(r"Unknown name \"include_?[sS]erver_?[sS]ide_?[tT]ool_?[iI]nvocations\""),  # Vertex AI, behind another
      ("toolConfig.includeServerSideToolInvocations",)),  # name than the preset's
     (late.pattern(r"Reasoning is mandatory for this endpoint"), ("reasoning.enabled",)),  # OpenRouter
-    (late.pattern(rf"(?i){_OF_TOOL}['`\"]?: Extra inputs are not permitted"  # Anthropic's clouds, pydantic
-                rf"|(?:unknown parameter|not permitted, field|unknown field)\W{{1,4}}{_OF_TOOL}"  # OpenAI, Fireworks
-                rf"|{_OF_TOOL}\W{{0,3}} (?:is|was) (?:not supported|unsupported|unexpected)"), (fit.STRICT,)),  # Groq
+    (_refused(r"tools[.\[]\d{1,4}\]?(?:\.\w{1,20}){0,2}\.strict"), (fit.STRICT,)),
+    (_refused(r"input[.\[]\d{1,5}\]?\.phase"), (fit.PHASE,)),
 )  # fmt: skip
 _PARAM = late.pattern(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
 REFUSES_PROOFS = late.pattern(
@@ -158,8 +167,8 @@ def snake(name: str) -> str:
 
 
 def _is_in(sent: dict[str, Any], path: str) -> bool:
-    if path == fit.STRICT:
-        return fit.strict_tools(sent)
+    if path in fit.LISTED:
+        return fit.is_listed(sent, path)
     section, dot, key = path.partition(".")
     if not dot:
         return path in sent

@@ -56,6 +56,24 @@ def test_tools_of_a_model_that_refuses_strict_ones_are_offered_all_the_same() ->
             [None, True], [None, None], [None, None]]  # fmt: skip
 
 
+def test_a_server_that_knows_no_phases_is_sent_none() -> None:
+    def answer(request: Request) -> Answer:
+        for i, item in enumerate(request.json["input"]):
+            if "phase" in item:
+                return Answer.json(openai(f"Unknown parameter: 'input[{i}].phase'."), 400)
+        said = {"type": "message", "id": "m", "role": "assistant", "status": "completed",
+                "content": [{"type": "output_text", "text": "ok", "annotations": []}]}  # fmt: skip
+        return Answer.json({"id": "r", "object": "response", "status": "completed", "model": "m", "output": [said],
+                            "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}})  # fmt: skip
+
+    said = [*ASK["messages"], {"role": "assistant", "content": "Hi."}, *ASK["messages"]]
+    with Upstream(answer) as up, House(one_upstream(up.url, "responses")) as house:
+        for _ in range(2):
+            status, headers, _ = house.post("/v1/messages", ASK | {"model": "gpt-5.5", "messages": said})
+            assert status == 200 and "x-proxy-dropped" not in headers
+        assert ["phase" in request.json["input"][1] for request in up.requests] == [True, False, False]
+
+
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses"])
 def test_who_must_think_is_not_told_otherwise_again(path: str) -> None:
     """OpenRouter, of those of its models that always think. Claude Code has its small requests answered without."""

@@ -145,6 +145,14 @@ def test_that_calls_must_fit_may_be_refused(body: Any, protocol: str) -> None:
     assert read(error, raw, SENT | {"tools": named}) == []
 
 
+def test_labels_of_what_the_model_has_said_may_be_refused() -> None:
+    raw = json.dumps(openai("Unknown parameter: 'input[11].phase'.", "input[11].phase", "unknown_parameter")).encode()
+    said = {"type": "message", "role": "assistant", "content": "x"}
+    error = errors.parse(400, raw)
+    assert read(error, raw, SENT | {"input": [said | {"phase": "commentary"}]}) == [Quirk("input.phase")]
+    assert read(error, raw, SENT | {"input": [said]}) == []
+
+
 def test_of_tools_nothing_else_may_be_refused() -> None:
     for words in (
         "tools.0.custom.input_schema: Extra inputs are not permitted",
