@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -19,10 +20,11 @@ from translate.encode_context import Draft
 from translate.json_fields import Body
 from translate.leftovers import BREAKPOINT, breakpoint_of
 from translate.pairing import paired
-from translate.responses import phases
 from translate.responses.encode_parts import content, own
 
 _OF_MESSAGE = ("id", "status", "phase")
+_CALLS = ("function_call", "custom_tool_call")  # the client runs these, so that the turn goes on after them
+_KNOW_PHASES = re.compile(r"gpt-5[.-]3-codex|gpt-(?:5[.-][4-9]|[6-9]|[12]\d)(?!\d)", re.I)
 
 
 def items(conversation: Conversation, draft: Draft) -> list[Body]:
@@ -156,9 +158,25 @@ def _assistant(turn: Turn, draft: Draft, *, goes_on: bool = False) -> list[Body]
         return out
     while out and out[-1]["type"] == "reasoning":
         out.pop()  # OpenAI refuses reasoning without the item that it led to
-    if phases.known(draft.target.model):
-        phases.label(out, goes_on=goes_on)
+    if know_phases(draft.target.model):
+        _label(out, goes_on=goes_on)
     return out
+
+
+def know_phases(model: str) -> bool:
+    """Tells whether it labels what it says as its answer, or as words on the way there. OpenAI's models do since
+    GPT-5.3-Codex, and want the labels back: without them they take an earlier "Let me look." for the end of the work,
+    and stop early."""
+    return _KNOW_PHASES.search(model) is not None and "chat" not in model
+
+
+def _label(turn: list[Body], *, goes_on: bool) -> None:
+    """Labels the messages of one turn. No other protocol has a place for the labels, but where a message stands tells
+    them: who goes on to a call has not answered yet. goes_on: another turn of the model's follows."""
+    goes_on = goes_on or any(item["type"] in _CALLS for item in turn)
+    for item in turn:
+        if item["type"] == "message":
+            item["phase"] = "commentary" if goes_on or item is not turn[-1] else "final_answer"
 
 
 def _said(pieces: list[Body], parts: list[Part], of_message: Body) -> Body:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from translate import pair
-from translate.responses import phases
+from translate.responses.encode_messages import know_phases
 from translate.target import Protocol, Target
 
 Json = dict[str, Any]
@@ -60,11 +60,11 @@ def test_each_message_has_its_phase(client: Protocol, history: list[Json], wante
 
 @pytest.mark.parametrize("model", ["gpt-5.3-codex", "gpt-5.4", "gpt-5-4-mini", "openai/gpt-5.5-pro", "gpt-6-sol"])
 def test_models_that_know_phases(model: str) -> None:
-    assert phases.known(model)
+    assert know_phases(model)
 
 
 @pytest.mark.parametrize(
     "model", ["gpt-5", "gpt-5.1-codex", "gpt-5.3", "gpt-5.5-chat-latest", "gpt-4.1", "grok-5", "m"]
 )
 def test_others_are_not_told_of_them(model: str) -> None:
-    assert not phases.known(model)
+    assert not know_phases(model)
