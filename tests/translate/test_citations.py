@@ -124,3 +124,14 @@ def test_only_what_cites_as_a_whole_is_a_piece() -> None:
     parts: list[Part] = [Text("a"), Refusal("b"), Text("c", {}, [Citation("responses", {}, "u", "", 0, 1)])]
     assert not citations.are_pieces(parts)
     assert citations.are_pieces([*parts, Text("d", {}, [Citation("messages", {})])])
+
+
+def test_a_gemini_client_learns_which_piece_of_claudes_rests_on_a_page() -> None:
+    """Google's own programs put their marks where a segment ends."""
+    cited = [{"type": "web_search_result_location", "cited_text": "x", "encrypted_index": "E", **PAGE}]
+    body = {"type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn", "content": [
+        {"type": "text", "text": "So: "}, {"type": "text", "text": "größer", "citations": cited}]}  # fmt: skip
+    said = json.loads(crossing.whole("gemini", "messages", json.dumps(body).encode()))["candidates"][0]
+    (support,) = said["groundingMetadata"]["groundingSupports"]
+    assert support["segment"] == {"partIndex": 1, "endIndex": len("größer".encode()), "text": "größer"}
+    assert said["content"]["parts"][1]["text"] == "größer"

@@ -96,11 +96,11 @@ def write(cited: list[tuple[int, str, list[Citation]]], queries: list[str]) -> R
             if each.url not in chunks:
                 chunks[each.url] = len(pages)
                 pages.append({"web": {"uri": each.url, "title": each.title or each.url}})
-            if each.start is not None and each.end is not None:  # else it stands for all of the text, without a place
-                segment: Raw = {"partIndex": n} if n else {}
-                segment |= {"startIndex": places[each.start]} if each.start else {}
-                segment |= {"endIndex": places[each.end], "text": text[each.start : each.end]}
-                supports.append({"segment": segment, "groundingChunkIndices": [chunks[each.url]]})
+            start, end = _place(each, text)
+            segment: Raw = {"partIndex": n} if n else {}
+            segment |= {"startIndex": places[start]} if start else {}
+            segment |= {"endIndex": places[end], "text": text[start:end]}
+            supports.append({"segment": segment, "groundingChunkIndices": [chunks[each.url]]})
     out: Raw = {}
     if queries:
         out["webSearchQueries"] = queries
@@ -109,11 +109,16 @@ def write(cited: list[tuple[int, str, list[Citation]]], queries: list[str]) -> R
     return out
 
 
+def _place(cited: Citation, text: str) -> tuple[int, int]:
+    """Returns which part of the text it is about: all of it, if it does not say. Anthropic cites whole pieces."""
+    return (0, len(text)) if cited.start is None or cited.end is None else (cited.start, cited.end)
+
+
 def _in_bytes(text: str, cited: list[Citation]) -> dict[int, int]:
     """Returns the citations' places in characters -> in bytes."""
     found: dict[int, int] = {}
     before = size = 0
-    for at in sorted({at for each in cited for at in (each.start, each.end) if at is not None}):
+    for at in sorted({at for each in cited for at in _place(each, text)}):
         size += len(text[before:at].encode("utf-8", "replace"))
         before = at
         found[at] = size
