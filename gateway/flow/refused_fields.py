@@ -75,8 +75,8 @@ _PHRASED = (  # words that do not name the field, and what it may be
      ("thinking",)),  # Anthropic
     (late.pattern(r"chat_template is not supported"), ("chat_template_kwargs",)),  # vLLM, with Mistral's tokenizers
     (late.pattern(r"does not support the effort parameter"), ("output_config.effort", "reasoning_effort")),
-    (late.pattern(r"Unknown name \"include_?[sS]erver_?[sS]ide_?[tT]ool_?[iI]nvocations\""),  # Vertex AI, behind another
-     ("toolConfig.includeServerSideToolInvocations",)),  # name than the preset's
+    (late.pattern(r"Unknown name \"include_?[sS]erver_?[sS]ide_?[tT]ool_?[iI]nvocations\""),  # Vertex AI, behind
+     ("toolConfig.includeServerSideToolInvocations",)),  # another name than the preset's
     (late.pattern(r"Reasoning is mandatory for this endpoint"), ("reasoning.enabled",)),  # OpenRouter
     (_refused(r"tools[.\[]\d{1,4}\]?(?:\.\w{1,20}){0,2}\.strict"), (fit.STRICT,)),
     (_refused(r"input[.\[]\d{1,5}\]?\.phase"), (fit.PHASE,)),
