@@ -201,9 +201,12 @@ class Proxy:
         return f"<Proxy {self.service!r}>"
 
     async def start(self) -> None:
-        self._server.add_sockets(self._sockets)
+        """No request is served before this process knows what the others know: limits, resting keys, drained upstreams.
+        Clients that connect meanwhile wait for their connection to be accepted."""
         self.console.start()
         await self.service.start()
+        self._server.add_sockets(self._sockets)
+        await self.service.prewarm()
         self._batches.start()
         if self.reload is not None:
             self.reload.start()

@@ -330,6 +330,8 @@ class Service:
         await self.drained.learn()
         await self.gossip.rounds.start()
         await self.slots.rounds.start()
+
+    async def prewarm(self) -> None:
         if self.settings.pool.prewarm:
             await asyncio.gather(*map(self._prewarm, self.router.upstreams.values()))
 
