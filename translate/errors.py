@@ -160,8 +160,8 @@ class BadRequest(ApiError):
 
 
 class BadReply(ApiError):
-    """The upstream's reply cannot be understood. is_page: it is a page for people, so that no model was at work; the
-    same server will hardly answer better. is_empty: it shows no sign that a model was at work."""
+    """The upstream's reply cannot be understood. is_page: it is a page for people, or leads to one, so that no model
+    was at work; the same server will hardly answer better. is_empty: it shows no sign that a model was at work."""
 
     def __init__(self, message: str, *, is_page: bool = False, is_empty: bool = False) -> None:
         super().__init__("upstream", message)

@@ -27,7 +27,7 @@ def body_of(raw: bytes) -> dict[str, Any]:
     begins = _BEGINS.match(raw)  # DeepSeek and OpenRouter write blanks as long as there is nothing else to write
     text = begins[1].decode("utf-8", "replace") if begins else ""
     if not text:
-        raise BadReply(EMPTY)
+        raise BadReply(EMPTY, is_empty=True)
     if text[:1] == "<":
         message = "the upstream answered 200 with an HTML page where JSON is due; is base_url right?"
         raise BadReply(message, is_page=True)

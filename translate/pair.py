@@ -355,7 +355,7 @@ class Crossing:
         """Called when the upstream has closed. Without a terminal event before, this is an error, and the client is
         told so."""
         if self._decoder is None:
-            return self.fail(errors.BadReply(EMPTY))
+            return self.fail(errors.BadReply(EMPTY, is_empty=True))
         return self._pass(self._decoder.end())
 
     def fail(self, error: errors.ApiError) -> bytes:

@@ -1,12 +1,13 @@
 """What every decoder of an OpenAI stream does with its bytes, whatever the events mean.
 
-Four states, one bound method each: sniffing the first byte, events, a whole JSON body after all (servers that do not
-stream answer so, and misrouted requests get a page of HTML), over. A protocol's own decoder says what an event means.
-Never raises: what cannot be read is a Fault.
+Five states, one bound method each: sniffing the first byte, a comment before it that was cut, events, a whole JSON body
+after all (servers that do not stream answer so, and misrouted requests get a page of HTML), over. A protocol's own
+decoder says what an event means. Never raises: what cannot be read is a Fault.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -24,6 +25,8 @@ def as_it_is(data: bytes) -> bytes:
 
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and what may stand before the first line
+_COMMENTS = re.compile(rb"\A(?::[^\r\n]*[\r\n]\s*)+")  # whole ones, by which a server says that it still waits
+_LINE_END = re.compile(rb"[\r\n]")
 
 
 class Parts(Protocol):
@@ -60,8 +63,8 @@ class StreamReading:
         state = self._state
         if state is StreamReading._over:
             return []
-        if state is StreamReading._sniff:
-            self._fault(EMPTY)
+        if state in (StreamReading._sniff, StreamReading._comment):
+            self._stop_at(errors.BadReply(EMPTY, is_empty=True))
         elif state is StreamReading._json:
             return self._read_whole()
         else:
@@ -92,12 +95,22 @@ class StreamReading:
     # ------------------------------------------------------------------------------------------- states
 
     def _sniff(self, chunk: bytes) -> list[Event]:
-        chunk = chunk.lstrip(_BLANK)
+        chunk = _COMMENTS.sub(b"", chunk.lstrip(_BLANK))
         if not chunk:
+            return []
+        if chunk[:1] == b":":
+            self._state = StreamReading._comment
             return []
         # A stream's line begins with a field name or a colon.
         self._state = StreamReading._json if chunk[:1] in b"{[<" else StreamReading._events
         return self._state(self, chunk)
+
+    def _comment(self, chunk: bytes) -> list[Event]:
+        """The rest of a comment that was cut."""
+        if (end := _LINE_END.search(chunk)) is None:
+            return []
+        self._state = StreamReading._sniff
+        return self._sniff(chunk[end.start() :])
 
     def _events(self, chunk: bytes) -> list[Event]:
         try:

@@ -78,6 +78,11 @@ class Opening:
         rest = bytes(self.held[self._next :]).strip(b"\r\n")
         return self.later is None and self._is_word(rest)
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing has come but pings and comments."""
+        return not self.opened and not self.held[self._next :].strip()
+
     def _blank(self) -> tuple[int, int] | None:
         """Returns where the next blank line begins and ends."""
         held, start = self.held, max(self._next, self._searched - _MARGIN)
@@ -99,7 +104,7 @@ class Opening:
             self.opened = True
             self._has_choice = self._has_choice or _NO_CHOICES.search(data) is None
             return False
-        if self.opened and not self._has_choice and data.strip() == b"[DONE]":
+        if not self._has_choice and data.strip() == b"[DONE]":
             is_empty = b'"usage":' not in self.held
             self.later = errors.BadReply("the upstream's stream ended without any choice", is_empty=is_empty)
             return False

@@ -80,7 +80,8 @@ def _odd_status(route: Route, status: int, headers: list[tuple[str, str]]) -> Ap
     """Returns the error for a status that is neither 200 nor an error, such as a redirect."""
     where = header_rules.find(headers, "location")
     hint = f" to {route.upstream.secrets.text(where[:200])}; is base_url right?" if where else ""
-    return errors.BadReply(f"upstream '{route.upstream.name}' answered {status}{hint}")
+    message = f"upstream '{route.upstream.name}' answered {status}{hint}"
+    return errors.BadReply(message, is_page=300 <= status < 400, is_empty=status == 204)
 
 
 def is_readable(body: bytes) -> bool:

@@ -77,7 +77,7 @@ class Passthrough:
         if not good and not (streamed and _DATA.search(raw)):
             what = "an empty body" if not text else "an HTML page" if text[:1] == b"<" else "a cut-off or non-JSON body"
             message = f"the upstream answered 200 with {what}: {text[:120].decode('utf-8', 'replace')}"
-            raise errors.BadReply(message, is_page=text[:1] == b"<")
+            raise errors.BadReply(message, is_page=text[:1] == b"<", is_empty=not text)
         if _ERROR.match(text) and is_error(text):  # some servers answer 200 with an error
             self.fault = error_of(text)
             raise self.fault
@@ -175,7 +175,7 @@ class Passthrough:
         if self.started:
             return self.fail(errors.BadReply("the upstream closed the stream before its end"))
         what = "closed the stream before its end" if self.opened else "answered 200 with an empty stream"
-        self.fault = errors.BadReply(f"the upstream {what}")
+        self.fault = errors.BadReply(f"the upstream {what}", is_empty=opening is None or opening.is_blank)
         return b""
 
     @property

@@ -2,10 +2,10 @@
 
 A POST is sent again only if the upstream cannot have worked on it: it was not sent, or not as a whole; or the upstream
 said so by its status (too early, too many, not now), by its words or by x-should-retry; or its stream began with such
-an error; or a page or nothing came in place of a reply. Any other failure, also a time-out, goes to the client, unless
-the settings ask for more. Other endpoints are asked first, at once. The same endpoint is asked again only after a wait,
-as long as its retry budget lasts; with another key, where the failure may be about the key's account. A Retry-After is
-obeyed up to a limit; beyond that the client gets the error at once.
+an error; or a page, a redirect or nothing came in place of a reply. Any other failure, also a time-out, goes to the
+client, unless the settings ask for more. Other endpoints are asked first, at once. The same endpoint is asked again
+only after a wait, as long as its retry budget lasts; with another key, where the failure may be about the key's
+account. A Retry-After is obeyed up to a limit; beyond that the client gets the error at once.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from msgspec import Struct
 from translate.errors import ApiError, BadReply
 from upstream.failure import Failure
 
-UNWORKED = frozenset({408, 409, 421, 425, 429, 502, 503, 504, 529})
-"""Statuses by which an upstream says that it has not done the work."""
+UNWORKED = frozenset({408, 409, 421, 425, 429, 502, 503, 504, 529, *range(520, 528), 530})
+"""Statuses by which an upstream says that it has not done the work. Those from 520 on, but for 529, are Cloudflare's in
+place of 502 to 504: many APIs are behind it."""
 
 ELSEWHERE = frozenset({401, 402, 403, 404, 508})
 """Statuses after which another endpoint, with a key of its own, may do the work, but the same one will not."""

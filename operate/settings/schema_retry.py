@@ -11,8 +11,9 @@ RETRY = {
         "3",
         "The most attempts that a request may take, the first included; but each of its targets in [models] may "
         "always be asked once. A request is sent again only if the upstream cannot have worked on it: there was "
-        "no connection, or the upstream says so: by its status (408, 409, 421, 425, 429, 502, 503, 504, 529), by "
-        "x-should-retry: true, or by an error that is called an overload or a rate limit.",
+        "no connection, or the upstream says so: by its status (408, 409, 421, 425, 429, 502, 503, 504, 529, "
+        "Cloudflare's 520 to 527 and 530), by x-should-retry: true, or by an error that is called an overload or "
+        "a rate limit.",
     ),
     "backoff": Key(
         value_types.seconds(0, 60),

@@ -77,14 +77,15 @@ CONNECTION = [
 ]  # fmt: skip
 
 STATUSES = [
-    Fault(name="204", answer=always(Answer(204, framing="eof", end="close")), stream="502"),
-    Fault(name="301", answer=always(Answer(301, {"Location": "https://example.com/v1"})), stream="502"),
+    Fault(name="204", answer=always(Answer(204, framing="eof", end="close")), stream="502", tries=3),
+    Fault(name="301", answer=always(Answer(301, {"Location": "https://example.com/v1"})), stream="502",
+          elsewhere=True),
     *(
         Fault(name=str(code), answer=status(code), stream=str(code), tries=tries, elsewhere=elsewhere)
         for code, tries, elsewhere in [
             (400, 1, False), (401, 1, True), (403, 1, True), (404, 1, True), (408, 3, True), (409, 3, True),
             (413, 1, False), (422, 1, False), (425, 3, True), (429, 3, True), (500, 1, False), (501, 1, False),
-            (503, 3, True), (504, 3, True), (529, 3, True),
+            (503, 3, True), (504, 3, True), (520, 3, True), (522, 3, True), (529, 3, True), (530, 3, True),
         ]
     ),
     Fault(name="502, an HTML page", answer=always(Answer(502, {"Content-Type": "text/html"}, _HTML)), stream="502",

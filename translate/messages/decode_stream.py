@@ -157,6 +157,12 @@ class Decoder:
         elif kind in _RUNNING:  # a server that leaves message_start out
             self._state = Decoder._running
             self._running(kind, raw, event, out)
+        else:
+            self._state = Decoder._odd
+
+    def _odd(self, kind: str, raw: Raw, event: bytes, out: list[Event]) -> None:
+        """Something has come that is no event of this protocol, so that the stream is not empty."""
+        self._unstarted(kind, raw, event, out)
 
     def _running(self, kind: str, raw: Raw, event: bytes, out: list[Event]) -> None:
         if kind == "ping":
@@ -323,9 +329,10 @@ class Decoder:
             self._stop(out)
         elif self._remark is not None:
             self._fail(self._remark, out)
-        elif self._state is Decoder._unstarted:
+        elif self._state in (Decoder._unstarted, Decoder._odd):
             said = f": {_quote(rest)}" if rest else ""
-            self._fail(BadReply(f"the upstream's stream ended before message_start{said}"), out)
+            is_empty = not rest and self._state is Decoder._unstarted
+            self._fail(BadReply(f"the upstream's stream ended before message_start{said}", is_empty=is_empty), out)
         else:
             self._fail(BadReply("the upstream's stream ended before message_stop"), out)
 

@@ -66,6 +66,15 @@ def test_the_next_target_is_asked_and_without_one_the_client_hears_of_it(
 
 
 @pytest.mark.parametrize("path", ASKS)
+@pytest.mark.parametrize("said", [b"data: [DONE]\n\n", b": waits\n\n: waits\n\n", b""])
+def test_a_stream_that_says_nothing_lets_the_next_target_answer(said: bytes, path: str) -> None:
+    with Upstream(lambda r: Answer.sse([said])) as a, Upstream(lambda r: Answer.sse(streams("b"))) as b:
+        with House(house_text("m = a, b", QUICK, a=a.url, b=b.url)) as house:
+            status, _, raw = house.post(path, ASKS[path] | {"stream": True})
+    assert status == 200 and b"b" in raw and len(a.requests) == len(b.requests) == 1
+
+
+@pytest.mark.parametrize("path", ASKS)
 def test_a_page_in_place_of_a_reply_is_asked_for_elsewhere_and_not_again(path: str) -> None:
     """A network's login page, or a wrong address."""
     with Upstream(lambda r: PAGE) as a, Upstream(lambda r: says("b")) as b:

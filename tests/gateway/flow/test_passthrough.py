@@ -253,21 +253,21 @@ def test_what_complains_of_nothing_passes(said: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("answer", "says", "asked"),
     [
-        (Answer(200, {"Content-Type": "text/html"}, b"<html><title>Login</title></html>"), "HTML"),
-        (Answer(200, {}, b""), "empty"),
-        (Answer(200, {"Content-Type": "application/json"}, b'{"id":"x","cont'), "cut-off"),
-        (Answer(204, {}, b""), "answered 204"),
-        (Answer(301, {"Location": "https://elsewhere.example/v1"}, b""), "base_url"),
-        (Answer.json({"id": "x"}, short=50, end="close"), "connection was lost"),
+        (Answer(200, {"Content-Type": "text/html"}, b"<html><title>Login</title></html>"), "HTML", 1),
+        (Answer(200, {}, b""), "empty", 3),
+        (Answer(200, {"Content-Type": "application/json"}, b'{"id":"x","cont'), "cut-off", 1),
+        (Answer(204, {}, b""), "answered 204", 3),
+        (Answer(301, {"Location": "https://elsewhere.example/v1"}, b""), "base_url", 1),
+        (Answer.json({"id": "x"}, short=50, end="close"), "connection was lost", 1),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_is_no_reply_is_a_502_in_the_clients_words(answer: Answer, says: str, stream: bool) -> None:
-    with Upstream([answer]) as up, House(one_upstream(up.url, "messages")) as house:
+def test_what_is_no_reply_is_a_502_in_the_clients_words(answer: Answer, says: str, asked: int, stream: bool) -> None:
+    with Upstream([answer]) as up, House(one_upstream(up.url, "messages") + "[retry]\nbackoff = 0\n") as house:
         status, _, body = house.post("/v1/messages", {"model": "m", "stream": stream})
-        assert len(up.requests) == 1
+        assert len(up.requests) == asked
     assert status == 502, body
     error = json.loads(body)
     assert error["type"] == "error" and error["error"]["type"] == "api_error"

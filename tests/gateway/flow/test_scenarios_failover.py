@@ -124,7 +124,19 @@ STORIES: dict[str, tuple[Any, ...]] = {
         ends("b"),
         "write done, end, over",
     ),
-    "an empty stream is nonsense": ("", asks(), "ask a", head("a"), closes("a"), "502, over"),
+    "an empty stream goes to the next": (
+        "",
+        asks(),
+        "ask a",
+        head("a"),
+        closes("a"),
+        "ask b",
+        says("b", "x"),
+        "200, write x",
+        ends("b"),
+        "write done, end, over",
+    ),
+    "half an event is nonsense": ("", asks(), "ask a", data("a", b'data: {"id'), closes("a"), "502, over"),
     # breakers
     "an upstream that is ill is passed over": (
         "",

@@ -24,7 +24,7 @@ FAILURES = sorted(set(failures.KINDS.values()) | OWN_KINDS)
 
 # Where a request that ended so may be sent again: nowhere, at another target, anywhere.
 BY_STATUS = dict.fromkeys(range(400, 600), "nowhere")
-BY_STATUS |= dict.fromkeys((408, 409, 425, 429, 502, 503, 504, 529), "anywhere")
+BY_STATUS |= dict.fromkeys((408, 409, 425, 429, 502, 503, 504, 529, *range(520, 528), 530), "anywhere")
 BY_STATUS |= dict.fromkeys((401, 402, 403, 404, 508), "elsewhere")
 del BY_STATUS[421]  # anywhere, but on a new connection: it has a test of its own
 
