@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.flow import charges
+from gateway.flow import charges, outcomes
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
 from gateway.flow.ports import Ports
@@ -80,16 +80,16 @@ class Reply:
         self._writer.whole(coming.status, header_rules.JSON_HEAD + self._head(route, coming), body)
 
     def pass_error(self, route: Route, coming: Coming, outcome: Outcome) -> None:
-        """Writes the upstream's own error, unchanged if possible."""
+        """Writes the upstream's own error, unchanged if the client can read it."""
         words = self._request.dialect.errors
         self.error = outcome.error
         self._clock.given(whole=True)
         head = self._head(route, coming)
         if not self._intake.read:
             self._writer.last()
-        if not coming.cut:
+        if not coming.cut and outcomes.is_readable(body := coming.body()):
             self.status = coming.status
-            self._writer.whole(coming.status, header_rules.content_type(coming.kind) + head, coming.body())
+            self._writer.whole(coming.status, header_rules.content_type(coming.kind) + head, body)
             return
         self.status = words.status(outcome.error)
         said = self._ports.masked(words.body(outcome.error, self._request.key))

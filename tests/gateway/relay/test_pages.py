@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.support.house import House
@@ -9,6 +11,8 @@ from tests.support.script import Answer, Upstream
 from tests.support.two_upstreams import house_text
 
 ASK = {"model": "m", "input": "x", "prompt": "x", "voice": "v"}
+FORM = b'--X\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--X--\r\n'
+FORM_HEAD = {"Content-Type": "multipart/form-data; boundary=X", "Authorization": "Bearer any"}
 
 
 @pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/images/generations", "/v1/embeddings"])
@@ -19,7 +23,11 @@ def test_a_page_is_no_reply(path: str) -> None:
     assert status == 502 and b"HTML page" in said and headers["content-type"] == "application/json"
 
 
-def test_a_refusal_that_is_a_page_keeps_its_status() -> None:
-    page = Answer(403, {"Content-Type": "text/html"}, b"<html>no</html>")
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/embeddings", "/v1/audio/transcriptions"])
+def test_a_refusal_that_is_a_page_keeps_its_status_and_is_told_in_the_clients_words(path: str) -> None:
+    page = Answer(403, {"Content-Type": "text/html"}, b"<html><title>Keep out</title></html>")
     with Upstream([page]) as up, House(house_text("* = a", a=up.url)) as house:
-        assert house.post("/v1/audio/speech", ASK)[0] == 403
+        sent = (FORM, FORM_HEAD) if "transcriptions" in path else (ASK, None)
+        status, headers, said = house.post(path, *sent)
+    assert status == 403 and headers["content-type"] == "application/json"
+    assert "Keep out" in json.loads(said)["error"]["message"]
