@@ -53,11 +53,9 @@ class Elsewhere(Handler):
 
     def answer(self) -> None:
         path, method = self.request.path, self.request.method
-        if path == "/v1/responses" and wants_upgrade(self.request):
+        if path == "/v1/responses" and (why := _no_websocket(self.request)):
             self.set_header("Connection", "close")
-            message = "websockets are off ([server] websockets, [responses] store_entries): use POST /v1/responses"
-            error = ApiError("invalid_request", message, 426)
-            self.refuse(error, RESPONSES)
+            self.refuse(ApiError("invalid_request", f"{why}; use POST /v1/responses", 426), RESPONSES)
         elif (found := dialects.at(path)) is not None:
             self.set_header("Allow", "POST")
             error = ApiError("invalid_request", f"{method} {path}: only POST is served here", 405)
@@ -73,3 +71,12 @@ class Elsewhere(Handler):
         else:
             served = ", ".join(astray.alike(path))
             self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here; what is served: {served}"))
+
+
+def _no_websocket(request: HTTPServerRequest) -> str:
+    """Returns why a client that asks for a websocket gets none, "" = it asks for none."""
+    if wants_upgrade(request):
+        return "websockets are off ([server] websockets, [responses] store_entries)"
+    if "Sec-WebSocket-Key" in request.headers:
+        return "a reverse proxy in front has taken out the headers Upgrade and Connection (see deploy/nginx.conf)"
+    return ""

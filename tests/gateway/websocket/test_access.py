@@ -43,6 +43,16 @@ def test_who_may_open_one(text, headers, status):
             assert not house.on_loop(lambda: house.proxy.service.in_flight.sessions)
 
 
+def test_a_handshake_whose_upgrade_was_taken_out_is_told_to_post():
+    """nginx does so unless it is told otherwise. Clients try again and again after a 405; after a 426 they use POST."""
+    hop_by_hop = ("Upgrade", "Connection")
+    left = {name: value for name, value in UPGRADE.items() if name not in hop_by_hop}
+    assert "Sec-WebSocket-Key" in left and len(left) < len(UPGRADE)
+    with House(DEMO.format("chat")) as house:
+        status, _, body = house.get("/v1/responses", left)
+    assert status == 426 and "reverse proxy" in json.loads(body)["error"]["message"]
+
+
 def test_a_get_without_an_upgrade_is_refused():
     with House(DEMO.format("chat")) as house:
         assert house.get("/v1/responses")[0] == 405
