@@ -80,4 +80,6 @@ class Socket(Handler, WebSocketHandler):
 
 
 def wants_upgrade(request: HTTPServerRequest) -> bool:
-    return "upgrade" in request.headers.get("Connection", "").lower()
+    """Whether a websocket is asked for. Java's clients offer HTTP/2 (h2c) with any request in the same way."""
+    asked = request.headers.get("Connection", "").lower(), request.headers.get("Upgrade", "").lower()
+    return "upgrade" in asked[0] and asked[1] == "websocket"

@@ -53,9 +53,12 @@ def test_a_handshake_whose_upgrade_was_taken_out_is_told_to_post():
     assert status == 426 and "reverse proxy" in json.loads(body)["error"]["message"]
 
 
-def test_a_get_without_an_upgrade_is_refused():
+@pytest.mark.parametrize("headers", [{}, {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c"}])
+def test_a_get_without_an_upgrade_to_a_websocket_is_refused(headers):
+    """Java's clients offer HTTP/2 with any request."""
     with House(DEMO.format("chat")) as house:
-        assert house.get("/v1/responses")[0] == 405
+        status, _, body = house.get("/v1/responses", headers)
+    assert status == 405 and json.loads(body)["error"]["message"]
 
 
 def test_the_sessions_of_two_clients_do_not_share_what_is_stored(chat):
