@@ -12,6 +12,7 @@ from gateway.flow import outcomes, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
 from gateway.flow.lease import Lease, Verdict
+from gateway.flow.opening import is_error
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.flow.trace import Span
@@ -187,13 +188,26 @@ class Attempt:
         if status >= 400:
             return outcomes.of_status(status, coming.body(), coming.headers, b"", self._ports.unix())
         if status >= 300:
-            raise errors.BadReply(f"upstream '{name}' answered {status}, a redirect; is its base_url right?")
+            redirect = f"upstream '{name}' answered {status}, a redirect; is its base_url right?"
+            return Outcome("reply", errors.BadReply(redirect, is_page=True))
         if coming.is_page:
             page = f"upstream '{name}' answered {status} with an HTML page; is its base_url right?"
             return Outcome("reply", errors.BadReply(page, is_page=True))
         if coming.cut:
             most = self._ports.gathered.reply_bytes >> 20
             raise errors.BadReply(f"upstream '{name}': its reply has more than {most} MB ([limits] reply_mb)")
+        if self._asked is None and not coming.streams:
+            return self._complaint(name, coming)
+        return None
+
+    def _complaint(self, name: str, coming: Coming) -> Outcome | None:
+        """What is wrong with a reply that was gathered: it is empty, or an error under a good status."""
+        body = coming.body()
+        if not body.strip():
+            return Outcome("reply", errors.BadReply(f"upstream '{name}' answered {coming.status} with an empty body",
+                                                    is_empty=True))  # fmt: skip
+        if is_error(body):
+            return outcomes.of_status(0, body, coming.headers, b"", self._ports.unix())
         return None
 
 

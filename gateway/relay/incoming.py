@@ -63,6 +63,13 @@ class Coming:
         """Whether it is a page for people, such as a login. No model answers with one."""
         return not self._raw and "text/html" in self.kind.lower()
 
+    @property
+    def _is_gathered(self) -> bool:
+        """Whether it is JSON, or nothing where a sound is due. Nothing may be the text of silence."""
+        kind = self.kind.lower()
+        is_nothing = self.status == 204 or header_rules.find(self.headers, "content-length") == "0"
+        return "json" in kind or (is_nothing and "text/" not in kind)
+
     def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
         ports, place = self._ports, self._lease.route.place
         self.status, now = status, ports.now()
@@ -74,7 +81,7 @@ class Coming:
         if status < 300 and place.key.bad_until:
             place.key.works()
         self._lease.heard(status, None)
-        self.streams = 200 <= status < 300 and (self._raw or not ("json" in self.kind.lower() or self.is_page))
+        self.streams = 200 <= status < 300 and (self._raw or not (self._is_gathered or self.is_page))
         if self.has_events and not self._raw:
             self._lines = CleanLines(self._lease.route.upstream.secrets)
         self.head.set()

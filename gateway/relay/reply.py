@@ -87,11 +87,11 @@ class Reply:
         head = self._head(route, coming)
         if not self._intake.read:
             self._writer.last()
+        is_told = coming.status >= 400  # else an error under a good status
+        self.status = coming.status if is_told and not coming.cut else words.status(outcome.error)
         if not coming.cut and outcomes.is_readable(body := coming.body()):
-            self.status = coming.status
-            self._writer.whole(coming.status, header_rules.content_type(coming.kind) + head, body)
+            self._writer.whole(self.status, header_rules.content_type(coming.kind) + head, body)
             return
-        self.status = words.status(outcome.error)
         said = self._ports.masked(words.body(outcome.error, self._request.key))
         self._writer.whole(self.status, header_rules.JSON_HEAD + head, said)
 
