@@ -81,7 +81,7 @@ class Passthrough:
         if _ERROR.match(text) and is_error(text):  # some servers answer 200 with an error
             self.fault = error_of(text)
             raise self.fault
-        if self._judges and not text[1:-1].strip():
+        if good and not text[1:-1].strip():
             raise errors.BadReply(NOTHING, is_empty=True)
         complains = complaint(text, errors.remark)
         if complains is None and self._judges and good:

@@ -30,6 +30,8 @@ from translate import errors
 from translate.errors import ApiError, BadRequest
 from upstream.request import Body, Request, Timeouts
 
+_NOTHING = b"{} \t\r\n"  # what an empty reply is made of
+
 
 async def leased(failover: Failover, clock: Clock, ports: Ports) -> Lease:
     """Returns what an attempt takes, as soon as it is free. Raises ApiError."""
@@ -203,9 +205,9 @@ class Attempt:
     def _complaint(self, name: str, coming: Coming) -> Outcome | None:
         """What is wrong with a reply that was gathered: it is empty, or an error under a good status."""
         body = coming.body()
-        if not body.strip():
-            return Outcome("reply", errors.BadReply(f"upstream '{name}' answered {coming.status} with an empty body",
-                                                    is_empty=True))  # fmt: skip
+        if not body.strip(_NOTHING):
+            empty = f"upstream '{name}' answered {coming.status} with an empty body or object"
+            return Outcome("reply", errors.BadReply(empty, is_empty=True))
         if is_error(body):
             return outcomes.of_status(0, body, coming.headers, b"", self._ports.unix())
         return None

@@ -84,9 +84,10 @@ def test_a_page_in_place_of_a_reply_is_asked_for_elsewhere_and_not_again(path: s
             assert status == 502 and b"HTML page" in raw and len(a.requests) == 2
 
 
-def test_nor_does_a_page_answer_what_passes_unread() -> None:
+@pytest.mark.parametrize("answer", [PAGE, Answer.json({}), Answer(200, {}, b"")], ids=["page", "{}", "nothing"])
+def test_nor_do_a_page_and_nothing_answer_what_passes_unread(answer: Answer) -> None:
     found = {"object": "list", "data": [], "model": "m"}
-    with Upstream(lambda r: PAGE) as a, Upstream(lambda r: Answer.json(found)) as b:
+    with Upstream(lambda r: answer) as a, Upstream(lambda r: Answer.json(found)) as b:
         with House(house_text("m = a, b", QUICK, a=a.url, b=b.url)) as house:
             status, _, raw = house.post("/v1/embeddings", {"model": "m", "input": "x"})
             assert (status, json.loads(raw)) == (200, found)

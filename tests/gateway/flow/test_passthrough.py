@@ -245,7 +245,7 @@ def test_nor_where_it_looks_like_a_chunk_without_choices(choices: str) -> None:
     assert reply.fault is not None and (reply.fault.kind, reply.opened) == ("billing", False)
 
 
-@pytest.mark.parametrize("said", [b'{"input_tokens": 5}', b'{"id": "x", "message": "hi"}', b'{"message": 5}', b"{}"])
+@pytest.mark.parametrize("said", [b'{"input_tokens": 5}', b'{"id": "x", "message": "hi"}', b'{"message": 5}'])
 def test_what_complains_of_nothing_passes(said: bytes) -> None:
     assert Passthrough("messages").whole(said) == said
     begun = Passthrough("chat")

@@ -22,6 +22,7 @@ BUSY = {"error": {"message": "try later", "type": "overloaded_error"}}
 NO_REPLY = {
     "an error": (Answer.json(BUSY), 503),
     "nothing": (Answer(200, {"Content-Type": "application/json"}, b""), 502),
+    "an empty object": (Answer.json({}), 502),
     "no sound": (Answer(200, {"Content-Type": "audio/mpeg"}, b"", framing="length"), 502),
     "204": (Answer(204, {}, b"", framing="eof", end="close"), 502),
     "a redirect": (Answer(302, {"Location": "/login"}, b""), 502),
