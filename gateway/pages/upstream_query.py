@@ -8,13 +8,14 @@ off ends with an error event, and the client gets pings in long silences.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 from tornado.httputil import HTTPHeaders
 
 from gateway.credentials.signing import signed
-from gateway.flow import upstream_request
+from gateway.flow import outcomes, upstream_request
 from gateway.flow.clean_lines import CleanLines
 from gateway.flow.passthrough import Passthrough
 from gateway.http import header_rules, query_string
@@ -94,11 +95,11 @@ class Asking:
         except ValueError as why:
             raise BadRequest(f"a header or the query string cannot be sent to an upstream: {why}") from None
         try:
-            return await self._reply()
+            return await self._reply(deletes=method == "DELETE")
         finally:
             self._exchange.cancel()
 
-    async def _reply(self) -> Reply:
+    async def _reply(self, *, deletes: bool) -> Reply:
         while not self._over and not self._flows:
             await self._news(None)
         if self._flows:
@@ -119,11 +120,20 @@ class Asking:
                 f"upstream '{self._upstream.name}' answered {self._status}, a redirect; check its base_url in "
                 "settings.ini"
             )
-        kind = header_rules.content_type(header_rules.find(self._headers, "content-type"))
-        body = b"".join(self._parts)
+        kind, body = header_rules.find(self._headers, "content-type"), b"".join(self._parts)
+        head = header_rules.content_type(kind) + self._head()
         if self._status >= 400:
-            return Reply(self._status, kind + self._head(), self._service.masked(self._upstream.secrets.clean(body)))
-        return Reply(self._status, kind + self._head(), self._upstream.secrets.clean_reply(body))
+            said = self._service.masked(self._upstream.secrets.clean(body))
+            if not outcomes.is_readable(said):
+                raise outcomes.of_status(self._status, said, self._headers, b"", time.time()).error
+            return Reply(self._status, head, said)
+        if body.lstrip()[:1] == b"<":
+            page = f"upstream '{self._upstream.name}' answered {self._status} with an HTML page; is its base_url right?"
+            raise errors.BadReply(page, is_page=True)
+        if not body.strip() and kind.lower().startswith("application/json") and not deletes:
+            empty = f"upstream '{self._upstream.name}' answered {self._status} with an empty body"
+            raise errors.BadReply(empty, is_empty=True)
+        return Reply(self._status, head, self._upstream.secrets.clean_reply(body))
 
     @property
     def _flows(self) -> bool:

@@ -198,7 +198,7 @@ class Attempt:
         if coming.cut:
             most = self._ports.gathered.reply_bytes >> 20
             raise errors.BadReply(f"upstream '{name}': its reply has more than {most} MB ([limits] reply_mb)")
-        if self._asked is None and not coming.streams:
+        if not coming.streams and (self._asked is None or self._asked.method == "GET"):
             return self._complaint(name, coming)
         return None
 
