@@ -76,7 +76,8 @@ class Passthrough:
         good = text[:1] == b"{" and text[-1:] == b"}"
         if not good and not (streamed and _DATA.search(raw)):
             what = "an empty body" if not text else "an HTML page" if text[:1] == b"<" else "a cut-off or non-JSON body"
-            message = f"the upstream answered 200 with {what}: {text[:120].decode('utf-8', 'replace')}"
+            begins = f": {text[:120].decode('utf-8', 'replace')}" if text else ""
+            message = f"the upstream answered 200 with {what}{begins}"
             raise errors.BadReply(message, is_page=text[:1] == b"<", is_empty=not text)
         if _ERROR.match(text) and is_error(text):  # some servers answer 200 with an error
             self.fault = error_of(text)
