@@ -105,14 +105,15 @@ def hedge(flow: Attempting, after_s: float) -> None:
 def after_loss(flow: Attempting, failed: Attempt, outcome: Outcome) -> None:
     """Goes on after an attempt of whose reply the client has nothing."""
     flow.rivals.remove(failed)
-    if flow.sharing is not None and flow.request.task == "count":
+    counting = flow.sharing if flow.request.task == "count" else None
+    if counting is not None:
         if failed.incoming.says_no_endpoint:
             failed.route.upstream.counts.discard(flow.request.protocol)  # for good: editors ask many times a second
-            flow.sharing.tell_count(Event.LOST, failed.route)
+            counting.tell_count(Event.LOST, failed.route)
             return
         if outcome.is_late:
             flow.failover.log(failed.route, outcome, "tell an estimate")
-            flow.sharing.count_is_late(Event.LOST, failed.route)
+            counting.count_fails(Event.LOST, failed.route)
             return
     taught = flow.failover.learns(
         failed.route, outcome, failed.incoming.refusal, asked_usage=failed.asks_usage, minted=failed.minted
@@ -133,6 +134,9 @@ def after_loss(flow: Attempting, failed: Attempt, outcome: Outcome) -> None:
     flow.lead = failed
     decision = flow.failover.decide(failed.route, outcome, was_fresh=failed.fresh)
     if decision.act == "give up":
+        if counting is not None and outcome.is_fault:
+            counting.count_fails(Event.LOST, failed.route)
+            return
         flow.end(Event.LOST, None, flow.completion.give_up, failed, outcome)
         return
     failed.reply = None  # what it has told, such as its usage, does not count, also if the client leaves now

@@ -134,9 +134,9 @@ class Sharing:
         head, body = self._ports.counting.estimated(self.request, route)
         self._flow.end(event, None, completion.whole, 200, head + completion.own_head(), body)
 
-    def count_is_late(self, event: Event, route: Route) -> None:
-        """The same for an upstream that has not counted in time. It is not asked for a while, as each client would wait
-        as long for its count. Raises BadRequest."""
+    def count_fails(self, event: Event, route: Route) -> None:
+        """The same for an upstream that has not counted in time, or could not. It is not asked for a while, as each
+        client would wait as long for its count. Raises BadRequest."""
         route.upstream.counts_from = self._ports.now() + LATE_REST_S
         self.tell_count(event, route)
 

@@ -1,4 +1,4 @@
-"""A count of tokens that its upstream does not give in time: clients ask while somebody waits, and get an estimate."""
+"""A count of tokens that its upstream does not give, or not in time: clients wait for it, and get an estimate."""
 
 from __future__ import annotations
 
@@ -41,6 +41,46 @@ def test_counts_that_come_late_open_no_breaker(monkeypatch: pytest.MonkeyPatch) 
         with House(text) as house:
             assert house.post(path, body)[1]["x-proxy-token-count"] == "estimate"
             assert [place.breaker.state for place in house.proxy.service.places] == ["closed"]
+
+
+BROKEN = {
+    "500": Answer.json({"error": {"message": "no"}}, 500),
+    "529": Answer.json({"error": {"message": "busy"}}, 529),
+    "page": Answer(502, {"Content-Type": "text/html"}, b"<html>Bad Gateway</html>"),
+    "nothing": Answer(200, {}, b""),
+    "empty": Answer.json({}),
+    "closed": Answer.json({"input_tokens": 5}, short=9, end="close"),
+}
+
+
+@pytest.mark.parametrize("protocol", ASKED)
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_an_upstream_fails_to_count_is_estimated(name: str, protocol: str) -> None:
+    """The client asks before it sends: an error would keep it from a request that may well be answered."""
+    path, body = ASKED[protocol]
+    with Upstream(lambda request: BROKEN[name]) as up:
+        text = house_text("* = a", "[retry]\nbackoff = 0\n", a=section(up.url, "", protocol))
+        with House(text) as house:
+            status, headers, _ = house.post(path, body)
+            asked = len(up.requests)
+            assert (status, headers["x-proxy-token-count"]) == (200, "estimate")
+            assert house.post(path, body)[1]["x-proxy-token-count"] == "estimate"
+        assert len(up.requests) == asked  # not for a while
+
+
+def test_a_dead_upstreams_count_is_estimated_too() -> None:
+    path, body = ASKED["messages"]
+    with House(house_text("* = a", a=section("http://127.0.0.1:9", "", "messages"))) as house:
+        assert house.post(path, body)[1]["x-proxy-token-count"] == "estimate"
+
+
+def test_another_target_that_counts_comes_before_an_estimate() -> None:
+    path, body = ASKED["messages"]
+    with Upstream(lambda request: BROKEN["529"]) as a, Upstream(lambda request: Answer.json({"input_tokens": 5})) as b:
+        text = house_text("* = a, b", a=section(a.url, "", "messages"), b=section(b.url, "", "messages"))
+        with House(text) as house:
+            status, headers, said = house.post(path, body)
+    assert (status, headers["x-proxy-token-count"], said) == (200, "upstream", b'{"input_tokens": 5}')
 
 
 def test_an_error_is_still_told() -> None:
