@@ -54,7 +54,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         sent, is_known = None, False  # hooks may have replaced the request
     if ports.response_store.shared and not request.endpoint.untranslated and references.may_be_in(request.body):
         yield from names_its_own(request, ports)
-    found = ports.router.routes(request.asked_model, request.protocol, request.facts)
+    opened = request.endpoint.opened is not None
+    found = ports.router.routes(request.asked_model, request.protocol, request.facts, opened=opened)
     if request.endpoint.unsealed is not None:
         found = _by_plain_name(found, request, ports)
     if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:

@@ -45,8 +45,9 @@ _TOOL_WORDS = _SCHEMA_WORDS[:1]  # a tool needs a schema, so it cannot ask for j
 @dataclass(frozen=True, slots=True)
 class Route:
     """One way that a request of a `client` may take. model: its name at the upstream. schema: the route is only for
-    requests that ask for a reply by a JSON schema. home: the upstream speaks the client's own protocol. verbatim: and
-    the bytes pass through unchanged. key: the number of the upstream's key. stage: routes of a lower stage are tried
+    requests that ask for a reply by a JSON schema. opened: the client has spoken another form of its protocol, so the
+    body is not its own. home: the upstream speaks the client's protocol. verbatim: and the bytes pass through
+    unchanged. key: the number of the upstream's key. stage: routes of a lower stage are tried
     first. weight: the share among the routes of the same stage. mint: where its key comes from, if that is not written
     down."""
 
@@ -55,6 +56,7 @@ class Route:
     model: str
     client: Protocol | None = None
     schema: bool = False
+    opened: bool = False
     key: int = 0
     stage: int = 0
     weight: float = 1.0
@@ -93,7 +95,7 @@ class Route:
         home = self.client == self.protocol
         object.__setattr__(self, "home", home)
         by_tool = self.schema and up.output_schema == "tool"
-        object.__setattr__(self, "verbatim", home and not up.rebuild and not by_tool)
+        object.__setattr__(self, "verbatim", home and not (up.rebuild or by_tool or self.opened))
         object.__setattr__(self, "_by_schema", None if self.schema else self._other())
         object.__setattr__(self, "_for_more", self._other_side())
 
@@ -172,7 +174,7 @@ class Router:
             (FAMILIES["small_model"], settings.aliases.small_model),
         ]
         self._demos = {name for name, up in settings.upstreams.items() if up.is_demo}
-        self._found: dict[tuple[str, Protocol, ModelRule | None], list[Route]] = {}
+        self._found: dict[tuple[str, Protocol, ModelRule | None, bool], list[Route]] = {}
         self._told: set[str] = set()
 
     def __repr__(self) -> str:
@@ -181,13 +183,15 @@ class Router:
     def is_demo(self, upstream: str) -> bool:
         return upstream in self._demos
 
-    def routes(self, model: str, client: Protocol, facts: Callable[[], Facts] | None = None) -> list[Route]:
+    def routes(
+        self, model: str, client: Protocol, facts: Callable[[], Facts] | None = None, *, opened: bool = False
+    ) -> list[Route]:
         """The routes for a model, the best first; at least one. facts: is called only if lines with conditions fit the
-        name. Raises ApiError (404) that lists the known models."""
+        name. opened: see Route. Raises ApiError (404) that lists the known models."""
         if model.startswith(PICKED):
             model = self._picked(model)
         rule = self._rule(model, facts) if self._conditional and facts else None
-        found = self._found.get((model, client, rule))
+        found = self._found.get((model, client, rule, opened))
         if found is None:
             try:
                 found = self._resolve(model, client, rule)
@@ -196,7 +200,9 @@ class Router:
                 raise
             if len(self._found) >= MAX_REMEMBERED:
                 self._found.clear()
-            self._found[model, client, rule] = found
+            if opened:
+                found = [replace(route, opened=True) for route in found]
+            self._found[model, client, rule, opened] = found
         return found
 
     def _picked(self, model: str) -> str:

@@ -103,7 +103,7 @@ def test_what_chat_is_asked() -> None:
     assert [(each["role"], each["tool_call_id"]) for each in results] == [("tool", "c1"), ("tool", "c2")]
     assert sent["tools"][1]["custom"]["format"]["grammar"] == {"syntax": "lark", "definition": "start: /x/"}
     assert sent["tools"][0]["function"]["name"] == "read" and sent["tool_choice"]["custom"] == {"name": "ApplyPatch"}
-    assert (sent["max_completion_tokens"], sent["reasoning_effort"], sent["verbosity"]) == (99, "low", "low")
+    assert (sent["max_tokens"], sent["reasoning_effort"], sent["verbosity"]) == (99, "low", "low")
     assert sent["response_format"]["json_schema"] == {"name": "n", "schema": {"type": "object"}}
     assert not {"input", "include", "reasoning", "text", "metadata", "instructions"} & set(sent)
     assert plain["messages"] == [{"role": "user", "content": "hi"}]

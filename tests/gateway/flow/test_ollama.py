@@ -10,7 +10,7 @@ import pytest
 
 from tests.gateway.flow.test_gemini import CALLING, PROTOCOLS, SAYING, answer, house, part, scripted, told
 from tests.support.house import House, one_upstream
-from tests.support.script import Answer, Gate, Upstream
+from tests.support.script import Answer, Gate, Request, Upstream
 from tests.support.two_upstreams import house_text, streams
 from translate.conversation import Start, Stop, Text, ToolCall
 
@@ -92,7 +92,7 @@ def test_what_the_request_says_is_said_in_chats_words() -> None:
     assert status == 200
     assert headers["x-proxy-dropped"] == "options.num_ctx, options.mirostat"
     sent = up.requests[0].json
-    assert (sent["model"], sent["stream"], sent["max_tokens"], sent["stop"]) == ("m", False, 99, ["END"])
+    assert (sent["model"], sent["max_tokens"], sent["stop"]) == ("m", 99, ["END"]) and "stream" not in sent
     assert (sent["temperature"], sent["top_k"], sent["reasoning_effort"]) == (0.5, 7, "low")
     assert sent["response_format"]["json_schema"]["schema"] == schema
     system, user, assistant, of_b, of_a, shown = sent["messages"]
@@ -113,6 +113,32 @@ def test_a_model_that_can_be_told_not_to_think_is_told() -> None:
             status, headers, _ = here.post(path, said | {"model": "gpt-5.5", "think": False})
             assert (status, headers.get("x-proxy-dropped")) == (200, None)
             assert up.requests[-1].json["reasoning_effort"] == "none"
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/v1/chat/completions"])
+def test_what_a_chat_server_refuses_is_learned_for_who_spoke_another_form(path: str) -> None:
+    """No client has written max_tokens, which OpenAI's models that reason refuse: the proxy has. The other form at
+    Chat's own address is Cursor's, of Responses."""
+
+    def picky(request: Request) -> Answer:
+        for field in ("top_k", "max_tokens"):
+            if field in request.json:
+                instead = " Use 'max_completion_tokens' instead." if field == "max_tokens" else ""
+                words = f"Unsupported parameter: '{field}' is not supported with this model.{instead}"
+                return Answer.json({"error": {"message": words, "type": "invalid_request_error", "param": field}}, 400)
+        return answer("chat", SAYING, request)
+
+    asks = {"/api/chat": ASK, "/api/generate": {"model": "some/model", "prompt": "Hi"}}
+    options = {"options": {"num_predict": 99, "top_k": 7}, "stream": False}
+    ask = asks[path] | options if path in asks else {"model": "some/model", "input": "Hi", "max_output_tokens": 99}
+    with Upstream(picky) as up, house(up, "chat") as here:
+        first, headers, _ = here.post(path, ask)
+        again, _, raw = here.post(path, ask)
+        sent = [request.json for request in up.requests]
+    assert (first, again) == (200, 200), raw
+    assert len(sent) == 4 if path in asks else 3
+    assert all(each["max_completion_tokens"] == 99 and "top_k" not in each for each in sent[-2:])
+    assert headers.get("x-proxy-dropped", "") == ("top_k" if path in asks else "")
 
 
 def test_not_to_think_is_no_word_of_chats_and_told() -> None:
@@ -206,6 +232,6 @@ def test_a_client_hears_that_a_model_is_at_work_before_its_first_word(path: str)
             gate.open()
             status, _, raw = client.reply()
     first, *said = lines(raw)
-    assert status == 200 and (first["model"], first["done"]) == ("m", False)
+    assert status == 200 and (first["model"], first["done"]) == ("some/model", False)
     assert "".join(each["message"]["content"] if "message" in each else each["response"] for each in said) == "1"
     assert first.get("response", first.get("message", {}).get("content")) == ""
