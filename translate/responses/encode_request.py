@@ -214,7 +214,8 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
         else:
             draft.drop(_effort_word(draft, wanted))
             return
-    if wanted.enabled and wanted.display != "omitted" and draft.words.display:
+    sees = wanted.display or draft.words.display or draft.words.sees_thoughts
+    if wanted.enabled and sees and wanted.display != "omitted":
         said["summary"] = "auto"
     if said:
         body["reasoning"] = said

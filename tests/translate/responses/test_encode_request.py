@@ -257,7 +257,10 @@ def test_fields_of_messages(fields: dict[str, Any], want: dict[str, Any], droppe
 
 
 CHAT: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
-    ({"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}, []),
+    ({"reasoning_effort": "low"}, {"reasoning": {"effort": "low", "summary": "auto"}}, []),
+    ({"reasoning": {"effort": "low"}}, {"reasoning": {"effort": "low", "summary": "auto"}}, []),
+    ({"reasoning": {"effort": "low", "exclude": True}}, {"reasoning": {"effort": "low"}}, []),
+    ({"thinking": {"type": "enabled"}}, {"reasoning": {"summary": "auto"}}, []),
     (
         {"verbosity": "low", "response_format": {"type": "json_object"}},
         {
@@ -290,6 +293,22 @@ def test_fields_of_chat(fields: dict[str, Any], want: dict[str, Any], dropped: l
     plain = {"model": "gpt-5.5", "input": [message("user", given("x"))], "store": False}
     assert encoded.body == plain | {"include": ["reasoning.encrypted_content"]} | want
     assert encoded.dropped == dropped
+
+
+@pytest.mark.parametrize(
+    ("config", "want"),
+    [
+        ({"includeThoughts": True}, {"reasoning": {"summary": "auto"}}),
+        ({"includeThoughts": True, "thinkingLevel": "low"}, {"reasoning": {"effort": "low", "summary": "auto"}}),
+        ({"thinkingLevel": "low"}, {"reasoning": {"effort": "low"}}),
+        ({"includeThoughts": False, "thinkingLevel": "low"}, {"reasoning": {"effort": "low"}}),
+        ({"includeThoughts": True, "thinkingBudget": 0}, {"reasoning": {"effort": "none"}}),
+    ],
+)
+def test_a_gemini_client_sees_thoughts_if_it_asks_to(config: dict[str, Any], want: dict[str, Any]) -> None:
+    asked = {"contents": [{"role": "user", "parts": [{"text": "x"}]}], "generationConfig": {"thinkingConfig": config}}
+    encoded = pair.request("gemini", "responses", asked, Target("gpt-5.5"))
+    assert encoded.body.get("reasoning") == want["reasoning"] and encoded.dropped == []
 
 
 @pytest.mark.parametrize(("client", "word"), [("chat", "reasoning_effort"), ("messages", "output_config.effort")])
