@@ -305,6 +305,12 @@ _OVERFLOW = late.pattern(
 )
 
 
+def overflow_counts(message: str) -> tuple[int, int] | None:
+    """Returns how many tokens a request has and how many there may be, as the words of an overflow say it."""
+    numbers = sorted({int(n) for n in re.findall(r"\d{3,12}", message.replace(",", ""))}, reverse=True)
+    return (numbers[0], numbers[1]) if len(numbers) >= 2 else None
+
+
 def no_credit(message: str) -> str:
     """Returns the words by which an error says that the account has no credit, or is closed; "" if it does not."""
     found = _NO_CREDIT.search(message[:4000])

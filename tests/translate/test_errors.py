@@ -15,7 +15,7 @@ from translate import dialects, errors
 from translate.errors import ApiError, BadReply, BadRequest
 from translate.responses import fault
 
-MESSAGES, CHAT, RESPONSES = (dialects.of(name).errors for name in ("messages", "chat", "responses"))
+MESSAGES, CHAT, RESPONSES, GEMINI = (dialects.of(name).errors for name in ("messages", "chat", "responses", "gemini"))
 
 OPENAI = {"message": "no", "type": "invalid_request_error", "param": "p", "code": "c"}
 
@@ -247,6 +247,23 @@ def test_too_long_a_prompt_in_anthropics_words(message: str, told: str) -> None:
     error = ApiError("context_overflow", message)
     assert json.loads(MESSAGES.body(error))["error"]["message"] == told
     assert json.loads(CHAT.body(error))["error"]["message"] == message
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("too big", "The input token count exceeds the maximum number of tokens allowed: too big"),
+        ("prompt is too long: 250000 tokens > 200000 maximum",
+         "The input token count (250000) exceeds the maximum number of tokens allowed (200000): "
+         "prompt is too long: 250000 tokens > 200000 maximum"),
+        ("The input token count (9) exceeds the maximum number of tokens allowed (8).",
+         "The input token count (9) exceeds the maximum number of tokens allowed (8)."),
+    ],
+)  # fmt: skip
+def test_too_long_a_prompt_in_googles_words(message: str, told: str) -> None:
+    error = ApiError("context_overflow", message)
+    assert json.loads(GEMINI.body(error))["error"]["message"] == told
+    assert errors.parse(400, GEMINI.body(error)).kind == "context_overflow"  # for a proxy that asks this one
 
 
 def test_our_own_two() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from translate import capability, wire
-from translate.errors import KINDS, ApiError
+from translate.errors import KINDS, ApiError, overflow_counts
 
 
 def body(error: ApiError, request_id: str = "") -> bytes:
@@ -37,7 +36,6 @@ def last(error: ApiError, head: bytes, sent: bytes, model: str) -> bytes:
 
 def _prompt_too_long(message: str) -> str:
     """Returns the words that clients match on to compact and go on; the upstream's own words follow."""
-    numbers = sorted({int(n) for n in re.findall(r"\d{3,12}", message.replace(",", ""))}, reverse=True)
-    if len(numbers) >= 2:
-        return f"prompt is too long: {numbers[0]} tokens > {numbers[1]} maximum ({message})"
+    if (counts := overflow_counts(message)) is not None:
+        return f"prompt is too long: {counts[0]} tokens > {counts[1]} maximum ({message})"
     return f"prompt is too long: {message}"
