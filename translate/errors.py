@@ -13,6 +13,8 @@ import math
 import re
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from translate import late, resets, sse, wire
 from translate.json_fields import index_of, objects_of
 
@@ -305,10 +307,26 @@ _OVERFLOW = late.pattern(
 )
 
 
-def overflow_counts(message: str) -> tuple[int, int] | None:
-    """Returns how many tokens a request has and how many there may be, as the words of an overflow say it."""
+class Overflow(Struct, frozen=True):
+    """How a protocol's own servers say that a prompt is too long. Clients match on these words to shorten it and go on,
+    since a status says no more than that a request is invalid. known: the words that they know. counted: with the
+    tokens that there are and that there may be. plain: where no numbers are told."""
+
+    known: tuple[str, ...]
+    counted: str
+    plain: str
+
+
+def in_words_of(told: Overflow, error: ApiError) -> str:
+    """Returns the error's message, of a prompt that is too long in the words of a protocol: the upstream's own
+    follow."""
+    message = error.message
+    if error.kind != "context_overflow" or any(words in message for words in told.known):
+        return message
     numbers = sorted({int(n) for n in re.findall(r"\d{3,12}", message.replace(",", ""))}, reverse=True)
-    return (numbers[0], numbers[1]) if len(numbers) >= 2 else None
+    if len(numbers) < 2:
+        return f"{told.plain}: {message}"
+    return f"{told.counted.format(numbers[0], numbers[1])} ({message})"
 
 
 def no_credit(message: str) -> str:

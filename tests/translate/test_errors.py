@@ -246,24 +246,37 @@ def test_an_error_event_is_in_the_protocols_words() -> None:
 def test_too_long_a_prompt_in_anthropics_words(message: str, told: str) -> None:
     error = ApiError("context_overflow", message)
     assert json.loads(MESSAGES.body(error))["error"]["message"] == told
-    assert json.loads(CHAT.body(error))["error"]["message"] == message
+
+
+NEITHERS = "prompt is too long: 250000 tokens > 200000 maximum"
+OPENAIS = "This model's maximum context length is 9000 tokens."
+GOOGLES = "The input token count (9) exceeds the maximum number of tokens allowed (8)."
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("of", "message", "told"),
     [
-        ("too big", "The input token count exceeds the maximum number of tokens allowed: too big"),
-        ("prompt is too long: 250000 tokens > 200000 maximum",
-         "The input token count (250000) exceeds the maximum number of tokens allowed (200000): "
-         "prompt is too long: 250000 tokens > 200000 maximum"),
-        ("The input token count (9) exceeds the maximum number of tokens allowed (8).",
-         "The input token count (9) exceeds the maximum number of tokens allowed (8)."),
+        (GEMINI, "too big", "The input token count exceeds the maximum number of tokens allowed: too big"),
+        (GEMINI, NEITHERS, "The input token count (250000) exceeds the maximum number of tokens allowed (200000). "
+         f"({NEITHERS})"),
+        (GEMINI, GOOGLES, GOOGLES),
+        (CHAT, "too big", "Your input exceeds the context window of this model: too big"),
+        (CHAT, NEITHERS, "Your input of 250000 tokens exceeds the context window of this model, whose maximum context "
+         f"length is 200000 tokens. ({NEITHERS})"),
+        (CHAT, OPENAIS, OPENAIS),
+        (RESPONSES, NEITHERS, "Your input of 250000 tokens exceeds the context window of this model, whose maximum "
+         f"context length is 200000 tokens. ({NEITHERS})"),
     ],
 )  # fmt: skip
-def test_too_long_a_prompt_in_googles_words(message: str, told: str) -> None:
-    error = ApiError("context_overflow", message)
-    assert json.loads(GEMINI.body(error))["error"]["message"] == told
-    assert errors.parse(400, GEMINI.body(error)).kind == "context_overflow"  # for a proxy that asks this one
+def test_too_long_a_prompt_in_the_words_of_the_clients_protocol(of: Any, message: str, told: str) -> None:
+    """Clients match on them: LangChain's for JavaScript, Inspect."""
+    body = of.body(ApiError("context_overflow", message))
+    assert json.loads(body)["error"]["message"] == told
+    again = errors.parse(400, body)  # for a proxy that asks this one
+    assert (again.kind, json.loads(of.body(again))["error"]["message"]) == ("context_overflow", told)
+    in_a_stream = of.event(ApiError("context_overflow", message)).partition(b"data: ")[2]
+    assert json.dumps(told) in json.dumps(json.loads(in_a_stream))
+    assert json.loads(of.body(ApiError("overloaded", message)))["error"]["message"] == message
 
 
 def test_our_own_two() -> None:

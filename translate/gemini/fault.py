@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import wire
-from translate.errors import ApiError, overflow_counts, whole_seconds
+from translate.errors import ApiError, Overflow, in_words_of, whole_seconds
 
 _STATUS = {
     "invalid_request": "INVALID_ARGUMENT",
@@ -24,7 +24,11 @@ _STATUS = {
 }
 _HTTP = {529: 503, 402: 403}
 """Statuses that Google's API does not have."""
-_TOO_LONG = "exceeds the maximum number of tokens allowed"
+_TOO_LONG = Overflow(
+    ("exceeds the maximum number of tokens allowed",),
+    "The input token count ({}) exceeds the maximum number of tokens allowed ({}).",
+    "The input token count exceeds the maximum number of tokens allowed",
+)
 
 
 def status(error: ApiError) -> int:
@@ -32,20 +36,10 @@ def status(error: ApiError) -> int:
 
 
 def body(error: ApiError, request_id: str = "") -> bytes:
-    message = _too_long(error.message) if error.kind == "context_overflow" else error.message
+    message = in_words_of(_TOO_LONG, error)
     said: dict[str, Any] = {"code": status(error), "message": message, "status": _STATUS[error.kind]}
     details = _details(error, request_id)
     return wire.dumps({"error": said | ({"details": details} if details else {})})
-
-
-def _too_long(message: str) -> str:
-    """Returns the words that Google's clients match on to end or to shorten what they ask: the status says no more than
-    that something is wrong. The upstream's own words follow."""
-    if _TOO_LONG in message:
-        return message
-    if (counts := overflow_counts(message)) is not None:
-        return f"The input token count ({counts[0]}) {_TOO_LONG} ({counts[1]}): {message}"
-    return f"The input token count {_TOO_LONG}: {message}"
 
 
 def _details(error: ApiError, request_id: str) -> list[dict[str, Any]]:

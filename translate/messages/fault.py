@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from translate import capability, wire
-from translate.errors import KINDS, ApiError, overflow_counts
+from translate.errors import KINDS, ApiError, Overflow, in_words_of
+
+_TOO_LONG = Overflow((), "prompt is too long: {} tokens > {} maximum", "prompt is too long")
 
 
 def body(error: ApiError, request_id: str = "") -> bytes:
     message = error.message
-    if error.kind == "context_overflow" and not message.startswith("prompt is too long"):
-        message = _prompt_too_long(message)
-    elif error.kind == "invalid_request":
+    if not message.startswith(_TOO_LONG.plain):
+        message = in_words_of(_TOO_LONG, error)
+    if error.kind == "invalid_request":
         message = capability.with_token(message, error.param or "")
     out: dict[str, Any] = {"type": "error", "error": {"type": KINDS[error.kind][1], "message": message}}
     if error.details:
@@ -32,10 +34,3 @@ def status(error: ApiError) -> int:
 
 def last(error: ApiError, head: bytes, sent: bytes, model: str) -> bytes:
     return event(error)
-
-
-def _prompt_too_long(message: str) -> str:
-    """Returns the words that clients match on to compact and go on; the upstream's own words follow."""
-    if (counts := overflow_counts(message)) is not None:
-        return f"prompt is too long: {counts[0]} tokens > {counts[1]} maximum ({message})"
-    return f"prompt is too long: {message}"

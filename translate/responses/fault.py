@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import sse, wire
+from translate import openai_errors, sse, wire
 from translate.errors import KINDS, ApiError, of_object
 from translate.responses import items
 
@@ -69,7 +69,7 @@ def response_error(error: ApiError) -> dict[str, Any]:
     whose client may try again after an overload alone (Claude Code)."""
     usual = KINDS[error.kind][3] or ("invalid_prompt" if error.kind in ("invalid_request", "too_large") else "")
     code = next((code for code in (error.code, usual) if code in _CODES), "server_error")
-    said = {"code": code, "message": error.message}
+    said = {"code": code, "message": openai_errors.told(error)}
     if code == "server_error" and error.kind not in ("api", "upstream"):
         said["type"] = KINDS[error.kind][1]
     return said
