@@ -21,8 +21,8 @@ MAX_READ = 8 * 1024  # characters of an error
 MAX_DEPTH = 8
 
 KEPT = frozenset({
-    "model", "messages", "input", "system", "instructions", "stream", "tools", "functions", "response_format",
-    "text", "text.format", "output_config.format",
+    "model", "messages", "input", "contents", "system", "systemInstruction", "instructions", "stream", "tools",
+    "functions", "response_format", "text", "text.format", "output_config.format",
 })  # fmt: skip
 
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # servers take one of the two

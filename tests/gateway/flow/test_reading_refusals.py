@@ -177,6 +177,19 @@ def test_a_form_that_is_due_is_kept() -> None:
     assert read(error, raw, {"output_config": {"effort": "low", "format": {}}}) == []
 
 
+@pytest.mark.parametrize("field", ["messages", "input", "contents", "system", "systemInstruction", "instructions"])
+def test_a_prompt_is_kept(field: str) -> None:
+    """A server of another kind than its settings say refuses each request. Without a prompt, others would answer."""
+    sent = {"model": "m", field: [], "extra": 1}
+    for words in (
+        f'Invalid JSON payload received. Unknown name "extra": Cannot find field. Unknown name "{field}": Cannot find '
+        "field.",
+        f"Unrecognized request arguments supplied: {field}, extra",
+    ):
+        raw = json.dumps(openai(words)).encode()
+        assert read(errors.parse(400, raw), raw, sent) == [Quirk("extra")]
+
+
 def test_an_error_without_measure_is_not_read() -> None:
     nested = b"[" * 900 + b"]" * 900
     deep = b'{"error": {"message": "no"}, "detail": ' + nested + b"}"
