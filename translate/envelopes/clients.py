@@ -213,3 +213,12 @@ ENDPOINTS = (
     *_vertex(""),
 )
 """Where such clients ask, whatever base URL they have been given."""
+
+UNSERVED = (
+    (
+        re.compile(r"/model/[^/]+(?:/[^/]+)?/converse(?:-stream)?"),
+        "Converse is not spoken: have the client ask by InvokeModel (/model/MODEL/invoke, for which many have a class "
+        "of their own), or take its class for Anthropic or OpenAI with this proxy's address",
+    ),
+)
+"""Where clients of Bedrock ask that do not send Messages."""

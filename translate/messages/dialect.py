@@ -76,6 +76,7 @@ MESSAGES = Dialect(
     searchers=SEARCHERS,
     compaction=compaction.COMPACTION,
     search_reply=of_search,
+    unserved=clients.UNSERVED,
     without_foreign=foreign_reasoning.without,
     summaries_in_words=foreign_reasoning.summaries_in_words,
     pauses=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,15 @@ def test_googles_clients_are_told_what_takes_the_place_of_interactions() -> None
     with scripted("chat", SAYING) as up, house(up, "chat") as here:
         status, _, body = here.post("/v1beta/interactions", {"model": "m", "input": "Hi"})
     assert status == 404 and b"interactions are not kept" in body and b'"NOT_FOUND"' in body
+
+
+@pytest.mark.parametrize("path", ["/model/claude-x/converse", "/model/up/claude-x/converse-stream"])
+def test_bedrocks_clients_are_told_what_to_ask_in_place_of_converse(path: str) -> None:
+    """The AI SDK's provider, Strands and LangChain's ChatBedrockConverse ask so."""
+    with scripted("chat", SAYING) as up, house(up, "chat") as here:
+        status, _, raw = here.post(path, {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]})
+    said = json.loads(raw)
+    assert status == 404 and said["__type"] == "ResourceNotFoundException" and "/model/MODEL/invoke" in said["message"]
 
 
 def test_files_of_others_stay_theirs() -> None:
