@@ -2,7 +2,8 @@
 
 `LearnedQuirks` keeps what was learned for each upstream and model, bounded and with expiry, and gives it to the
 translation of later requests. Of several clients, one alone teaches for itself. Bytes that pass through are not
-touched, but for the form of embeddings (vectors.py). teaching.py learns them.
+touched, but for the form of embeddings (vectors.py), and where the client has named another model. teaching.py learns
+them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.flow import told_limits
+from gateway.flow import strip_fields, told_limits
 from gateway.routing.router import Route
 from translate import dialects, fit, pair
 from translate.conversation import Turn
@@ -219,6 +220,28 @@ def crossed(
         )
         raise BadRequest(message + dialects.of(client).errors.left_out(encoded.dropped), encoded.dropped[0])
     return encoded
+
+
+def is_another(asked_model: str, route: Route) -> bool:
+    """Whether the client has named another model than the one that is asked ([models] leads from one to the other)."""
+    return route.model != asked_model and not asked_model.endswith(f"/{route.model}")
+
+
+def fitted(body: bytes, route: Route, quirks: LearnedQuirks) -> tuple[bytes, list[str]]:
+    """Returns a body of the upstream's own protocol, by all that was learned, and what is left out of it: for a client
+    that has named another model, since it cannot know what this one takes."""
+    known = [
+        quirk for quirk in quirks.of(route.upstream.name, route.model)
+        if not quirk.setting and "." not in quirk.field and quirk not in (NO_MARKS, NO_USAGE, THOUGHTS)
+    ]  # fmt: skip
+    if not known:
+        return body, []
+    drop = [
+        quirk.field for quirk in known
+        if not quirk.instead and (not quirk.beside or f'"{quirk.beside}"'.encode() in body)
+    ]  # fmt: skip
+    body, dropped = strip_fields.without(body, drop)
+    return strip_fields.renamed(body, {quirk.field: quirk.instead for quirk in known if quirk.instead}), dropped
 
 
 def _settings(known: list[Quirk]) -> list[tuple[str, str]]:

@@ -88,6 +88,9 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
     if _asks_usage(request, route, ports) and (wished := usage_chunk.wished(body)) is not None:
         body, unasked = wished, UsageChunk()
     echo = request.asked_model if renamed else ""
+    left: list[str] = []
+    if renamed and not request.task and learned_quirks.is_another(request.asked_model, route):
+        body, left = learned_quirks.fitted(body, route, ports.quirks.of_client(request.client))
     if request.task == vectors.TASK and vectors.wanted(request):
         reply: Passthrough = vectors.Packing(request.protocol, echo)
         if vectors.AS_LISTS in ports.quirks.of_client(request.client).of(route.upstream.name, route.model):
@@ -95,6 +98,8 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
     else:
         reply = Passthrough(request.protocol, echo, unasked, judges=not request.task)
     body, dropped = upstream_request.verbatim(body, route, ports.strict)
+    if left:
+        dropped += upstream_request.may_be_left_out(left, route, ports.strict)
     estimated = NOTHING
     if request.protocol not in route.upstream.counts and not request.task and request.dialect.counting is not None:
         estimated = ports.counting.watched(request, route)

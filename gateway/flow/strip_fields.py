@@ -8,7 +8,7 @@ beta names leave `anthropic-beta` with it. Names that belong to no such field al
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from translate.top_level import members
 
@@ -47,6 +47,22 @@ def without(body: bytes, fields: Iterable[str]) -> tuple[bytes, list[str]]:
     kept = [text[start:end] for name, start, end in found if name not in named]
     head, tail = text[: found[0][1]], text[found[-1][2] :]
     return f"{head}{','.join(kept)}{tail}".encode(), list(dict.fromkeys(gone))
+
+
+def renamed(body: bytes, names: Mapping[str, str]) -> bytes:
+    """Returns the body with top-level members under other names. A body that is no JSON object stays as it is."""
+    if not any(f'"{name}"'.encode() in body for name in names):
+        return body
+    try:
+        text = body.decode("utf-8")
+        found = members(text)
+    except (ValueError, IndexError, RecursionError):
+        return body
+    for name, start, end in reversed(found):
+        if name in names:
+            value = text[start:end].partition(":")[2]
+            text = f'{text[:start]}"{names[name]}":{value}{text[end:]}'
+    return text.encode()
 
 
 def betas_left(value: str, dropped: Iterable[str]) -> str:

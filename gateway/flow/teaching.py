@@ -14,7 +14,17 @@ from msgspec import Struct
 from gateway.credentials.minted import Minted
 from gateway.flow import outcomes, refused_fields, scrub, told_limits, vectors
 from gateway.flow.client_request import ClientRequest
-from gateway.flow.learned_quirks import NO_MARKS, NO_PROOFS, NO_USAGE, SETTING, THOUGHTS, LearnedQuirks, Quirk, crossed
+from gateway.flow.learned_quirks import (
+    NO_MARKS,
+    NO_PROOFS,
+    NO_USAGE,
+    SETTING,
+    THOUGHTS,
+    LearnedQuirks,
+    Quirk,
+    crossed,
+    is_another,
+)  # fmt: skip
 from gateway.flow.own_words import OwnWords
 from gateway.flow.ports import Ports
 from gateway.routing.router import Route
@@ -87,7 +97,7 @@ def refuses_fields(
     if route.envelope is not None and (taught := _bridged(request, route, ports, error)) is not None:
         return taught
     if route.verbatim:
-        return None
+        return _of_another_model(request, route, ports, error, body)
     data = request.parsed()
     if request.previous is not None:
         data = request.previous.crossing(data, request.body, route.upstream.name, route.protocol)
@@ -98,6 +108,22 @@ def refuses_fields(
         known = not again and _met_meanwhile(route, data, quirks, error, body)
         return Taught(route, [], error.message) if known else None
     return _taught(request, route, error, found)
+
+
+def _of_another_model(
+    request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes
+) -> Taught | None:  # fmt: skip
+    """The same where the bytes pass through. What a client says of the model that it has named is its own business, but
+    here another one is asked."""
+    if request.task or error.status not in (400, 422) or not is_another(request.asked_model, route):
+        return None
+    quirks = ports.quirks.of_client(request.client)
+    refused = refused_fields.read(error, body, request.parsed())
+    new = [
+        quirk for quirk in refused
+        if "." not in quirk.field and quirks.learn(route.upstream.name, route.model, quirk)
+    ]  # fmt: skip
+    return _taught(request, route, error, new) if new else None
 
 
 def _learned(

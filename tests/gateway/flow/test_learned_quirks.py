@@ -325,6 +325,22 @@ def test_passthrough_is_never_touched() -> None:
         assert len(up.requests) == 2 and all("seed" in request.json for request in up.requests)
 
 
+def test_who_has_named_another_model_is_fitted_to_this_one() -> None:
+    """gpt-4o* = openai/gpt-5.1: the client says what it knows of the one, in the protocol of both."""
+    settings = one_upstream("URL", "chat") + "known* = up/newest\n"
+    message = {"role": "user", "content": 'its "max_tokens": 5'}
+    ask = {"model": "known-1", "max_tokens": 5, "messages": [message], "seed": 1}
+    sent = json.dumps(ask, indent=1).encode()
+    with Upstream(picky("max_tokens", "seed")) as up, House(settings.replace("URL", up.url)) as house:
+        for attempts in (3, 1):
+            status, headers, body = house.post("/v1/chat/completions", sent)
+            assert (status, headers["x-proxy-attempts"], headers["x-proxy-dropped"]) == (200, str(attempts), "seed")
+            assert json.loads(body)["model"] == "known-1"
+        fitted = {"model": "newest", "max_completion_tokens": 5, "messages": [message]}
+        assert up.requests[-1].json == fitted and [*up.requests[-1].json] == [*fitted]
+        assert house.post("/v1/chat/completions", ask | {"model": "up/newest"})[0] == 400  # it knows what it asks
+
+
 def test_it_can_be_switched_off() -> None:
     settings = one_upstream("URL", "chat") + "[translate]\nlearn = false\n"
     with Upstream(picky("temperature")) as up, House(settings.replace("URL", up.url)) as house:
