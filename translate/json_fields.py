@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeGuard
 
 from translate import wire
@@ -11,6 +12,7 @@ Body = dict[str, Any]
 
 _INFINITY = float("inf")
 _ABSURD = 1e15  # no count of tokens comes near it
+_COUNT = re.compile(r"[0-9]{1,15}")
 
 
 def thought(raw: dict[str, Any]) -> str:
@@ -78,9 +80,12 @@ def count_of(raw: Any, key: str) -> int:
 
 
 def count(value: Any) -> int:
-    """Returns a counter's value; 0 for what is no number, and for infinity, which some JSON writers write."""
+    """Returns a counter's value; 0 for what is no number, and for infinity, which some JSON writers write. A number may
+    be written as a text, as Google's libraries write those of 64 bits."""
     if type(value) is int and 0 <= value < _ABSURD:
         return value
+    if isinstance(value, str):
+        return int(value) if _COUNT.fullmatch(value) else 0
     if value is True or not isinstance(value, (int, float)):
         return 0
     return max(0, int(value)) if -_ABSURD < value < _ABSURD else 0

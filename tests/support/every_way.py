@@ -99,10 +99,15 @@ def problems(upstream: Protocol, raw: bytes, streamed: bool = True) -> list[str]
     found = []
     for client in clients(upstream):
         for way, reply, is_stream in ways(client, upstream, raw, streamed):
-            here = _GRAMMAR[client](reply) if is_stream else []
-            if not READ[client](reply if is_stream else json.loads(reply)).failed:
-                here += _of_sdk(client, reply, is_stream)
-            found += [f"{client}, {way}: {each}" for each in here]
+            found += [f"{client}, {way}: {each}" for each in against(client, reply, is_stream)]
+    return found
+
+
+def against(client: Protocol, reply: bytes, streamed: bool) -> list[str]:
+    """What the grammar and the SDK have against a reply."""
+    found = _GRAMMAR[client](reply) if streamed else []
+    if not READ[client](reply if streamed else json.loads(reply)).failed:
+        found += _of_sdk(client, reply, streamed)
     return found
 
 

@@ -15,7 +15,7 @@ from translate.chat import citations, details, extras, media
 from translate.chat.calls import LEGACY_INDEX, Calls
 from translate.chat.content import parts_of
 from translate.chat.stop import breakdown, is_cut, is_known, is_whole, read_stop
-from translate.chat.think import Piece, ThinkTags
+from translate.chat.think import THOUGHT, Piece, ThinkTags
 from translate.chat.usage import of_chunk
 from translate.conversation import (
     Event,
@@ -45,7 +45,7 @@ _CHOICE = _USUAL_CHOICE | {
     "message", "text", "error", "stop_reason", "matched_stop", "native_finish_reason", "usage",
 }  # fmt: skip
 _DELTA = _PLAIN | {
-    "reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "extra_content", "audio",
+    *details.NAMES, "reasoning_details", "extra_content", "audio",
     "executed_tools", "annotations", "refusal", "images", "tool_calls", "function_call", "name", "prefix", "padding",
     "parsed", details.BLOCKS, details.OPAQUE,
 }  # fmt: skip
@@ -218,8 +218,11 @@ class Assembly:
         if not delta.keys() <= _DELTA:
             self._beyond |= said_beyond(delta, _DELTA)
         self._reasoning(delta)
-        if "extra_content" in delta and not self._answered:
-            self._beside(extras.sealed(delta, extras.OF_MESSAGE))
+        if "extra_content" in delta:
+            if not self._answered:
+                self._beside(extras.sealed(delta, extras.OF_MESSAGE))
+            if extras.is_thought(delta) and (self._tags is None or self._tags.settled):
+                self._tags = ThinkTags(THOUGHT)
         content = delta.get("content")
         if isinstance(content, str):
             self._text(content)
@@ -251,8 +254,8 @@ class Assembly:
         has_blocks = details.BLOCKS in delta and delta[details.BLOCKS]
         entries = objects_of(delta, details.BLOCKS if has_blocks else "reasoning_details")
         if not entries or not any(details.text_in(entry) for entry in entries):
-            for key in ("reasoning_content", "reasoning", "reasoning_text"):  # the last one: Copilot
-                if isinstance(text := delta.get(key), str) and text:
+            for key in details.NAMES:
+                if key in delta and (text := details.said_in(delta[key])):
                     self._add(Thinking, text)
                     break
         for entry in entries:
@@ -305,16 +308,15 @@ class Assembly:
             self._text(raw)
         elif not isinstance(raw, dict):
             return
-        elif isinstance(text := raw.get("text"), str):
-            self._text(text)
-        elif raw.get("type") == "thinking":
-            self._add(Thinking, thought(raw))
+        elif raw.get("type") in ("thinking", "reasoning"):
+            self._add(Thinking, thought(raw) or details.said_in(raw))
             if signature := details.signature_in(raw):
                 if (last := self._sequence.last(Thinking)) is not None:
                     last.close.signature = sealed_reasoning.of_upstream(signature, "chat")
-        elif raw.get("type") == "reasoning":  # Databricks
-            for said in objects_of(raw, "summary"):
+            for said in objects_of(raw, "summary"):  # Databricks
                 self._detail(said | {"type": "reasoning.text"})
+        elif isinstance(text := raw.get("text"), str):
+            self._text(text)
         elif raw.get("type") == "refusal":
             self._add(Refusal, str(raw.get("refusal") or ""))
         else:

@@ -20,10 +20,22 @@ from translate.conversation import Thinking
 from translate.lenient import loads
 
 BLOCKS, OPAQUE = "thinking_blocks", "reasoning_opaque"
+NAMES = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "thinking_content")  # the third one: Copilot
 _THOUGHT, _REDACTED = "thinking", "redacted_thinking"  # the types of blocks
 _TEXT_KEY = {"reasoning.text": "text", "reasoning.summary": "summary", _THOUGHT: "thinking"}
 _PART = frozenset(("text", "thought", "functionCall", "inlineData", "executableCode", "codeExecutionResult"))
 PIECES = ("text", "summary", "thinking", "signature")  # what of an entry arrives piece by piece
+
+
+def said_in(value: Any) -> str:
+    """Returns the text of reasoning: it stands as such under one of its names, in an object, or in a list."""
+    each = value if isinstance(value, list) else [value]
+    return "".join(one if isinstance(one, str) else _within(one) for one in each)
+
+
+def _within(said: Any) -> str:
+    found = [said.get(key) for key in ("text", "content", "thinking", "reasoning")] if isinstance(said, dict) else []
+    return next((text for text in found if isinstance(text, str) and text), "")
 
 
 def is_block(entry: dict[str, Any]) -> bool:

@@ -42,6 +42,11 @@ def sealed(said: Body, what: str) -> Thinking | None:
     return Thinking(encrypted=sealed_reasoning.of_extra({what: extra}))
 
 
+def is_thought(delta: Body) -> bool:
+    """Tells whether Google marks the text of a delta: if a tag begins it, it is a thought."""
+    return object_of(object_of(delta, "extra_content"), "google").get("thought") is True
+
+
 def id_of(call: Body) -> str:
     """Returns a call's id without the signature."""
     return text_of(call, "id").partition(IN_ID)[0]

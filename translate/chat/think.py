@@ -1,15 +1,17 @@
 """Reasoning that comes as `<think>...</think>` at the head of the content, told apart while it streams.
 
-For servers without a reasoning parser (a setting, never guessed: an answer may well speak about the tag).
-Only a tag that begins the text counts. Tags may be cut anywhere between chunks, so what could still become
-one is held back. One bound method per state: before, lead, inside, gap, after.
+For servers without a reasoning parser (a setting, never guessed: an answer may well speak about the tag), and for
+Google's OpenAI form, which marks the pieces of a thought and writes `<thought>` besides. Only a tag that begins the
+text counts. Tags may be cut anywhere between chunks, so what could still become one is held back. One bound method per
+state: before, lead, inside, gap, after.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-OPEN, CLOSE = "<think>", "</think>"
+THINK = ("<think>", "</think>")
+THOUGHT = ("<thought>", "</thought>")
 MOST_BEFORE = 1000  # blanks before the tag
 
 Piece = tuple[bool, str]
@@ -19,9 +21,10 @@ Piece = tuple[bool, str]
 class ThinkTags:
     """Takes text by `feed`, which returns pieces; `rest` returns what was kept back, at the end of the reply."""
 
-    __slots__ = ("_pending", "_state")
+    __slots__ = ("_close", "_open", "_pending", "_state")
 
-    def __init__(self) -> None:
+    def __init__(self, tags: tuple[str, str] = THINK) -> None:
+        self._open, self._close = tags
         self._pending = ""
         self._state: Callable[[ThinkTags, str], list[Piece]] = ThinkTags._before
 
@@ -44,10 +47,10 @@ class ThinkTags:
 
     def _before(self, text: str) -> list[Piece]:
         start = text.lstrip()
-        if start.startswith(OPEN):
+        if start.startswith(self._open):
             self._state = ThinkTags._lead
-            return self._lead(start[len(OPEN) :])
-        if OPEN.startswith(start) and len(text) <= MOST_BEFORE:
+            return self._lead(start[len(self._open) :])
+        if self._open.startswith(start) and len(text) <= MOST_BEFORE:
             self._pending = text
             return []
         self._state = ThinkTags._after
@@ -62,9 +65,9 @@ class ThinkTags:
         return self._inside(text)
 
     def _inside(self, text: str) -> list[Piece]:
-        thought, tag, answer = text.partition(CLOSE)
+        thought, tag, answer = text.partition(self._close)
         if not tag:
-            cut = len(text) - _overlap(text)
+            cut = len(text) - _overlap(text, self._close)
             self._pending = text[cut:]
             return [(True, text[:cut])]
         self._state = ThinkTags._gap
@@ -82,9 +85,9 @@ class ThinkTags:
         return [(False, text)]
 
 
-def _overlap(text: str) -> int:
-    """Returns how many of the last characters could be the beginning of the closing tag."""
-    for n in range(min(len(text), len(CLOSE) - 1), 0, -1):
-        if CLOSE.startswith(text[-n:]):
+def _overlap(text: str, tag: str) -> int:
+    """Returns how many of the last characters could be the beginning of the tag."""
+    for n in range(min(len(text), len(tag) - 1), 0, -1):
+        if tag.startswith(text[-n:]):
             return n
     return 0

@@ -36,7 +36,7 @@ def usage_of(raw: Any) -> Usage | None:
         reasoning = count_of(thought, "reasoning_tokens")
         total = count_of(raw, "total_tokens")
         return Usage(prompt - read - write, read, write, 0, output, reasoning, {"chat": raw}, total)
-    of_prompt = object_of(raw, "prompt_tokens_details").get
+    of_prompt = (object_of(raw, "prompt_tokens_details") or object_of(raw, "input_tokens_details")).get
     read = _first(
         of_prompt("cached_tokens"),
         get("prompt_cache_hit_tokens"),  # DeepSeek
@@ -44,7 +44,7 @@ def usage_of(raw: Any) -> Usage | None:
         get("cache_read_input_tokens"),  # gateways before Anthropic models
     )
     write = _first(of_prompt("cache_write_tokens"), get("cache_creation_input_tokens"))
-    thought = object_of(raw, "completion_tokens_details").get("reasoning_tokens")
+    spent = object_of(raw, "completion_tokens_details") or object_of(raw, "output_tokens_details")
     # The prompt's total is what is billed: a cache counter that exceeds it (Grok at Azure) is cut, not added.
     prompt = _first(get("prompt_tokens"), get("input_tokens"))
     read = min(read, prompt)
@@ -55,7 +55,7 @@ def usage_of(raw: Any) -> Usage | None:
         cache_write=write,
         cache_write_1h=count(object_of(raw, "cache_creation").get("ephemeral_1h_input_tokens")),
         output=_first(get("completion_tokens"), get("output_tokens")),
-        reasoning=_first(thought, get("reasoning_tokens")),
+        reasoning=_first(spent.get("reasoning_tokens"), get("reasoning_tokens")),
         total=count(get("total_tokens")),
         ext={"chat": raw},
     )

@@ -14,7 +14,7 @@ from translate.gemini import grounding, proofs
 from translate.gemini.fields import camel
 from translate.gemini.stop import breakdown, read_stop
 from translate.gemini.usage import of_event
-from translate.json_fields import object_of, objects_of, text_of
+from translate.json_fields import index_of, object_of, objects_of, text_of
 from translate.leftovers import WITHIN, said_beyond
 from translate.sequence import Item, Sequence
 
@@ -82,11 +82,11 @@ class Assembly:
         self.usage = of_event(data, self.usage)
         self._note(data, _KNOWN)
         feedback = object_of(data, "promptFeedback")
-        if blocked := text_of(feedback, "blockReason"):
+        if (blocked := text_of(feedback, "blockReason")) and not blocked.endswith("_UNSPECIFIED"):
             self.seen = True
             self._blocked, self._why = blocked, text_of(feedback, "blockReasonMessage")
         for i, candidate in enumerate(objects_of(data, "candidates")):
-            if not candidate.get("index", i):  # others are further answers
+            if not index_of(candidate.get("index", i)):  # others are further answers
                 if error := self._candidate(camel(candidate)):
                     return error
         return None
@@ -103,7 +103,7 @@ class Assembly:
         if quoted := object_of(candidate, "citationMetadata"):
             self._ground = self._ground | {"quoted": quoted}
         finish = text_of(candidate, "finishReason")
-        if finish and finish != "FINISH_REASON_UNSPECIFIED":
+        if finish and not finish.endswith("_UNSPECIFIED"):
             self._why = text_of(candidate, "finishMessage") or self._why
             if error := breakdown(finish, self._why):
                 return error

@@ -29,7 +29,7 @@ _FINISH: dict[StopReason, str] = {
 def read_stop(finish: str, *, has_calls: bool, said_nothing: bool) -> StopReason:
     """Returns the neutral reason of a finishReason; "" = the upstream gave none. Google ends a reply with calls by
     STOP. A reply without content that ends by an unknown word is a refusal."""
-    reason = _END.get(finish)
+    reason = _END.get(finish.upper())
     if reason is None:
         reason = "refusal" if finish and said_nothing else "end"
     return "tool_calls" if reason == "end" and has_calls else reason
@@ -37,7 +37,7 @@ def read_stop(finish: str, *, has_calls: bool, said_nothing: bool) -> StopReason
 
 def breakdown(finish: str, why: str) -> ApiError | None:
     """Returns the error that a finish reason stands for. why: the upstream's own words."""
-    if finish not in _BROKEN:
+    if finish.upper() not in _BROKEN:
         return None
     said = f": {why}" if why else ""
     return ApiError("upstream", f"the upstream ended its answer with {finish}{said}", KINDS["upstream"][0])

@@ -18,13 +18,13 @@ _COUNTS = ("promptTokenCount", "candidatesTokenCount", "totalTokenCount")
 
 
 def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
-    """Reads a usageMetadata object; `before` where it counts nothing. The last event's may leave out what was counted
-    in an earlier one."""
+    """Reads a usageMetadata object; `before` where it counts nothing. The last event's may leave out, or have a 0 for,
+    what was counted in an earlier one."""
     raw = camel(raw) if isinstance(raw, dict) else {}
     if not any(key in raw for key in _COUNTS):
         return before
     if before is not None:
-        raw = object_of(before.ext, "gemini") | raw
+        raw = object_of(before.ext, "gemini") | {key: value for key, value in raw.items() if value}
     prompt, read = count_of(raw, "promptTokenCount"), count_of(raw, "cachedContentTokenCount")
     thought = count_of(raw, "thoughtsTokenCount")
     read = min(read, prompt)

@@ -17,6 +17,7 @@ from typing import Any
 from translate import errors, sse, wire
 from translate.conversation import Event, Fault, Open, Part, Ping, Start, Stop, ToolCall, Unknown, Usage
 from translate.errors import ApiError, BadReply
+from translate.json_fields import index_of
 from translate.leftovers import WITHIN
 from translate.messages.assembly import Block, Raw, block_of, push
 from translate.messages.encode_stream import Encoder
@@ -224,6 +225,8 @@ class Decoder:
 
     def _content(self, kind: str, raw: Raw, event: bytes, out: list[Event]) -> None:
         index = raw.get("index")
+        if type(index) is not int and index is not None:
+            index = index_of(index)
         block = self._block
         if block is not None and index is not None and index != block.index:
             self._later.append((kind, raw))

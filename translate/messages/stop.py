@@ -33,7 +33,7 @@ _BROKEN = frozenset({"error", "abort", "network_error", "insufficient_system_res
 def read_stop(given: Any, seen: set[type[Part]]) -> tuple[StopReason, dict[str, Any]]:
     """Returns the neutral reason of a stop_reason, and what ext must keep of it. null and unknown words count as a
     plain end, and ext keeps the word. seen: the types of the reply's parts."""
-    if isinstance(given, str) and (known := _READ.get(given) or _FOREIGN.get(given.lower())):
+    if isinstance(given, str) and (known := _READ.get(given.lower()) or _FOREIGN.get(given.lower())):
         return known, {}
     reason: StopReason = "tool_calls" if ToolCall in seen else "end"
     return reason, {"stop_reason": given} if given else {}

@@ -243,6 +243,10 @@ class ReasoningReader(ItemReader):
             return b""
         return self._grow(self._item, text)
 
+    def whole(self, kind: str, index: Any, text: str) -> None:
+        if (self._item is None or index != self._index) and text not in self.said():  # else its deltas came
+            self.say(kind, index, text)
+
     def _end(self, raw: Raw) -> None:
         encrypted = sealed_reasoning.less_empty(
             text_of(raw, "encrypted_content") or text_of(self.raw, "encrypted_content")

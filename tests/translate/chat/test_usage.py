@@ -41,7 +41,8 @@ COUNTS: list[tuple[dict[str, Any], Usage]] = [
     ({"prompt_tokens": 29, "prompt_tokens_details": {"cached_tokens": 157}}, Usage(cache_read=29)),
     ({"prompt_tokens": None, "completion_tokens": -3}, Usage()),
     ({"prompt_tokens": 3.0, "completion_tokens": float("nan")}, Usage(input=3)),
-    ({"prompt_tokens": "3", "completion_tokens": 1}, Usage(output=1)),
+    ({"prompt_tokens": "3", "completion_tokens": 1}, Usage(input=3, output=1)),
+    ({"prompt_tokens": "x3", "completion_tokens": 1}, Usage(output=1)),
 ]
 
 
