@@ -20,6 +20,8 @@ import ujson
 
 LOST = b"\xef\xbf\xbd"  # U+FFFD, which stands for half a character whose other half never came
 
+_LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
+
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _REFUSED = (msgspec.MsgspecError, UnicodeError, RecursionError)
@@ -60,6 +62,15 @@ def dumps_text(value: Any) -> str:
 def inside(text: str) -> bytes:
     """Returns what stands between the quotes when `text` is written as a JSON string."""
     return dumps(text)[1:-1]
+
+
+def on_one_line(raw: bytes) -> bytes:
+    """Returns JSON without the characters that end a line for readers who go by Unicode: Python's str.splitlines, and
+    with it httpx and the Ollama library. Within JSON they can only be a part of a text."""
+    if b"\xe2\x80" in raw or b"\xc2\x85" in raw:
+        for char, escaped in _LINE_ENDS:
+            raw = raw.replace(char, escaped)
+    return raw
 
 
 def held_back(text: str) -> tuple[str, str]:

@@ -53,7 +53,7 @@ class Encoder(StreamWriting):
             out = self._event([{"text": "", "thought": True}])
         if out and self._state == "waiting":
             self._state = "writing"
-        return out
+        return wire.on_one_line(out)
 
     def _begin(self, out: list[bytes]) -> None:
         """Nothing comes before the first part."""

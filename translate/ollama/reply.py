@@ -90,7 +90,7 @@ class Lines:
                 self._delta(event, out)
             elif not self._over:
                 self._other(event, out)
-        return b"".join(out)
+        return wire.on_one_line(b"".join(out))
 
     def _delta(self, event: Delta, out: list[bytes]) -> None:
         if self._before:

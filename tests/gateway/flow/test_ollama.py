@@ -48,6 +48,21 @@ def test_a_chat_streams_unless_it_is_told_not_to(protocol: str) -> None:
     assert last["created_at"] == one["created_at"] or last["created_at"][:2] == "20"
 
 
+@pytest.mark.parametrize("path", ["/api/chat", "/v1beta/models/some/model:streamGenerateContent?alt=sse"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_only_the_end_of_a_line_is_one_for_readers_who_go_by_unicode(protocol: str, path: str) -> None:
+    """httpx splits lines as str.splitlines does, and so does the Ollama library for Python."""
+    text = "a\u2028b\u2029c\x85d \u2019\\"
+    calling = part(ToolCall("call_1", "get_weather"), json.dumps({"city": text}, ensure_ascii=False))
+    events = [Start(model="m"), *part(Text(""), text), *calling, Stop("tool_calls")]
+    google = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+    with scripted(protocol, events) as up, house(up, protocol) as here:
+        raw = here.post(path, ASK | {"tools": [WEATHER]} if path == "/api/chat" else google)[2].decode()
+    each = [json.loads(line.removeprefix("data: ")) for line in raw.splitlines() if line]
+    assert json.dumps(text)[1:-1] in "".join(map(json.dumps, each))
+    assert json.dumps({"city": text}) in "".join(map(json.dumps, each))
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_several_calls_are_told_apart(protocol: str) -> None:
     """Open WebUI and LiteLLM put calls of one number together, as parts of one."""
