@@ -69,7 +69,8 @@ _QUIET = frozenset((
     "id", "status", "role", "name", "detail", "phase", "prefix", "function", "output_config", "agent", "caller",
     "logprobs", "namespace", "toolset_name", "clear_at", "defer_loading", "images", BREAKPOINT,
 ))  # fmt: skip
-_UNSAID = (None, False, "auto", ["direct"])  # these values say what is the case anyway
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
+_UNSAID = (*_EMPTY, False, "auto", ["direct"])  # these values say what is the case anyway
 
 
 def of_part(ext: Ext, taken: Collection[str]) -> list[str]:
@@ -135,7 +136,9 @@ def split_openai(left: dict[str, Any], own: str) -> Ext:
 
 
 def _is_settled(field: str, value: Any) -> bool:
-    """Tells whether the field only states the default."""
+    """Tells whether the field only states the default, or nothing."""
+    if value in _EMPTY:
+        return True
     if field == "include":
         return _is_given(value)
     if field == "service_tier":

@@ -219,6 +219,9 @@ def _part(raw: Any, path: str) -> Part:
     kind = raw.get("type")
     if kind is None:
         raise problems.missing(f"{path}.type")
+    if kind in _OF_RESPONSES:
+        kind = _OF_RESPONSES[kind]
+        raw = raw | {"type": kind}
     reader = _READERS.get(str(kind))
     part = reader(raw, path) if reader else Unknown("chat", raw)
     if reader:
@@ -324,6 +327,8 @@ _READERS = {
     "audio_url": _film,
     "input_audio": _audio,
 }
+# Parts that clients take from the other protocol of OpenAI's.
+_OF_RESPONSES = {"input_text": "text", "output_text": "text", "input_image": "image_url"}
 # What of a part's fields is read, besides the one that is called as its type.
 _READ = frozenset(("type", "signature", BREAKPOINT, "file_id", "document_name", "file_name"))
 _INNER = frozenset(("url", "detail", "filename", "file_data", "file_id", "data", "format"))  # of that one's object

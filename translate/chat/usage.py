@@ -62,9 +62,10 @@ def usage_of(raw: Any) -> Usage | None:
 
 
 def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
-    """Reads a usage object over what was known before. The last one counts, except for a prompt that it leaves out."""
+    """Reads a usage object over what was known before. The last one counts, except for a prompt that it leaves out, and
+    where it counts nothing."""
     usage = usage_of(raw)
-    if usage is None:
+    if usage is None or (before is not None and not (usage.prompt or usage.output)):
         return before
     if before is not None and not usage.prompt:
         usage = replace(usage, input=before.input, cache_read=before.cache_read, cache_write=before.cache_write,

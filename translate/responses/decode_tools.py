@@ -120,6 +120,8 @@ def read_choice(choice: Any) -> ToolChoice | None:
     kind = text_of(choice, "type")
     if kind == "allowed_tools":
         return ToolChoice("any" if _of_allowed(choice).get("mode") == "required" else "auto")
+    if kind in _CHOICES:
+        return ToolChoice(_CHOICES[kind])
     if kind in ("function", "custom"):
         return ToolChoice("tool", _name(choice, "tool_choice"), text_of(choice, "namespace"))
     return ToolChoice("tool", kind)

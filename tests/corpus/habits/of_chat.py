@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from tests.corpus.habits.changes import (
     GONE,
@@ -35,6 +36,7 @@ def thought_as(**how: object) -> Change:
 
     def change(delta: Json) -> None:
         if isinstance(said := delta.pop("reasoning_content", None), str):
+            delta.pop("reasoning", None)
             delta |= filled(how, said)
 
     return each(lambda data: [change(choice["delta"]) for choice in data.get("choices") or []])
@@ -46,6 +48,10 @@ def filled(how: object, said: str) -> object:
     if isinstance(how, list):
         return [filled(one, said) for one in how]
     return said if how == "TEXT" else how
+
+
+def parts_of_type(kind: str) -> Callable[[object], object]:
+    return lambda said: [{"type": kind, "text": said}] if said and isinstance(said, str) else said
 
 
 def finished(change: Change) -> Change:
@@ -62,8 +68,12 @@ def finished(change: Change) -> Change:
 
 
 def usage_where(change: Change) -> Change:
-    """A change to the chunk with the usage alone."""
-    return lambda events: [each for event in events for each in (change([event]) if "usage" in event[1] else [event])]
+    """A change to the chunk that has the usage and nothing else."""
+    return lambda events: [
+        each
+        for event in events
+        for each in (change([event]) if isinstance(event[1], dict) and event[1].get("choices") == [] else [event])
+    ]
 
 
 def as_older_function(events: list[Event]) -> list[Event]:
@@ -81,6 +91,7 @@ def as_googles_thoughts(events: list[Event]) -> list[Event]:
     tag, end = "<thought>", ""
     for delta in (choice["delta"] for _, data in events if isinstance(data, dict) for choice in data["choices"]):
         if said := delta.pop("reasoning_content", ""):
+            delta.pop("reasoning", None)
             delta |= {"content": tag + said, "extra_content": {"google": {"thought": True}}}
             tag, end = "", "</thought>"
         elif delta.get("content"):
@@ -113,9 +124,13 @@ STREAMS: dict[str, Change] = {
     ),
     "content null": each(lambda data: [c["delta"].setdefault("content", None) for c in data["choices"]]),
     "content empty": each(lambda data: [c["delta"].setdefault("content", "") for c in data["choices"]]),
-    "content as parts": at(f"{DELTA}.content", lambda said: [{"type": "text", "text": said}] if said else said),
-    "content as output_text": at(f"{DELTA}.content", lambda t: [{"type": "output_text", "text": t}] if t else t),
-    "content as texts": at(f"{DELTA}.content", lambda said: [said] if said else said),
+    "content as parts": at(
+        f"{DELTA}.content", lambda t: [{"type": "text", "text": t}] if t and isinstance(t, str) else t
+    ),
+    "content as output_text": at(
+        f"{DELTA}.content", lambda t: [{"type": "output_text", "text": t}] if t and isinstance(t, str) else t
+    ),
+    "content as texts": at(f"{DELTA}.content", lambda t: [t] if t and isinstance(t, str) else t),
     "delta null beside the finish": finished(at(DELTA, None)),
     "no delta beside the finish": finished(at(DELTA, GONE)),
     "an empty delta after each": lambda events: [x for e in events for x in (e, ("", spoken()))][:-1],
@@ -236,7 +251,7 @@ STREAMS: dict[str, Change] = {
             if "tool_calls" in c["delta"]
         ]
     ),
-    "timings": also("", timings={"prompt_ms": 1.0}, time_info={}, x_groq={"id": "r"}, provider="P"),
+    "timings": also("", timings={"prompt_ms": 1.0}, time_info={}, provider="P"),
     "logprobs": also("choices.*", logprobs={"content": [], "refusal": None}),
     "error null": also("", error=None),
     "error null in the choice": also("choices.*", error=None),

@@ -25,6 +25,7 @@ from tests.corpus.habits.changes import (
 )  # fmt: skip
 
 COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_PROMPT = ("input_tokens", "cache_read_input_tokens")
 PING: Json = {"type": "ping"}
 
 
@@ -157,13 +158,11 @@ STREAMS: dict[str, Change] = {
     "usage as texts": numbered_as_text(*COUNTS),
     "usage as floats": numbered_as_floats(*COUNTS),
     "usage null at the start, whole at the end": usage_at_the_end_alone,
-    "usage 0 at the end": each(lambda d: d["usage"].update(input_tokens=0, cache_read_input_tokens=0), "message_delta"),
-    "usage null at the end": each(
-        lambda d: d["usage"].update(input_tokens=None, cache_read_input_tokens=None), "message_delta"
-    ),
+    "usage 0 at the end": each(lambda d: d.update(usage=dict.fromkeys(_PROMPT, 0) | d["usage"]), "message_delta"),
+    "usage null at the end": each(lambda d: d.update(usage=dict.fromkeys(_PROMPT) | d["usage"]), "message_delta"),
     "usage of more": also("usage", server_tool_use=None, service_tier=None, cache_creation=None, iterations=None),
-    "container": also("delta", "message_delta", container=None),
-    "stop_details": also("delta", "message_delta", stop_details=None),
+    "container": each(lambda d: d["delta"].setdefault("container", None), "message_delta"),
+    "stop_details": each(lambda d: d["delta"].setdefault("stop_details", None), "message_delta"),
     "error null": also("", error=None),
     "base_resp": also("", base_resp={"status_code": 0, "status_msg": ""}),
 }

@@ -286,7 +286,7 @@ def test_fields_are_written_or_dropped() -> None:
         cache_key="k",
         service_tier="standard_only",
         stream=True,
-        ext={"messages": {"context_management": {}, "container": "c"}},
+        ext={"messages": {"context_management": {"edits": [1]}, "container": "c"}},
         policy=Policy(max_tokens=100, max_tokens_field="max_completion_tokens"),
     )
     assert {key: value for key, value in out.body.items() if key not in ("model", "messages", "user")} == {
