@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import errors, wire
+from translate import errors, sse, wire
 from translate.errors import BadReply
 
 NO_JSON = object()
@@ -52,6 +52,15 @@ def loads(data: bytes) -> Any:
         return wire.loads(data.decode("utf-8", "replace"))
     except ValueError:
         return NO_JSON
+
+
+def apart(event: bytes) -> list[bytes]:
+    """Returns the events that stand in this one, each with its own data line: servers have left out the blank line
+    between them. Nothing where these lines are no JSON either."""
+    lines = [line for line in sse.LINE.split(event) if line.startswith(b"data:")]
+    values = [line[5:].strip() for line in lines]
+    is_each_whole = len(lines) > 1 and all(value == b"[DONE]" or loads(value) is not NO_JSON for value in values)
+    return lines if is_each_whole else []
 
 
 def no_json(data: bytes) -> errors.ApiError:

@@ -19,7 +19,7 @@ class Most:
 
 BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _MARGIN = 3  # bytes of a blank line ("\r\n\r\n") that may have come before its last one
-_LINE = re.compile(rb"\r\n|\n|\r")
+LINE = re.compile(rb"\r\n|\n|\r")
 
 
 FEW = 1024  # bytes: a few events
@@ -122,7 +122,7 @@ def fields(event: bytes) -> tuple[bytes, bytes]:
     if event.startswith(b"data:") and b"\n" not in event and b"\r" not in event:
         return b"", event[6:] if event[5:6] == b" " else event[5:]
     name, data, bare = b"", [], False
-    for line in _LINE.split(event):
+    for line in LINE.split(event):
         if bare or line.startswith(b"{"):
             bare = True  # to the end: it may stand on several lines
             data.append(line)

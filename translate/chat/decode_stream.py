@@ -14,7 +14,7 @@ from translate.chat.assembly import Assembly
 from translate.chat.reply import explode
 from translate.conversation import Event, Usage
 from translate.deltas import AGAIN, NUMBER, TEXT, WORD, DeltaReading, Place, Template, template
-from translate.lenient import NO_JSON, error_event, loads, no_json
+from translate.lenient import NO_JSON, apart, error_event, loads, no_json
 from translate.pieces import same_text
 from translate.target import Policy
 
@@ -84,6 +84,9 @@ class Decoder(DeltaReading):
             self._done()
             return
         chunk = loads(data)
+        if chunk is NO_JSON and (events := apart(event)):
+            self._read(events)
+            return
         if chunk is NO_JSON or name == b"error":
             self._stop_at(error_event(data, chunk) if name == b"error" else no_json(data))
             return

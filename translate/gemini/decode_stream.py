@@ -13,7 +13,7 @@ from translate import errors, sse
 from translate.conversation import Event, Usage
 from translate.gemini.assembly import Assembly
 from translate.gemini.reply import explode
-from translate.lenient import NO_JSON, error_event, loads, no_json
+from translate.lenient import NO_JSON, apart, error_event, loads, no_json
 from translate.reading import StreamReading
 
 
@@ -54,7 +54,9 @@ class Decoder(StreamReading):
         if not data or data == b"[DONE]":  # which gateways add that speak other protocols, too
             return
         said = loads(data)
-        if said is NO_JSON or name == b"error":
+        if said is NO_JSON and (events := apart(event)):
+            self._read(events)
+        elif said is NO_JSON or name == b"error":
             self._stop_at(error_event(data, said) if name == b"error" else no_json(data))
         elif not isinstance(said, dict):
             if error := errors.of_object(said):

@@ -19,6 +19,7 @@ from translate.conversation import Event, Fault, Open, Part, Ping, Start, Stop, 
 from translate.errors import ApiError, BadReply
 from translate.json_fields import index_of
 from translate.leftovers import WITHIN
+from translate.lenient import apart
 from translate.messages.assembly import Block, Raw, block_of, push
 from translate.messages.encode_stream import Encoder
 from translate.messages.fast_path import Template, learn
@@ -139,7 +140,11 @@ class Decoder:
         try:
             raw = wire.loads(data)
         except ValueError:
-            self._fail(_unreadable(name, data), out)
+            events = apart(event)
+            for each in events:
+                self._event(each, out)
+            if not events:
+                self._fail(_unreadable(name, data), out)
             return
         if name == b"error" or (isinstance(raw, dict) and (raw.get("type") == "error" or raw.get("error"))):
             self._fail(_error_of(raw), out)
@@ -372,7 +377,7 @@ def _is_whole(event: bytes) -> bool:
     try:
         wire.loads(data)
     except ValueError:
-        return False
+        return bool(apart(event))
     return True
 
 

@@ -82,7 +82,8 @@ MESSAGES = Dialect(
     pauses=True,
     wants_turns=True,
     marks=Marks(
-        terminal=re.compile(rb'"type"\s*:\s*"(message_stop|error)"'),
+        # Some servers leave message_stop out.
+        terminal=re.compile(rb'"type"\s*:\s*"(message_stop|error)"|"delta"\s*:\s*\{[^{}]*"stop_reason"\s*:\s*"[^"]'),
         last=re.compile(rb'"type"\s*:\s*"message_stop"'),
         refusal=re.compile(rb'"stop_reason"\s*:\s*"refusal"'),
         content=re.compile(rb'"type"\s*:\s*"content_block_start"'),

@@ -14,7 +14,7 @@ from typing import Any
 from translate import errors, sse
 from translate.conversation import Event, Usage
 from translate.deltas import NUMBER, TEXT, WORD, DeltaReading, Place, Template, template
-from translate.lenient import NO_JSON, error_event, loads, no_json
+from translate.lenient import NO_JSON, apart, error_event, loads, no_json
 from translate.pieces import same_text
 from translate.responses.assembly import Assembly
 from translate.responses.reply import explode
@@ -82,7 +82,10 @@ class Decoder(DeltaReading):
         if name == b"error" and not isinstance(value, dict):
             self._stop_at(error_event(data, value))
         elif value is NO_JSON:
-            self._stop_at(no_json(data))
+            if events := apart(event):
+                self._read(events)
+            else:
+                self._stop_at(no_json(data))
         elif isinstance(value, dict):
             kind = value.get("type")
             self._parts.event(kind if isinstance(kind, str) else name.decode("utf-8", "replace"), value)
