@@ -16,20 +16,19 @@ REQUESTS = _reasons("""
 *.agent | which of OpenAI's agents did it; what it did crosses
 *.allowed_callers | as unsaid: the model itself calls it
 *.strict | always so at Anthropic; a search has no arguments of the client's
-*.user_location *.external_web_access *.filters | says nothing by itself, or what is so anyway; what is in it crosses
+*.user_location *.external_web_access | says nothing by itself, or what is so anyway; what is in it crosses
 *.file_id | beside the data itself it says the same; alone it is refused
 *.logprobs | how likely the model's words were; they cross
 *.phase | how OpenAI's models label what they have said; the words cross
 block:compaction.encrypted_content block:compaction.signature | its provider's proof; the summary crosses
 block:compaction.tool_changes* | changes of tools that are not there
-block:search_result.citations block:search_result.citations.enabled | asks for citations of Anthropic's form
+block:search_result.citations.enabled | asks for citations of Anthropic's form
 block:text_editor_code_execution_tool_result.content.*_line* | which lines they are; they cross themselves
 block:search_result.content.cache_control* | a part of what may be marked as a whole
 role:system.clear_at role:system.output_config | means nothing where it changes nothing; what it changes is changed
 thinking.display reasoning.summary reasoning.generate_summary | what is told of the model's thinking is told
 tool:custom.format tool:custom.custom.format *.tools.format | free text, as unsaid
 tool:custom.input_schema.required | names no property; Google takes only names that there are
-*.tools.parameters | an empty schema, as unsaid
 item:function_call_output.call_id item:function_call_output.name item:function_call_output.namespace \
 | the call says it
 item:tool_search_output.execution item:tool_search_call.execution | who searched; what was found is offered

@@ -28,7 +28,7 @@ CASES: list[tuple[Protocol, Protocol, dict[str, Any], list[str]]] = [
     ("responses", "messages", {"include": ["web_search_call.action.sources", "reasoning.encrypted_content"]}, []),
     ("responses", "messages", {"include": ["message.output_text.logprobs"]}, ["include"]),
     ("responses", "messages", {"include": [{}]}, ["include"]),
-    ("responses", "messages", {"include": {}}, ["include"]),
+    ("responses", "messages", {"include": {}}, []),
     ("responses", "messages", {"text": {"verbosity": "medium"}}, []),
     ("responses", "messages", {"text": {"verbosity": "low"}}, ["text.verbosity"]),
     ("messages", "chat", {"thinking": {"type": "adaptive", "display": "summarized"}}, []),

@@ -353,7 +353,7 @@ def test_output_formats(output: OutputFormat, sent: dict[str, Any]) -> None:
 
 def test_leftovers_of_another_protocol_are_reported() -> None:
     ext = {"messages": {"output_config": {"effort": "low"}, "role": "system"}}
-    out = encoded(Turn("system", [Text("mind")], ext), HI, tools=[Tool("f", ext={"messages": {"input_examples": []}})])
+    out = encoded(Turn("system", [Text("mind")], ext), HI, tools=[Tool("f", ext={"messages": {"input_examples": [1]}})])
     assert out.dropped == ["input_examples"]
 
 
