@@ -219,7 +219,7 @@ def _part(raw: Any, path: str) -> Part:
     kind = raw.get("type")
     if kind is None:
         raise problems.missing(f"{path}.type")
-    if kind in _OF_RESPONSES:
+    if isinstance(kind, str) and kind in _OF_RESPONSES:
         kind = _OF_RESPONSES[kind]
         raw = raw | {"type": kind}
     reader = _READERS.get(str(kind))

@@ -46,7 +46,6 @@ _KNOWN = frozenset({
     "top_p", "top_k", "thinking", "output_config", "output_format", "metadata", "stream",
 })  # fmt: skip
 _PLAIN = frozenset(("role", "content"))  # of a message
-_OF_SYSTEM = {"messages": {"role": "system"}}
 _SAMPLING = ("temperature", "top_p", "top_k", "stop_sequences")
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _CHOICES = ("auto", "any", "none", "tool")
@@ -62,7 +61,7 @@ def decode(body: dict[str, Any]) -> Conversation:
         details = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
         raise BadRequest("thread: this upstream holds no conversations; send all of it instead", details=details)
     left = {key: value for key, value in body.items() if key not in _KNOWN}
-    turns, system = _instructed(_turns(body.get("messages")), _system(body.get("system")))
+    turns, system = _turns(body.get("messages")), _system(body.get("system"))
     most = _max_tokens(body.get("max_tokens"))
     tools = _tools(body.get("tools"), body, turns)
     conversation = Conversation(
@@ -113,12 +112,6 @@ def _system(system: Any) -> list[Part]:
     if system is None:
         return []
     return [p for part in decode_messages.read_content(system, "system") if (p := _unbilled(part)) is not None]
-
-
-def _instructed(turns: list[Turn], system: list[Part]) -> tuple[list[Turn], list[Part]]:
-    """Returns the turns without the system messages before the first other one, and the system prompt with them."""
-    first = next((i for i, turn in enumerate(turns) if turn.ext != _OF_SYSTEM), 0)
-    return turns[first:], system + [part for turn in turns[:first] for part in turn.parts]
 
 
 def _unbilled(part: Part) -> Part | None:

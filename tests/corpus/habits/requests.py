@@ -192,10 +192,6 @@ _MESSAGES: dict[str, Habit] = {
     "a user's parts": at("messages.0.content", part),
     "the system's parts": at("system", part),
     "an empty part of the system": at("system", lambda said: part(said) + part("")),
-    "the system as a message": lambda body: body["messages"].insert(
-        0, {"role": "system", "content": body.pop("system")}
-    ),
-    "the system in both": lambda body: body["messages"].insert(0, {"role": "system", "content": ""}),
     "a result's parts": at("messages.2.content.0.content", part),
     "nulls of a result": also("messages.2.content.0", is_error=None, cache_control=None),
     "is_error false": also("messages.2.content.0", is_error=False),
