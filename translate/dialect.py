@@ -252,7 +252,8 @@ class Dialect(Struct, frozen=True):
     a reply that is written for this client differs by from one for others, "" = by nothing. opens(name, data): whether
     an event of a stream comes before the model has said anything, and may be followed by an error. fails(name, data):
     the error of an event by which a reply that has said nothing ends in failure, in the protocol's own form.
-    broken(body): the error by which a whole reply is one, in that form.
+    broken(body): the error by which a whole reply is one, in that form. keeps_failed: such a reply is one all the same,
+    so that the client gets it as it came where nobody else is asked.
 
     aside: fields of a request that are not for the model, and that its reply does not repeat. text_turns: the messages
     of a request that is nothing but text; None if nobody knows how servers count them. single_turns: the same, if every
@@ -309,6 +310,7 @@ class Dialect(Struct, frozen=True):
     opens: Callable[[bytes, bytes], bool] = lambda name, data: False
     fails: Callable[[bytes, bytes], ApiError | None] = lambda name, data: None
     broken: Callable[[bytes], ApiError | None] = lambda body: None
+    keeps_failed: bool = False
 
     def __repr__(self) -> str:
         return f"<Dialect {self.name}>"

@@ -162,6 +162,9 @@ class Completion:
             self.writer.write_last(said)
             self.writer.end()
             return outcome.error
+        if not self.early and (said := _failed(failed, outcome.error)):
+            self.whole_reply(failed, header_rules.JSON_HEAD, said)
+            return outcome.error
         if outcome.cause != "refusal" or hold is None:
             self._fail(failed, outcome)
             return outcome.error
@@ -330,6 +333,14 @@ def _opened(failed: Attempt, error: ApiError) -> bytes:
     if failed.leads or not isinstance(reply, Passthrough) or not reply.opened:
         return b""
     return failed.masks(error, reply.fail(error))
+
+
+def _failed(failed: Attempt, error: ApiError) -> bytes:
+    """Returns the whole reply that says that it has failed, as the client gets it if nobody else is asked."""
+    reply = failed.reply
+    if failed.request.streams or not isinstance(reply, Passthrough) or error is not reply.fault:
+        return b""
+    return failed.masks(error, reply.failed)
 
 
 def _is_own(route: Route, refusal: bytes) -> bool:

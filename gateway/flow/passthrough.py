@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 
-from gateway.flow.opening import Opening, complaint, error_of, failure_at_end, is_error
+from gateway.flow.opening import Opening, complaint, error_of, failure_at_end, is_whole_error
 from gateway.flow.usage_chunk import UsageChunk
 from translate import dialects, errors, usage, wire
 from translate.conversation import Usage
 from translate.lenient import NOTHING, body_of
 from translate.target import Protocol
 
-_ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins
 _DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # every stream has one of these
 _TELLS = re.compile(rb'"error"\s*:\s*[{"\[]|(?:^|[\r\n])(?:event: ?)?error|\.failed')  # what speaks of an error
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -79,20 +78,28 @@ class Passthrough:
             begins = f": {text[:120].decode('utf-8', 'replace')}" if text else ""
             message = f"the upstream answered 200 with {what}{begins}"
             raise errors.BadReply(message, is_page=text[:1] == b"<", is_empty=not text)
-        if _ERROR.match(text) and is_error(text):  # some servers answer 200 with an error
+        if is_whole_error(text):  # some servers answer 200 with an error
             self.fault = error_of(text)
             raise self.fault
         if good and not text[1:-1].strip():
             raise errors.BadReply(NOTHING, is_empty=True)
-        complains = complaint(text, errors.remark)
+        complains, is_reply = complaint(text, errors.remark), False
         if complains is None and self._judges and good:
-            complains = self._dialect.broken(text)
+            complains, is_reply = self._dialect.broken(text), self._dialect.keeps_failed
+        if complains is None or is_reply:
+            self._tail = [raw]
+            self._whole = not streamed or text[:1] == b"{"
         if complains is not None:
             self.fault = complains
             raise complains
-        self._tail = [raw]
-        self._whole = not streamed or text[:1] == b"{"
         return self._renamed_once(raw) if self._echo and not streamed else raw
+
+    @property
+    def failed(self) -> bytes:
+        """A whole reply that says of itself that it has failed, as the client gets it if nobody else is asked; b"" =
+        it is none."""
+        raw = b"".join(self._tail) if self._whole and self.fault is not None else b""
+        return self._renamed_once(raw) if self._echo else raw
 
     def whole_as_stream(self, raw: bytes) -> bytes:
         """Returns the reply as a stream; only for a dialect that has as_stream."""

@@ -98,6 +98,8 @@ def _bill(
     status, streamed = completion.status, completion.streamed
     if completion.early and (lead is None or not lead.leads):
         status, streamed = 0, False  # only the head went out, and no model was at work
+    if not streamed and lead is not None and lead.reply is not None and lead.reply.fault is not None:
+        status = 0  # a whole reply that says that it has failed: what it does not tell was not used
     if completion.left and not status and lead is not None and lead.incoming.mode == "streaming":
         status, streamed = 200, True  # the model was at work, though it had not said a word
     return charges.Bill(request, failover.attempts, status, streamed, completion.writer.written, told)

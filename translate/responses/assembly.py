@@ -16,7 +16,7 @@ from translate.conversation import Event, Fault, Stop, Usage
 from translate.json_fields import index_of, list_of, object_of, text_of
 from translate.leftovers import OPENAI_TIERS, WITHIN, said_beyond
 from translate.responses.readers import CallReader, ItemReader, Raw, reader_of
-from translate.responses.stop import read_stop
+from translate.responses.stop import failure_of, read_stop
 from translate.responses.usage import usage_of
 from translate.sequence import Sequence
 
@@ -192,10 +192,9 @@ class Assembly:
     def end(self, response: Raw) -> None:
         """Reads the terminal response, or a whole reply."""
         self._about(response)
-        status = response.get("status")
         self.usage = usage_of(response.get("usage"))
-        if response.get("error") or status in ("failed", "cancelled"):
-            self.fail(_failure(response))
+        if (failure := failure_of(response)) is not None:
+            self.fail(failure)
             return
         self._rest(list_of(response, "output"))
         for reader in self._order:
@@ -248,9 +247,3 @@ def _error_of(data: Raw) -> errors.ApiError:
         said = {key: value for key, value in data.items() if key not in ("type", "sequence_number")}
         known = errors.remark(said) or errors.of_object({"error": said})
     return known or errors.ApiError("api", "the upstream reported an error without a message")
-
-
-def _failure(response: Raw) -> errors.ApiError:
-    if error := errors.of_object({"error": response.get("error")}):
-        return error
-    return errors.ApiError("api", f"the upstream's response has the status '{response.get('status')}'")

@@ -16,7 +16,7 @@ from translate.responses.decode_stream import Decoder
 from translate.responses.encode_request import SEARCHERS, encode
 from translate.responses.encode_stream import KEEPALIVE, Encoder
 from translate.responses.items import echo
-from translate.responses.reply import collect, explode
+from translate.responses.reply import broken, collect, explode
 from translate.responses.text_turns import said
 from translate.responses.usage import of_event, read_usage
 from translate.responses.words import WORDS
@@ -111,4 +111,6 @@ RESPONSES = Dialect(
     text_turns=said,
     opens=_opens,
     fails=fault.of_failed,
+    broken=broken,
+    keeps_failed=True,
 )

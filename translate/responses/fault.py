@@ -10,12 +10,13 @@ import re
 from typing import Any
 
 from translate import openai_errors, sse, wire
-from translate.errors import KINDS, ApiError, of_object
+from translate.errors import KINDS, ApiError
 from translate.responses import items
+from translate.responses.stop import failure_of
 
 HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it is
 
-_FAILED = re.compile(rb'(?:\{\s*"type"\s*:\s*")?response\.failed\b')
+_FAILED = re.compile(rb'(?:\{\s*"type"\s*:\s*")?response\.(failed|cancelled)\b')
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
 _NAMES = {name: re.compile(rb'"%b"\s*:\s*"([^"\\]{1,200})"' % name.encode()) for name in ("id", "model")}
 
@@ -53,14 +54,15 @@ def failed(error: ApiError, response: dict[str, Any], number: int) -> bytes:
 
 
 def of_failed(name: bytes, data: bytes) -> ApiError | None:
-    """Returns the error of the response in this event, if the event says that it has failed."""
-    if _FAILED.match(name or data) is None:
+    """Returns the error of the response in this event, if the event says that it has failed or was cancelled."""
+    if (ended := _FAILED.match(name or data)) is None:
         return None
     try:
         said = wire.loads(data)
     except ValueError:
         return None
-    return of_object(said.get("response")) if isinstance(said, dict) else None
+    response = said.get("response") if isinstance(said, dict) else None
+    return failure_of(response | {"status": ended[1].decode()}) if isinstance(response, dict) else None
 
 
 def response_error(error: ApiError) -> dict[str, Any]:

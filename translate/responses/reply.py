@@ -6,6 +6,7 @@ terminal event carries, so a reply is the same whether it is streamed or not.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from translate import errors, wire
@@ -13,7 +14,21 @@ from translate.conversation import Event, Fault
 from translate.errors import BadReply
 from translate.responses.assembly import Assembly, is_unfinished
 from translate.responses.encode_stream import Encoder
+from translate.responses.stop import failure_of
 from translate.target import Asked, Policy
+
+_ERROR = re.compile(rb'"error"\s*:\s*[{"]')
+
+
+def broken(body: bytes) -> errors.ApiError | None:
+    """Returns the error of a whole reply that has failed, or was cancelled. Most replies take three searches."""
+    if b'"failed"' not in body and b'"cancelled"' not in body and _ERROR.search(body) is None:
+        return None
+    try:
+        response = wire.loads(body)
+    except ValueError:
+        return None
+    return failure_of(response) if isinstance(response, dict) else None
 
 
 def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:

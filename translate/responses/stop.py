@@ -1,9 +1,10 @@
-"""Why a response ended: by its status, and an incomplete one gives a reason. Both are read and written here."""
+"""Why a response ended: by its status; an incomplete one gives a reason, and one that has failed an error."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from translate import errors
 from translate.conversation import Stop, StopReason
 from translate.json_fields import object_of
 
@@ -17,6 +18,19 @@ _INCOMPLETE: dict[str, StopReason] = {
     "content_filter": "refusal",
     "safety": "refusal",
 }
+
+
+def failure_of(response: dict[str, Any]) -> errors.ApiError | None:
+    """Returns the error of a response that has failed, or was cancelled. If it has failed before there was any output,
+    nothing was done, as a 502 says."""
+    status = response.get("status")
+    if not response.get("error") and status not in ("failed", "cancelled"):
+        return None
+    error = errors.of_object({"error": response.get("error")})
+    error = error or errors.ApiError("api", f"the upstream's response has the status '{status}'")
+    if error.kind == "api" and status != "cancelled" and not response.get("output"):
+        error.status = 502
+    return error
 
 
 def read_stop(response: dict[str, Any], *, has_calls: bool, refused: bool) -> StopReason:

@@ -25,7 +25,7 @@ def test_nothing_is_added_behind_it(kind: str, size: int, piece: int) -> None:
     verbatim = Passthrough("responses")
     pieces = [stream[i : i + piece] for i in range(0, len(stream), piece)]
     assert b"".join([*map(verbatim.feed, pieces), verbatim.end()]) == stream
-    assert verbatim.fault is None
+    assert verbatim.fault is None or kind == "response.failed"
 
 
 @pytest.mark.parametrize("shift", range(0, 200, 7))
