@@ -27,7 +27,7 @@ from gateway.routing.router import Route
 from translate.conversation import Usage
 from translate.errors import ApiError
 
-LATE_REST_S = 60.0  # for which an upstream that was late with a count is not asked for another
+LATE_REST_S = 60.0  # for which a model that was late with a count is not asked for another
 
 
 class Walk(Interface):
@@ -135,9 +135,11 @@ class Sharing:
         self._flow.end(event, None, completion.whole, 200, head + completion.own_head(), body)
 
     def count_fails(self, event: Event, route: Route) -> None:
-        """The same for an upstream that has not counted in time, or could not. It is not asked for a while, as each
-        client would wait as long for its count. Raises BadRequest."""
-        route.upstream.counts_from = self._ports.now() + LATE_REST_S
+        """The same for a model that has not counted in time, or could not. It is not asked for a while, as each client
+        would wait as long for its count. Raises BadRequest."""
+        now, upstream = self._ports.now(), route.upstream
+        late = {model: until for model, until in upstream.counts_from.items() if until > now}
+        upstream.counts_from = late | {route.model: now + LATE_REST_S}
         self.tell_count(event, route)
 
     # ------------------------------------------------------------------------- the answer that it waited for

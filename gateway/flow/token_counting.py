@@ -233,7 +233,9 @@ class Counting:
         ApiError."""
         request = flow.request
         upstream = route.upstream
-        if not (route.home and request.protocol in upstream.counts and upstream.counts_from <= now):
+        if not (
+            route.home and request.protocol in upstream.counts and upstream.counts_from.get(route.model, 0.0) <= now
+        ):
             if isinstance(request.previous, PreviousResponse) and not route.home and NAMED in request.body:
                 request.previous.refuse(request.parsed(), route.upstream.name, route.protocol)
             return WhoCounts.HERE

@@ -45,8 +45,8 @@ LEAST_SHOWN = 12  # characters of a key whose last four are told
 class LiveUpstream:
     """An upstream that is on.
 
-    counts: the protocols in which it can count tokens, as far as is known; counts_from: it is not asked for one before.
-    lacks: protocols of its settings that it does not serve, as its replies have shown. is_proxy: it is a proxy like
+    counts: the protocols in which it can count tokens, as far as is known; counts_from: models that were late with a
+    count, and when they may be asked for one again. lacks: protocols of its settings that it does not serve, as its replies have shown. is_proxy: it is a proxy like
     this one, as its replies say. sizes: of its models. mints: one for each of its keys; None if the key is written
     down. ask: how minted keys are asked for by HTTP, once the process has a client. on_key: is told the secrets of such
     a key. key_names: a digest of each key, or of where it comes from, which stays the same when the settings change,
@@ -67,7 +67,7 @@ class LiveUpstream:
     stream_timeouts: Timeouts = field(init=False)
     whole_timeouts: Timeouts = field(init=False)
     count_timeouts: Timeouts = field(init=False)
-    counts_from: float = field(init=False)
+    counts_from: dict[str, float] = field(init=False, default_factory=dict)
     way: Way = field(init=False)
     mints: list[Mint | None] = field(init=False)
     ask: Ask | None = field(init=False, default=None)
@@ -98,7 +98,6 @@ class LiveUpstream:
         self.key_names = [hashlib.sha256(key.encode()).hexdigest()[:16] if key else "" for key in s.credentials]
         self.secrets = Spellings(s.secrets())
         counting = ((name, dialects.of(name).endpoint("count")) for name in s.protocol)
-        self.counts_from = 0.0  # when it may be asked for a count again
         self.counts = {name for name, count in counting if count is not None and (s.count_tokens or not count.optional)}
 
     def __repr__(self) -> str:

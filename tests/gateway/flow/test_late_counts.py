@@ -32,6 +32,20 @@ def test_who_waits_for_a_count_gets_an_estimate_soon(protocol: str, more: str, m
         assert len(up.requests) == 1
 
 
+@pytest.mark.parametrize("protocol", ["messages", "responses"])
+def test_another_model_of_the_upstream_still_counts(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstreams, "COUNT_S", 0.3)
+    path, body = ASKED[protocol]
+    quick = Answer.json({"object": "response.input_tokens", "input_tokens": 7})
+    with Upstream(lambda request: quick if b'"quick"' in request.body else Answer.silence()) as up:
+        with House(house_text("* = a", a=section(up.url, "", protocol))) as house:
+            for model, said in {"m": "estimate", "quick": "upstream"}.items():
+                assert house.post(path, body | {"model": model})[1]["x-proxy-token-count"] == said
+            now = house.proxy.service.ports.now()
+            (late,) = (up.counts_from for up in house.proxy.service.router.upstreams.values())
+            assert list(late) == ["m"] and now < late["m"] <= now + 60
+
+
 def test_counts_that_come_late_open_no_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of several that were asked at the same time each has failed; requests for replies may well be answered."""
     monkeypatch.setattr(upstreams, "COUNT_S", 0.3)
