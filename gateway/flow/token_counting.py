@@ -233,9 +233,8 @@ class Counting:
         ApiError."""
         request = flow.request
         upstream = route.upstream
-        if not (
-            route.home and request.protocol in upstream.counts and upstream.counts_from.get(route.model, 0.0) <= now
-        ):
+        rests = upstream.counts_from.get(route.model, 0.0) > now
+        if rests or not (route.home and request.protocol in upstream.counts):
             if isinstance(request.previous, PreviousResponse) and not route.home and NAMED in request.body:
                 request.previous.refuse(request.parsed(), route.upstream.name, route.protocol)
             return WhoCounts.HERE

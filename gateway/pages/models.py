@@ -85,5 +85,7 @@ class OneModel(Listed):
         path = self.request.path
         if self.request.method != "POST" or ":" not in path:
             return super().of_other_methods()
+        if (other := dialects.unserved(path)) is not None:
+            return ApiError("not_found", f"POST {path[:200]} is not served here: {other[1]}")
         served = ", ".join(astray.alike(path))
         return ApiError("not_found", f"POST {path[:200]} is not served here; what is served: {served}")

@@ -46,11 +46,11 @@ class LiveUpstream:
     """An upstream that is on.
 
     counts: the protocols in which it can count tokens, as far as is known; counts_from: models that were late with a
-    count, and when they may be asked for one again. lacks: protocols of its settings that it does not serve, as its replies have shown. is_proxy: it is a proxy like
-    this one, as its replies say. sizes: of its models. mints: one for each of its keys; None if the key is written
-    down. ask: how minted keys are asked for by HTTP, once the process has a client. on_key: is told the secrets of such
-    a key. key_names: a digest of each key, or of where it comes from, which stays the same when the settings change,
-    and in other workers.
+    count, and when they may be asked for one again. lacks: protocols of its settings that it does not serve, as its
+    replies have shown. is_proxy: it is a proxy like this one, as its replies say. sizes: of its models. mints: one for
+    each of its keys; None if the key is written down. ask: how minted keys are asked for by HTTP, once the process has
+    a client. on_key: is told the secrets of such a key. key_names: a digest of each key, or of where it comes from,
+    which stays the same when the settings change, and in other workers.
     """
 
     name: str

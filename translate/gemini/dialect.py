@@ -47,8 +47,16 @@ UNSERVED = (
         re.compile(r"/v1(?:beta|alpha)?/interactions(?:/.*)?"),
         "interactions are not kept: send the contents to /v1beta/models/MODEL:generateContent",
     ),
+    (
+        re.compile(
+            r"/v1(?:beta1?|alpha)?/(?:.+:(?:batchGenerateContent|asyncBatchEmbedContent)|(?:projects/[^/]+/locations/[^/]+/)?"
+            r"(?:batches|batchPredictionJobs)(?:[/:].*)?)"
+        ),
+        "batches are served in two other forms, whatever the model: in OpenAI's (/v1/files and /v1/batches) and in "
+        "Anthropic's (/v1/messages/batches); or send each request to /v1beta/models/MODEL:generateContent",
+    ),
 )
-"""Where the SDKs upload files, and keep contents and conversations. /v1/files is OpenAI's and Anthropic's."""
+"""Where the SDKs upload files, and keep contents, conversations and batches. /v1/files is OpenAI's and Anthropic's."""
 
 
 def _endpoints() -> Iterator[Endpoint]:

@@ -17,6 +17,7 @@ from tests.support import sdk_gemini
 from translate import dialects
 
 CACHE = types.CreateCachedContentConfig(contents=[types.Content(role="user", parts=[types.Part(text="x")])])
+BATCHED = types.InlinedRequest(contents=[types.Content(role="user", parts=[types.Part(text="x")])])
 UNSERVED: list[tuple[str, Callable[[genai.Client], Any], str]] = [
     ("upload", lambda sdk: sdk.files.upload(file=io.BytesIO(b"x"), config={"mime_type": "text/plain"}), "inlineData"),
     ("get", lambda sdk: sdk.files.get(name="files/abc"), "inlineData"),
@@ -24,6 +25,11 @@ UNSERVED: list[tuple[str, Callable[[genai.Client], Any], str]] = [
     ("delete", lambda sdk: sdk.files.delete(name="files/abc"), "inlineData"),
     ("cache", lambda sdk: sdk.caches.create(model="gemini-3-pro", config=CACHE), "caches by itself"),
     ("of a cache", lambda sdk: sdk.caches.get(name="cachedContents/abc"), "caches by itself"),
+    ("batch", lambda sdk: sdk.batches.create(model="gemini-3-pro", src=[BATCHED]), "/v1/messages/batches"),
+    ("of a batch", lambda sdk: sdk.batches.get(name="batches/abc"), "/v1/messages/batches"),
+    ("batches", lambda sdk: list(sdk.batches.list()), "/v1/messages/batches"),
+    ("cancel", lambda sdk: sdk.batches.cancel(name="batches/abc"), "/v1/messages/batches"),
+    ("delete", lambda sdk: sdk.batches.delete(name="batches/abc"), "/v1/messages/batches"),
     ("update", lambda sdk: sdk.caches.update(name="cachedContents/abc", config={"ttl": "9s"}), "caches by itself"),
 ]
 
