@@ -136,7 +136,7 @@ class Troubles:
                 key = upstream.key_told(number)
                 text = f"upstream '{name}': its key {key} was refused, and rests for {rests_s:.0f} s"
                 yield Trouble("key", f"{name} {number + 1}", text, "upstreams")
-        rest_s = {place.name: place.headroom.resets_at - now for key, place in service.places.items() if key[0] == name}
+        rest_s = {place.name: place.resets_at - now for key, place in service.places.items() if key[0] == name}
         if used_up := {place: left_s for place, left_s in rest_s.items() if left_s > 0}:
             ends = plan_limits.shown(min(used_up.values()))
             text = f"upstream '{name}': a limit is used up of {_some(list(used_up))}; the first ends in {ends}"

@@ -173,7 +173,7 @@ class Failover:
             self._check_context(route)
         if ports.drained:  # perhaps since the plan was made
             self._check_drained(route)
-        early = route.place.headroom.free_at - now
+        early = route.place.free_at - now
         # The upstream has said how long to wait. If that is too long, its own refusal tells the client more than ours
         # would.
         asks_early = last and early > ports.retry.max_retry_after
@@ -192,8 +192,8 @@ class Failover:
         got = leases.acquire(route, tokens, now, terms)
         if isinstance(got, Wait):
             return self.worth(got)
-        if route.place.headroom.resets_at and self._request.task != "count":
-            route.place.headroom.probes(now)
+        if route.place.resets_at and self._request.task != "count":
+            route.place.probes(now)
         return got
 
     def _check_context(self, route: Route) -> None:

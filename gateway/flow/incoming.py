@@ -87,8 +87,8 @@ class Incoming:
         self.status = status = 200 if status in GOOD else status
         self.headers = headers = lease.route.upstream.secrets.headers(headers)
         if not self.own_key:
-            if status == 200 and place.headroom.resets_at and not self.counts:
-                place.headroom.works(self.sent_at)
+            if status == 200 and place.resets_at and not self.counts:
+                place.works(self.sent_at)
             place.headroom.learn(headers, now, self._ports.unix())
             if status == 200 and place.key.bad_until:
                 place.key.works()

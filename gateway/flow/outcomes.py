@@ -73,7 +73,8 @@ def of_status(status: int, body: bytes, headers: list[tuple[str, str]], asked: b
     error = _honest(errors.parse(status, body, header_rules.find(headers, "content-type")), status, asked)
     error.retry_after = wait = plan_limits.wait(headers, error, unix)
     again = header_rules.find(headers, "x-should-retry")
-    return Outcome("status", error, retry_after=wait, keep_out=again == "false", invites=again == "true")
+    of_key = plan_limits.is_of_key(headers, error)
+    return Outcome("status", error, retry_after=wait, keep_out=again == "false", invites=again == "true", of_key=of_key)
 
 
 def _odd_status(route: Route, status: int, headers: list[tuple[str, str]]) -> ApiError:
@@ -126,11 +127,11 @@ def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:
     """Notes what a refusal says about the key or its rate limit. The operator is told once of a key that is no good."""
     place, upstream, error = route.place, route.upstream, told.error
     no_credit = error.kind == "billing"
-    wait, was_free = told.retry_after, place.headroom.resets_at <= now
+    wait, was_free = told.retry_after, place.resets_at <= now
     if wait is None and error.reset.is_long:
         wait = plan_limits.UNTOLD_S
-    place.refused(error.status, wait, now, no_credit)
-    if was_free and place.headroom.resets_at > now and not no_credit:
+    place.refused(error.status, wait, now, no_credit, of_key=told.of_key)
+    if was_free and place.resets_at > now and not no_credit:
         _tell_limit(route, told, now, asked)
     if place.key.bad_until > now and not place.key.told:
         place.key.told = True
@@ -144,12 +145,13 @@ def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:
 
 def _tell_limit(route: Route, told: Outcome, now: float, asked: bytes) -> None:
     """Tells the operator once of a limit of hours or days that is used up."""
-    upstream, error, until = route.upstream, told.error, route.place.headroom.resets_at
+    upstream, error, until = route.upstream, told.error, route.place.resets_at
     ends = "nobody says when it ends"
     if told.retry_after is not None:
         ends = f"it ends in {plan_limits.shown(until - now)}"
-    log.warning("upstream '%s': its key %s has used up a limit for '%s'; %s. The key rests, and one request each %.0f s"
-                " finds out whether it is over: %d %s", upstream.name, upstream.key_told(route.key), route.model, ends,
+    of = "all its models" if told.of_key else f"'{route.model}'"
+    log.warning("upstream '%s': its key %s has used up a limit for %s; %s. The key rests, and one request each %.0f s"
+                " finds out whether it is over: %d %s", upstream.name, upstream.key_told(route.key), of, ends,
                 PROBE_S, error.status, scrub.line(error, asked),
                 extra=fields(upstream=upstream.name, key=route.key + 1, model=route.model, status=error.status,
                              rest_s=round(until - now)))  # fmt: skip

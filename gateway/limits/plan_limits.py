@@ -12,7 +12,8 @@ from translate.errors import ApiError
 UNTOLD_S = 900.0  # how long a limit of hours or days lasts, if nobody says when it ends
 
 _CLAUDES = "anthropic-ratelimit-unified-"
-_WINDOWS = ("", "5h-", "7d-")
+_OF_KEY = ("5h-", "7d-")  # the windows of all models; others are those of one (7d_opus) or of what is paid beyond
+_WINDOWS = ("", *_OF_KEY)
 _CODEX = ("x-codex-primary-", "x-codex-secondary-")
 
 
@@ -35,12 +36,25 @@ def _in_headers(headers: Headers, unix: float) -> float | None:
         return None
     for window in _WINDOWS:
         if named.get(f"{_CLAUDES}{window}status") == "rejected":
-            longest = longest or rate_limit.resets_in(named.get(f"{_CLAUDES}{window}reset", ""), unix) or 0.0
-    for window in _CODEX:
-        used = rate_limit.resets_in(named.get(f"{window}used-percent", ""), unix)
-        if used is not None and used >= 100:
-            longest = max(longest, rate_limit.resets_in(named.get(f"{window}reset-after-seconds", ""), unix) or 0.0)
+            longest = max(longest, rate_limit.resets_in(named.get(f"{_CLAUDES}{window}reset", ""), unix) or 0.0)
+    for window in _used_up(named):
+        longest = max(longest, rate_limit.resets_in(named.get(f"{window}reset-after-seconds", ""), unix) or 0.0)
     return longest or None
+
+
+def is_of_key(headers: Headers, error: ApiError) -> bool:
+    """Returns whether the used-up limit of a Claude or ChatGPT plan is one of all models of the key. Google's, and what
+    nobody tells more of, are of one model."""
+    named = {name: value for name, value in headers if name.startswith((_CLAUDES, *_CODEX))}
+    if not named or error.kind != "rate_limit":
+        return False
+    return any(named.get(f"{_CLAUDES}{window}status") == "rejected" for window in _OF_KEY) or bool(_used_up(named))
+
+
+def _used_up(named: dict[str, str]) -> list[str]:
+    """Returns which windows of a ChatGPT plan are used up."""
+    used = {window: rate_limit.resets_in(named.get(f"{window}used-percent", ""), 0.0) for window in _CODEX}
+    return [window for window, percent in used.items() if percent is not None and percent >= 100]
 
 
 def _googles_midnight(unix: float) -> float:

@@ -55,7 +55,8 @@ class Outcome(Struct, frozen=True):
 
     cause: "failure" (libcurl's: no whole reply), "status" (400 and above), "first event" (a stream that began with an
     error), "reply" (a 200 that makes no sense), "refusal" (the model declines). retry_after: seconds, as the upstream
-    asked. keep_out: it said x-should-retry: false. invites: it said x-should-retry: true.
+    asked. keep_out: it said x-should-retry: false. invites: it said x-should-retry: true. of_key: the limit that is
+    used up is one of all models of the key.
     """
 
     cause: Literal["failure", "status", "first event", "reply", "refusal"]
@@ -64,6 +65,7 @@ class Outcome(Struct, frozen=True):
     retry_after: float | None = None
     keep_out: bool = False
     invites: bool = False
+    of_key: bool = False
 
     @property
     def stale(self) -> bool:

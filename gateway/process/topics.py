@@ -16,6 +16,7 @@ from typing import Any
 from gateway.flow.learned_quirks import EXPIRY_S, LearnedQuirks, Quirk
 from gateway.flow.token_counting import Counting
 from gateway.limits.blame import WINDOW_S, Blame
+from gateway.limits.rate_limit import Headroom
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
 from gateway.shared.gossip import Entry
@@ -55,7 +56,11 @@ class Rests:
 
     def entries(self) -> Mapping[str, Entry]:
         now, found = self._clock(), dict[str, Entry]()
-        rests = [("key", upstream, number, "", key.bad_until) for (upstream, number), key in self._places.keys()]  # noqa: SIM118
+        rests: list[tuple[str, str, int, str, float]] = []
+        for (upstream, number), key in self._places.keys():  # noqa: SIM118
+            rests.append(("key", upstream, number, "", key.bad_until))
+            rests.append(("limit", upstream, number, "", key.plan.free_at))
+            rests.append(("reset", upstream, number, "", key.plan.resets_at))
         for (upstream, model, number), place in self._places.items():
             rests.append(("limit", upstream, number, model, place.headroom.free_at))
             rests.append(("reset", upstream, number, model, place.headroom.resets_at))
@@ -73,10 +78,10 @@ class Rests:
         if kind == "key":
             self._places.key(upstream, number).rests(until)
         elif kind == "limit":
-            headroom = self._places.of(upstream, model, number).headroom
+            headroom = self._headroom(upstream, model, number)
             headroom.free_at = max(headroom.free_at, until)
         elif kind == "reset":
-            self._places.of(upstream, model, number).headroom.hears(until, self._clock())
+            self._headroom(upstream, model, number).hears(until, self._clock())
         elif kind == "tired":
             place = self._places.of(upstream, model, number)
             place.tired_until = max(place.tired_until, until)
@@ -86,11 +91,15 @@ class Rests:
         if kind == "key":
             self._places.key(upstream, number).works()
         elif kind == "limit":
-            self._places.of(upstream, model, number).headroom.free_at = 0.0
+            self._headroom(upstream, model, number).free_at = 0.0
         elif kind == "reset":
-            self._places.of(upstream, model, number).headroom.resets_at = 0.0
+            self._headroom(upstream, model, number).resets_at = 0.0
         elif kind == "tired":
             self._places.of(upstream, model, number).tired_until = 0.0
+
+    def _headroom(self, upstream: str, model: str, number: int) -> Headroom:
+        """Of a model, or of the key where it is a limit of all models (model: "")."""
+        return self._places.of(upstream, model, number).headroom if model else self._places.key(upstream, number).plan
 
     def _meant(self, key: str) -> tuple[str, str, int, str]:
         """(kind, upstream, number of its key, model); kind is "" for what is none of this proxy's."""

@@ -75,8 +75,8 @@ class Coming:
         self.status, now = status, ports.now()
         self.headers = headers = self._lease.route.upstream.secrets.headers(headers)
         self.ttfb_ms = (now - self._began) * 1e3
-        if status < 300 and place.headroom.resets_at:
-            place.headroom.works(self._began)
+        if status < 300 and place.resets_at:
+            place.works(self._began)
         place.headroom.learn(headers, now, ports.unix())
         if status < 300 and place.key.bad_until:
             place.key.works()

@@ -37,12 +37,14 @@ UNKNOWN_MS = 1000.0  # the assumed average of a place with requests that has not
 
 class KeyState:
     """One credential of an upstream. bad_until: the key was refused (401, 403) or has no credit, and is not used until
-    then. told: this has been logged."""
+    then. told: this has been logged. plan: of a limit that all its models have together, such as the five hours of a
+    plan."""
 
-    __slots__ = ("bad_until", "told")
+    __slots__ = ("bad_until", "plan", "told")
 
     def __init__(self) -> None:
         self.bad_until = 0.0
+        self.plan = Headroom()
         self.told = False
 
     def __repr__(self) -> str:
@@ -59,7 +61,7 @@ class KeyState:
 
 class Place:
     """One endpoint. busy: its requests in flight. tired_until: other places are preferred until then (after a 429).
-    headroom.free_at: the upstream has said that it answers no earlier."""
+    headroom: of the limits of its model; those of its key are in key.plan."""
 
     __slots__ = (
         "_average_ms", "_next", "_seen_at", "_times", "breaker", "busy", "headroom", "key", "name", "tired_until",
@@ -85,7 +87,28 @@ class Place:
 
     def rests(self, now: float) -> bool:
         """Whether it has said itself that it had better not be asked."""
-        return self.tired_until > now or self.key.bad_until > now or self.headroom.free_at > now
+        key = self.key
+        return self.tired_until > now or key.bad_until > now or self.headroom.free_at > now or key.plan.free_at > now
+
+    @property
+    def free_at(self) -> float:
+        """The upstream has said that it answers no earlier."""
+        return max(self.headroom.free_at, self.key.plan.free_at)
+
+    @property
+    def resets_at(self) -> float:
+        """When a used-up limit of hours or days ends; 0.0 = none is used up, as far as is known."""
+        return max(self.headroom.resets_at, self.key.plan.resets_at)
+
+    def probes(self, now: float) -> None:
+        """A request is about to be sent; see Headroom."""
+        self.headroom.probes(now)
+        self.key.plan.probes(now)
+
+    def works(self, sent_at: float) -> None:
+        """A request was answered; see Headroom."""
+        self.headroom.works(sent_at)
+        self.key.plan.works(sent_at)
 
     def why_not(self, now: float) -> str:
         """Why it is not usable, in words."""
@@ -93,23 +116,26 @@ class Place:
             return f"its breaker is {self.breaker.state}"
         if self.key.bad_until > now:
             return f"its key was refused, and rests for {self.key.bad_until - now:.0f} s more"
-        if self.headroom.resets_at > now:
-            return f"its limit is used up, and ends in {self.headroom.resets_at - now:.0f} s"
-        until = max(self.headroom.free_at, self.tired_until)
+        if self.resets_at > now:
+            return f"its limit is used up, and ends in {self.resets_at - now:.0f} s"
+        until = max(self.free_at, self.tired_until)
         return f"it has asked for a pause of {until - now:.0f} s more"
 
     def usable_at(self) -> float:
         reopens = self.breaker.reopens_at if self.breaker.state != "closed" else 0.0
-        return max(reopens, self.tired_until, self.key.bad_until, self.headroom.free_at)
+        return max(reopens, self.tired_until, self.key.bad_until, self.free_at)
 
-    def refused(self, status: int, retry_after: float | None, now: float, no_credit: bool = False) -> None:
-        """Records a refusal because of the key, a limit, or an unknown model."""
+    def refused(
+        self, status: int, retry_after: float | None, now: float, no_credit: bool = False, *, of_key: bool = False
+    ) -> None:
+        """Records a refusal because of the key, a limit, or an unknown model. of_key: the limit is one of all models of
+        the key."""
         if no_credit or status == 402:
             self.key.rests(now + NO_CREDIT_S)
         elif status in (401, 403):
             self.key.rests(now + (REVOKED_S if status == 401 else BAD_KEY_S))
         elif status == 429 and retry_after is not None:
-            self.headroom.refused(retry_after, now)
+            (self.key.plan if of_key else self.headroom).refused(retry_after, now)
         elif status in (503, 529) and retry_after is not None:  # an overload is no limit, and may be over any minute
             self.headroom.refused(min(retry_after, LONGEST_S), now)
         elif status in (404, 429):  # a place that always answers 404 would look like the quickest one
@@ -227,14 +253,14 @@ def order(routes: Sequence[R], session: str, now: float, rng: random.Random) -> 
     good = [route for route in routes if route.place.usable(now)]
     if good:
         return _staged(good, session, now, rng)
-    limited = [route for route in routes if route.place.headroom.free_at > now]
-    limited.sort(key=lambda route: route.place.headroom.free_at, reverse=True)
-    rest = [route for route in routes if route.place.headroom.free_at <= now]
+    limited = [route for route in routes if route.place.free_at > now]
+    limited.sort(key=lambda route: route.place.free_at, reverse=True)
+    rest = [route for route in routes if route.place.free_at <= now]
     rest = _staged(rest, session, now, rng)
     rest.sort(key=lambda route: route.place.key.bad_until > now)
     if rest and rest[0].place.key.bad_until <= now:
-        used_up = [route for route in limited if route.place.headroom.resets_at > now]
-        return used_up + rest + [route for route in limited if route.place.headroom.resets_at <= now]
+        used_up = [route for route in limited if route.place.resets_at > now]
+        return used_up + rest + [route for route in limited if route.place.resets_at <= now]
     return rest + limited
 
 

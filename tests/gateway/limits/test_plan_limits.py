@@ -179,6 +179,57 @@ def test_a_used_up_plan_costs_one_attempt_and_is_told_once(protocol: str, refusa
     assert len(told) == 1 and "its key 1 (...0001)" in told[0] and caplog.records[0].levelno <= logging.WARNING
 
 
+IN_A_HOUR = str(int(time.time()) + 3600)
+CODEX_ALL = {"x-codex-primary-used-percent": "100", "x-codex-primary-reset-after-seconds": "3600"}
+OF_ALL_MODELS = {
+    "five hours": {f"{CLAUDES}status": "rejected", f"{CLAUDES}5h-status": "rejected", f"{CLAUDES}5h-reset": IN_A_HOUR},
+    "a week": {f"{CLAUDES}status": "rejected", f"{CLAUDES}7d-status": "rejected", f"{CLAUDES}7d-reset": IN_A_HOUR},
+    "Codex": CODEX_ALL,
+}
+OF_ONE = {
+    "a week of Opus": {f"{CLAUDES}status": "rejected", f"{CLAUDES}reset": IN_A_HOUR, f"{CLAUDES}5h-status": "allowed",
+                       f"{CLAUDES}7d-status": "allowed", f"{CLAUDES}7d_opus-status": "rejected"},
+    "another of Codex's": CODEX_ALL | {"x-codex-primary-used-percent": "9", "Retry-After": "3600"},
+    "Google's day": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*OF_ALL_MODELS, *OF_ONE])
+def test_a_limit_of_the_key_lets_it_rest_for_all_models(name: str, caplog: Any) -> None:
+    headers = OF_ALL_MODELS.get(name) or OF_ONE[name]
+    refusal = error(429, "used up", headers=headers) if headers else Answer.json(google(DAY, SOON), 429)
+    with Upstream(lambda r: refusal if "first" in r.headers["authorization"] else says("other")) as up:
+        with House(house_text("* = a", QUICK, a=section(up.url, KEYS))) as house:
+            for model in ("m", "n"):
+                assert [said(house.post(PATH, ASK | {"model": model})) for _ in range(12)] == ["other"] * 12
+            first = [each.json["model"] for each in up.requests if "first" in each.headers["authorization"]]
+            assert first == ["m"] if name in OF_ALL_MODELS else first == ["m", "n"]
+            now, key = time.monotonic(), house.proxy.service.places.key("a", 0)
+            assert (key.plan.resets_at > now + 3500) is (name in OF_ALL_MODELS)
+            place = house.proxy.service.places.of("a", "new", 0)
+            assert place.usable(now) is (name in OF_ONE) and place.usable(now + PROBE_S + 1)
+    told = [line.getMessage() for line in caplog.records if "used up a limit" in line.getMessage()]
+    assert len(told) == len(first) and ("for all its models" in told[0]) is (name in OF_ALL_MODELS)
+
+
+def test_another_model_finds_out_that_the_keys_limit_is_over() -> None:
+    refusal = error(429, "used up", headers=OF_ALL_MODELS["a week"])
+    with Upstream(lambda r: refusal if r.json["model"] == "m" else says("again")) as up:
+        with House(house_text("* = a", QUICK, a=up.url)) as house:
+            assert house.post(PATH, ASK)[0] == 429
+            plan = house.proxy.service.places.key("a", 0).plan
+            plan.free_at = 0.0  # five minutes are over
+            assert said(house.post(PATH, ASK | {"model": "n"})) == "again"
+            assert (plan.free_at, plan.resets_at) == (0.0, 0.0)
+
+
+def test_of_two_windows_that_are_used_up_the_later_end_counts() -> None:
+    headers = [(f"{CLAUDES}status", "rejected"), (f"{CLAUDES}reset", str(UNIX + 60))]
+    for window, end in (("5h", 60), ("7d", 90_000)):
+        headers += [(f"{CLAUDES}{window}-status", "rejected"), (f"{CLAUDES}{window}-reset", str(UNIX + end))]
+    assert outcomes.of_status(429, b"{}", headers, b"{}", UNIX).retry_after == 90_000
+
+
 def test_a_probe_that_is_answered_wakes_it() -> None:
     answers = [Answer.json({"error": CODEX | {"resets_in_seconds": 17_999}}, 429), says("again"), says("again")]
 

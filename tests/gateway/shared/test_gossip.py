@@ -116,6 +116,7 @@ def test_a_key_that_was_refused_rests_everywhere_until_it_works_somewhere() -> N
     one.place("busy").refused(429, 20.0, fleet.now[0])
     one.place("plan").refused(429, 9000.0, fleet.now[0])
     one.place("gone").refused(404, None, fleet.now[0])
+    one.place("one", 1).refused(429, 9000.0, fleet.now[0], of_key=True)
     fleet.talk()
     for each in (two, three):
         assert each.place("other", 1).key.bad_until == pytest.approx(fleet.now[0] + 300)
@@ -123,6 +124,7 @@ def test_a_key_that_was_refused_rests_everywhere_until_it_works_somewhere() -> N
         assert each.place("busy").headroom.free_at == pytest.approx(fleet.now[0] + 20)
         assert each.place("plan").headroom.resets_at == pytest.approx(fleet.now[0] + 9000)
         assert each.place("gone").tired_until == pytest.approx(fleet.now[0] + 10)
+        assert each.place("other", 1).resets_at == pytest.approx(fleet.now[0] + 9000)
     told = fleet.version
     fleet.talk(5)
     assert fleet.version == told, "what was heard is not told again"
