@@ -15,7 +15,7 @@ from translate import errors
 from translate.conversation import Event, Fault, Stop, Usage
 from translate.json_fields import index_of, list_of, object_of, text_of
 from translate.leftovers import OPENAI_TIERS, WITHIN, said_beyond
-from translate.responses.readers import CallReader, ItemReader, Raw, reader_of
+from translate.responses.readers import CALLS, CallReader, ItemReader, Raw, reader_of
 from translate.responses.stop import failure_of, read_stop
 from translate.responses.usage import usage_of
 from translate.sequence import Sequence
@@ -45,19 +45,25 @@ _KNOWN = frozenset((
     "prompt_cache_retention", "reasoning", "safety_identifier", "store", "stream", "temperature", "presence_penalty",
     "frequency_penalty", "text", "tool_choice", "tools", "top_k", "top_logprobs", "top_p", "truncation", "user",
 ))  # fmt: skip
+_OUTPUT = "_call_output"  # how the types of items end that answer a call
 _UNFINISHED = ("queued", "in_progress")
 
 
 class Assembly:
     """event(data) for each decoded object; take() gives the neutral events so far. `ended`: the terminal event came."""
 
-    __slots__ = ("_by_id", "_by_index", "_order", "_sequence", "begun", "ended", "remark", "trace", "usage")
+    __slots__ = (
+        "_answered", "_by_id", "_by_index", "_order", "_sequence", "_waiting", "begun", "ended", "remark", "trace",
+        "usage",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._sequence = Sequence()
         self._order: list[ItemReader] = []
         self._by_index: dict[int, ItemReader] = {}
         self._by_id: dict[str, ItemReader] = {}
+        self._answered: set[str] = set()  # calls that the server has run itself: their outputs are in the reply
+        self._waiting: list[tuple[Raw, Raw]] = []  # (event, call): came whole, and may be answered by the server
         self.usage: Usage | None = None
         self.remark: errors.ApiError | None = None  # what an object that is no event complained of
         self.begun = False
@@ -107,14 +113,32 @@ class Assembly:
         elif kind == "response.output_item.added":
             self._reader(data, object_of(data, "item"))
         elif kind == "response.output_item.done":
-            item = object_of(data, "item")
-            self._reader(data, item, is_whole=True).over(item)
+            self._item_done(data, object_of(data, "item"))
         elif kind == "response.content_part.done":
             self._part_done(object_of(data, "part"), data)
         elif kind == "response.output_text.annotation.added":
             self._reader(data, {"type": "message"}).note(_index(data, "content_index"), data.get("annotation"))
         elif kind in ("response.created", "response.queued", "response.in_progress"):
             self._about(object_of(data, "response"))
+
+    def _item_done(self, data: Raw, item: Raw) -> None:
+        """A call that comes whole waits for the next item: agents' servers tell so a call that they run themselves, and
+        then its output. Nobody else may run it. One that comes piece by piece is the client's at once."""
+        self._answers(item)
+        if item.get("type") in CALLS and self._known(data, item, is_whole=True) is None:
+            self._waiting.append((data, item))
+        else:
+            self._reader(data, item, is_whole=True).over(item)
+
+    def _answers(self, item: Raw) -> None:
+        if text_of(item, "type").endswith(_OUTPUT):
+            self._answered.add(text_of(item, "call_id"))
+
+    def _settle(self) -> None:
+        """Reads the calls that wait."""
+        waiting, self._waiting = self._waiting, []
+        for data, item in waiting:
+            self._reader(data, item, is_whole=True).over(item)
 
     def _text(self, stem: str, last: str, data: Raw) -> None:
         what, index_key, implied = _TEXTS[stem]
@@ -146,10 +170,25 @@ class Assembly:
 
     def _reader(self, data: Raw, item: Raw, is_whole: bool = False) -> ItemReader:
         """Returns the reader of the item that an event is about; a new one, which begins as `item`, where it is not
-        known. The index counts where it was seen before; else the id, as long as that item goes on (xAI has several
-        items under one id); else the last item, where the event does not say which. is_whole: `item` is an item's last
-        word, which may come under another index and id."""
-        index, id = _index(data, "output_index"), text_of(data, "item_id") or text_of(item, "id")
+        known. is_whole: `item` is an item's last word."""
+        index, id = _index(data, "output_index"), _id_of(data, item)
+        reader = self._known(data, item, is_whole)
+        if reader is None:
+            if self._waiting and item.get("type") not in CALLS and not text_of(item, "type").endswith(_OUTPUT):
+                self._settle()
+            reader = reader_of(item, self._sequence, self._answered)
+            self._order.append(reader)
+        if isinstance(index, int):
+            self._by_index[index] = reader
+        if id:
+            self._by_id.setdefault(id, reader)
+        return reader
+
+    def _known(self, data: Raw, item: Raw, is_whole: bool) -> ItemReader | None:
+        """Returns the reader of the item, if it is known. The index counts where it was seen before; else the id, as
+        long as that item goes on (xAI has several items under one id); else the last item, where the event does not say
+        which. The last word of an item may come under another index and id."""
+        index, id = _index(data, "output_index"), _id_of(data, item)
         reader = self._by_index.get(index) if isinstance(index, int) else None
         if reader is not None and is_whole and not reader.may_be(item):
             reader = None if reader.is_over or not reader.is_renamed_as(item) else reader
@@ -160,13 +199,6 @@ class Assembly:
             reader = _telling(item, self._order[-MOST_COMPARED:])
         if reader is None and not isinstance(index, int) and not id and self._order and not self._order[-1].is_over:
             reader = self._order[-1]
-        if reader is None:
-            reader = reader_of(item, self._sequence)
-            self._order.append(reader)
-        if isinstance(index, int):
-            self._by_index[index] = reader
-        if id:
-            self._by_id.setdefault(id, reader)
         return reader
 
     def _rest(self, output: list[Any]) -> None:
@@ -182,7 +214,7 @@ class Assembly:
             known = _telling(item, near) or _telling(item, itertools.islice(free, MOST_COMPARED))
             known = known or next(iter(near), None) or _renamed(item, free, ids)
             if known is None:  # also one with an id that was there before: xAI's reasoning goes on under the same
-                known = reader_of(item, self._sequence)
+                known = reader_of(item, self._sequence, self._answered)
                 self._order.append(known)
             free.pop(known, None)
             known.over(item)
@@ -196,11 +228,16 @@ class Assembly:
         if (failure := failure_of(response)) is not None:
             self.fail(failure)
             return
-        self._rest(list_of(response, "output"))
+        output = list_of(response, "output")
+        for item in output:
+            if isinstance(item, dict):
+                self._answers(item)
+        self._settle()
+        self._rest(output)
         for reader in self._order:
             reader.fall_back()
         refused = any(reader.refused for reader in self._order)
-        has_calls = any(isinstance(reader, CallReader) for reader in self._order)
+        has_calls = any(isinstance(each, CallReader) and each.id not in self._answered for each in self._order)
         reason = read_stop(response, has_calls=has_calls, refused=refused)
         self.ended = True
         by_filter = reason == "refusal" and response.get("status") == "incomplete"
@@ -219,6 +256,10 @@ class Assembly:
 def _index(data: Raw, key: str) -> Any:
     index = data.get(key)
     return index if type(index) is int or index is None else index_of(index)
+
+
+def _id_of(data: Raw, item: Raw) -> str:
+    return text_of(data, "item_id") or text_of(item, "id")
 
 
 def _telling(item: Raw, readers: Iterable[ItemReader]) -> ItemReader | None:

@@ -7,6 +7,7 @@ nothing for granted: any of an item's events may be missing.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from translate import repeats, sealed_reasoning
@@ -28,6 +29,7 @@ _ITEM = frozenset((
 ))  # fmt: skip
 _PART = frozenset(("type", "text", "refusal", "annotations", "logprobs", "parsed"))
 BETWEEN = "\n\n"  # two parts of a summary
+CALLS = ("function_call", "custom_tool_call")
 _OWN_SEARCH = "xs_call_"  # xAI runs these itself, though they look like the client's custom tools
 
 
@@ -285,6 +287,13 @@ class CallReader(ItemReader):
         )
         self._item = sequence.push(call, done=False)
 
+    @property
+    def id(self) -> str:
+        """What a result names it by."""
+        call = self._item.part
+        assert isinstance(call, ToolCall)
+        return call.id
+
     def said(self) -> str:
         return self._item.text()
 
@@ -352,8 +361,9 @@ def _given(raw: Raw, key: str) -> str:
     return json_in(raw, key) if isinstance(raw.get(key), dict) else text_of(raw, key)
 
 
-def reader_of(raw: Raw, sequence: Sequence) -> ItemReader:
-    """Returns the reader of the item that begins as `raw`."""
+def reader_of(raw: Raw, sequence: Sequence, answered: Container[str] = ()) -> ItemReader:
+    """Returns the reader of the item that begins as `raw`. answered: calls that the server has run itself, as it runs
+    its own tools."""
     match raw.get("type"):
         case "message":
             return MessageReader(raw, sequence)
@@ -361,6 +371,6 @@ def reader_of(raw: Raw, sequence: Sequence) -> ItemReader:
             return ReasoningReader(raw, sequence)
         case "custom_tool_call" if text_of(raw, "call_id").startswith(_OWN_SEARCH):
             return ItemReader(raw, sequence)
-        case "function_call" | "custom_tool_call":
+        case "function_call" | "custom_tool_call" if text_of(raw, "call_id") not in answered:
             return CallReader(raw, sequence)
     return ItemReader(raw, sequence)
