@@ -57,6 +57,7 @@ Row = tuple[str, type[Handler], dict[str, Any]]
 OPERATORS = re.compile(r"/(healthz|health/.*|api/hello|readyz|metrics|dashboard.*|debug/(upstreams|quirks))?")
 """Paths that are served in reserved places too, when there are as many connections as there may be."""
 
+PING_S = 45.0  # between two pings of a websocket, at most: what stands between takes 60 s of silence for its end
 PACKED_PIECE = 512  # how many bytes of a compressed body are decompressed in one turn of the loop
 
 
@@ -95,7 +96,7 @@ class Door(HTTPServerConnectionDelegate):
         """Takes over changed settings, for websockets that open from now on."""
         self.application.settings |= {
             "websocket_max_message_size": settings.server.max_body_bytes,
-            "websocket_ping_interval": settings.server.idle_timeout,
+            "websocket_ping_interval": min(settings.server.idle_timeout, PING_S),
         }
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:

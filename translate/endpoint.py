@@ -39,13 +39,15 @@ class Timed(Struct, frozen=True):
 class Framed(Struct, frozen=True):
     """The form of a client's reply at an address where it differs from the protocol's own. content_type: of streams,
     which are not made of server-sent events. whole: changes a reply that is no stream. error: writes an error; None =
-    as the protocol writes it. timed: the same of a reply that is being made, where its form says how long that took."""
+    as the protocol writes it. timed: the same of a reply that is being made, where its form says how long that took.
+    may_wait: signs of life may come before a stream, which then begins as if nothing had come."""
 
     content_type: str
     framing: Callable[[], Framing]
     whole: Callable[[bytes], bytes] = lambda raw: raw
     error: ErrorWriter | None = None
     timed: Timed | None = None
+    may_wait: bool = True
 
 
 class Unsealed(Struct, frozen=True):

@@ -113,6 +113,8 @@ class Broadcast:
     left. joinable: the stream is still here from its beginning. size: bytes of the stream so far. most: how many of
     them may wait here. ended: no more comes."""
 
+    may_wait = False  # who joins is told where the stream comes from
+
     __slots__ = (
         "_flow", "_full", "_gone_parts", "_most", "_own_reader", "_parts", "_pings", "_readers", "_sent", "aborted",
         "ended", "error", "gone", "joinable", "key", "on_drained", "on_full", "on_left", "own", "routes", "size",

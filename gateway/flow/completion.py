@@ -80,7 +80,7 @@ class Completion:
             try:
                 body = self._request.framed.whole(body)
             except ApiError as error:  # the reply has no form that the frame knows
-                self.refused(error)
+                self.refused(error, False)
                 self.refuse(error, None)
                 return
         self.writer.whole(status, head + self._timing(), body)
@@ -102,7 +102,12 @@ class Completion:
         self.status = 200
         bounds = self._bounds if self._bounds is not None else self._left()
         head = self.own_head("", lead.dropped if lead is not None else self._request.left)
-        self.writer.start(200, header_rules.EVENT_STREAM + head + header_rules.lines(bounds))
+        self.writer.start(200, self._stream_head() + head + header_rules.lines(bounds))
+
+    def sign(self) -> bytes:
+        """Returns a sign of life for a stream of which only the head is out."""
+        framed = self._request.framed
+        return framed.framing().ping() if framed is not None else self._request.dialect.marks.comment
 
     def begin_stream(self, attempt: Attempt, out: bytes) -> None:
         """Writes the headers of a stream, unless they are out. out: its first bytes, which the caller writes."""
@@ -130,7 +135,11 @@ class Completion:
     def _tell(self, error: ApiError) -> None:
         """Ends a stream of which only the head is out, or that is another attempt's."""
         self._clock.given(whole=True)
-        self.writer.write_last(self._ports.masked(self._request.dialect.errors.event(error, self._request.key)))
+        said, framed = self._request.dialect.errors.event(error, self._request.key), self._request.framed
+        if framed is not None:
+            framing = framed.framing()
+            said = framing.feed(said) + framing.end()
+        self.writer.write_last(self._ports.masked(said))
         self.writer.end()
 
     def _in_words(self, error: ApiError) -> bytes:
@@ -139,9 +148,11 @@ class Completion:
         says = (framed and framed.error) or self._request.dialect.errors.body
         return says(error, self._request.key)
 
-    def refused(self, error: ApiError) -> None:
-        """Notes that the client gets this error in place of the reply that was written."""
-        self.status, self.streamed = self._request.dialect.errors.status(error), False
+    def refused(self, error: ApiError, begun: bool) -> None:
+        """Notes that the client gets this error in place of the reply that was written. begun: in its stream, whose
+        head is out."""
+        if not begun:
+            self.status, self.streamed = self._request.dialect.errors.status(error), False
         self.error, self.said = error, error.message
 
     def _went(self, attempt: Attempt, out: bytes) -> None:

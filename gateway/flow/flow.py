@@ -182,7 +182,8 @@ class Flow(HTTPMessageDelegate):
             self.sharing = Sharing(self, self._ports)
         if self._ports.hooks is not None and self.request.task != "count":
             keep = self._ports.in_flight.asks
-            self.write_by(self._ports.hooks.held(self.writer, self.request, self.completion.refused, keep))
+            is_late = partial(watching.is_late, self.clock, self._ports)
+            self.write_by(self._ports.hooks.held(self.writer, self.request, self.completion.refused, is_late, keep))
         said = front.answers(self.request) if front is not None else None
         if said is not None:
             self.end(event, None, self.completion.answer, said)

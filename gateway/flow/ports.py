@@ -55,10 +55,10 @@ class Hooks(Interface):
         """Lets hooks read the request, and replace it. Raises ApiError."""
 
     def held(
-        self, writer: Writer, request: ClientRequest, refused: Callable[[ApiError], None],
-        keep: Callable[[asyncio.Future[None]], None],
+        self, writer: Writer, request: ClientRequest, refused: Callable[[ApiError, bool], None],
+        is_late: Callable[[], bool], keep: Callable[[asyncio.Future[None]], None],
     ) -> Writer:  # fmt: skip
-        """Returns a writer for a reply that hooks see before the client does."""
+        """Returns a writer for a reply that hooks see before the client does. refused, is_late, keep: see HeldReply."""
 
 
 class Timer(Interface):

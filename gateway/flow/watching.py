@@ -18,7 +18,7 @@ from gateway.flow.ports import Ports
 from gateway.flow.reframed import failed_unsaid
 from gateway.flow.states import Event, State
 from gateway.flow.timing import Clock
-from gateway.http.response_writer import ResponseWriter, Writer
+from gateway.http.response_writer import Writer
 from translate.errors import ApiError
 
 _BEFORE_REPLY = (State.QUEUED, State.BACKING_OFF, State.ASKING)
@@ -76,14 +76,18 @@ def _has_begun(lead: Attempt) -> bool:
 
 
 def _may_begin(flow: Watched, ports: Ports) -> bool:
-    """Whether the client had better get the head of its stream, although no upstream has said anything. What writes in
-    another form than events, or sees the reply before the client, needs the reply first. Without a client (reattach.py)
-    a request that fails is to be made anew by who comes back, and not to be told in a stream."""
+    """Whether the client had better get the head of its stream, although no upstream has said anything. A form that
+    begins with more than that, a websocket and a reply that others get, too, need the reply first. Without a client
+    (reattach.py) a request that fails is to be made anew by who comes back, and not to be told in a stream."""
     request = flow.request
-    if not request.streams or request.task or request.framed is not None:
+    if not request.streams or request.task or request.front is not None or not flow.writer.may_wait:
         return False
-    is_plain = request.front is None and isinstance(flow.writer, ResponseWriter) and not flow.writer.closed
-    return is_plain and 0.0 < ports.head_after_s <= ports.now() - flow.clock.read
+    return (request.framed is None or request.framed.may_wait) and is_late(flow.clock, ports)
+
+
+def is_late(clock: Clock, ports: Ports) -> bool:
+    """Whether a client waits for its stream for so long that it had better get the head."""
+    return 0.0 < ports.head_after_s <= ports.now() - clock.read
 
 
 def _go_ahead(flow: Watched, seconds: float, patience_s: float) -> None:
@@ -100,7 +104,7 @@ def _go_ahead(flow: Watched, seconds: float, patience_s: float) -> None:
 def _give_sign(flow: Watched) -> None:
     if not flow.completion.early:
         flow.completion.begin_early(flow.lead)
-    flow.write(flow.request.dialect.marks.comment)
+    flow.write(flow.completion.sign())
 
 
 def _look_at_body(flow: Watched, ports: Ports) -> None:

@@ -3,6 +3,9 @@
 It stands between a Flow and the client's writer. What was written is read as one reply, even if it is a stream, and
 goes on as the hooks leave it: the same bytes, other ones, or an error. A hook whose section says `streams = after` does
 not hold a stream: it sees the stream when the client has it, and cannot change it.
+
+A client whose stream is held for long gets its head and signs of life all the same ([server] head_seconds). What a hook
+says against the reply is an error in the stream then.
 """
 
 from __future__ import annotations
@@ -27,13 +30,15 @@ log = logging.getLogger("gateway")
 
 
 class HeldReply:
-    """refused: is told the error that the client gets instead of the reply. keep: keeps a task until it is done."""
+    """refused: is told the error that the client gets instead of the reply, and whether the head is out. is_late:
+    whether the client had better get the head of its stream. keep: keeps a task until it is done."""
 
     kept: bytearray | None = None
 
     def __init__(
         self, writer: Writer, hooks: Asking, request: ClientRequest, most_bytes: int,
-        refused: Callable[[ApiError], None], keep: Callable[[asyncio.Future[None]], None],
+        refused: Callable[[ApiError, bool], None], is_late: Callable[[], bool],
+        keep: Callable[[asyncio.Future[None]], None],
     ) -> None:  # fmt: skip
         self._writer = writer
         self._hooks = hooks
@@ -41,6 +46,9 @@ class HeldReply:
         self._asked = request.body
         self._most = most_bytes
         self._refused = refused
+        self._is_late = is_late
+        self._pings = request.dialect.pings
+        self._begun = False  # the head of a stream that is held is out
         self._keep = keep
         found = hooks.of("reply", request.asked_model)
         self._holding = [each for each in found if not request.streams or each[0].streams == "hold"]
@@ -61,6 +69,10 @@ class HeldReply:
     @property
     def left(self) -> bool:
         return self._writer.left
+
+    @property
+    def may_wait(self) -> bool:
+        return self._writer.may_wait
 
     def watch(self, on_left: Callable[[], None]) -> None:
         self._writer.watch(on_left)
@@ -85,7 +97,7 @@ class HeldReply:
 
     def over(self) -> None:
         self._writer.over()
-        self._refused = _nobody  # otherwise the two would keep each other alive
+        self._refused, self._is_late = _nobody, _never  # otherwise they would keep each other alive
         self.on_full = self.on_drained = self.on_left = nothing
 
     def whole(self, status: int, head: bytes, body: bytes) -> None:
@@ -109,6 +121,9 @@ class HeldReply:
             self._writer.start(status, head)
 
     def write(self, data: bytes) -> None:
+        if self._holding and data in self._pings:
+            self._waits()
+            return
         self._size += len(data)
         if self._size <= self._most:
             self._parts.append(data)
@@ -117,6 +132,15 @@ class HeldReply:
             self.written = self._writer.written
 
     write_last = write
+
+    def _waits(self) -> None:
+        """Gives a sign of life to a client whose stream is held."""
+        if not self._is_late():
+            return
+        if not self._begun:
+            self._begun = True
+            self._writer.start(*self._head)
+        self._writer.write(self._request.dialect.marks.comment)
 
     def _is_full(self) -> None:
         self.on_full()
@@ -162,7 +186,8 @@ class HeldReply:
         else:
             status, head = self._head
             if self._streams:
-                self._writer.start(status, head)
+                if not self._begun:
+                    self._writer.start(status, head)
                 self._writer.write(out)
                 self._writer.end()
             else:
@@ -172,8 +197,12 @@ class HeldReply:
 
     def _refuse(self, error: ApiError) -> None:
         error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames keep the request alive
-        self._refused(error)
+        self._refused(error, self._begun)
         words, key = self._request.dialect.errors, self._request.key
+        if self._begun:
+            self._writer.write_last(words.event(error, key))
+            self._writer.end()
+            return
         status = words.status(error)
         head = header_rules.JSON_HEAD + header_rules.of_refusal(status, key, "", error.retry_after)
         self._writer.whole(status, head, words.body(error, key))
@@ -226,5 +255,9 @@ class HeldReply:
         return Crossing(request.protocol, request.protocol, asked)
 
 
-def _nobody(error: ApiError) -> None:
+def _nobody(error: ApiError, begun: bool) -> None:
     return
+
+
+def _never() -> bool:
+    return False

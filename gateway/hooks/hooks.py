@@ -44,13 +44,13 @@ class Hooks:
                 request.replace(wire.dumps(body))
 
     def held(
-        self, writer: Writer, request: ClientRequest, refused: Callable[[ApiError], None],
-        keep: Callable[[asyncio.Future[None]], None],
+        self, writer: Writer, request: ClientRequest, refused: Callable[[ApiError, bool], None],
+        is_late: Callable[[], bool], keep: Callable[[asyncio.Future[None]], None],
     ) -> Writer:  # fmt: skip
         """The writer of a reply that hooks see before the client does, or after it."""
         if not self._asking.of("reply", request.asked_model):
             return writer
-        return HeldReply(writer, self._asking, request, self._most, refused, keep)
+        return HeldReply(writer, self._asking, request, self._most, refused, is_late, keep)
 
 
 class _Broken:

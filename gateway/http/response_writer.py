@@ -38,6 +38,10 @@ class Writer(Protocol):
     def kept(self) -> bytearray | None: ...
 
     @property
+    def may_wait(self) -> bool:
+        """Whether the head of a stream may go out long before its first bytes."""
+
+    @property
     def left(self) -> bool: ...
 
     def whole(self, status: int, head: bytes, body: bytes) -> None: ...
@@ -99,6 +103,10 @@ class ResponseWriter:
     @property
     def closed(self) -> bool:
         return self._stream._closed
+
+    @property
+    def may_wait(self) -> bool:
+        return not self.closed
 
     @property
     def left(self) -> bool:

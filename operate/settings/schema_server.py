@@ -78,8 +78,8 @@ SERVER = {
         "45",
         "When no upstream has begun to answer a stream for this long, the client gets the head of its reply and pings, "
         "because reverse proxies, load balancers and some clients wait 60 seconds for a head. A request that fails "
-        "before that is answered with its real status, and one that fails later with an error in its stream. 0 = the "
-        "head waits for an upstream.",
+        "before that is answered with its real status, and one that fails later with an error in its stream. So it is "
+        "with a stream that a hook holds. 0 = the head waits for an upstream.",
     ),
     "drain_seconds": Key(
         value_types.seconds(0, 3600),

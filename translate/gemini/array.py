@@ -51,4 +51,6 @@ def _data(event: bytes) -> bytes:
 
 def framed(query: Mapping[str, str]) -> Framed | None:
     """query: the client's."""
-    return None if query.get("alt", query.get("$alt")) == "sse" else Framed("application/json", Elements)
+    return (
+        None if query.get("alt", query.get("$alt")) == "sse" else Framed("application/json", Elements, may_wait=False)
+    )

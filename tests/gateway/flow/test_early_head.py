@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +13,9 @@ import openai
 import pytest
 
 from tests.gateway.flow.test_left_open import CHAT, IN_MESSAGES, IN_RESPONSES, MESSAGES, RESPONSES
+from tests.gateway.observe.test_record import Seen
 from tests.support.house import Client, House
-from tests.support.script import Answer, Gate, Upstream
+from tests.support.script import Answer, Gate, Request, Upstream
 from tests.support.two_upstreams import QUICK, STREAM, error, house_text, late, section, streams
 
 ASK = STREAM | {"max_tokens": 9, "input": "hi"}
@@ -171,12 +174,90 @@ def test_a_proxy_that_ends_says_so_in_the_stream() -> None:
 
 @pytest.mark.parametrize(
     ("path", "ask", "server"),
-    [(CHAT, ASK | {"stream": False}, SOON), (CHAT, ASK, SOON.replace("0.2", "0")), (CHAT, ASK, ""), (OLLAMA, ASK, SOON),
+    [(CHAT, ASK | {"stream": False}, SOON), (CHAT, ASK, SOON.replace("0.2", "0")), (CHAT, ASK, ""),
      (GOOGLE, {"contents": [{"parts": [{"text": "x"}]}]}, SOON)],
 )  # fmt: skip
 def test_others_get_the_real_status(path: str, ask: dict[str, Any], server: str) -> None:
-    """A whole reply, a form of its own (Ollama's lines, Gemini's list); nobody by default before 45 seconds."""
+    """A whole reply, Gemini's list, which begins with a bracket; nobody by default before 45 seconds."""
     refusal = error(400, "no such tool")
     refusal.delay = 0.6
     with Upstream([refusal]) as up, House(house_text("* = a", server, a=up.url)) as house:
         assert house.post(path, ask)[0] == 400
+
+
+BEDROCK = "/model/m/invoke-with-response-stream"
+VERTEX = "/v1/projects/p/locations/l/publishers/anthropic/models/m:streamRawPredict"
+IN_OTHER_FORMS: dict[str, dict[str, Any]] = {
+    OLLAMA: ASK,
+    "/api/generate": {"model": "m", "prompt": "hi", "stream": True},
+    BEDROCK: {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": ASK["messages"]},
+    VERTEX: {"anthropic_version": "vertex-2023-10-16", "max_tokens": 9, "messages": ASK["messages"], "stream": True},
+    CHAT: {"model": "m", "stream": True, "input": "hi"},  # Cursor's
+}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("path", IN_OTHER_FORMS)
+def test_streams_in_another_form_have_signs_of_life_of_their_own(path: str, *, fails: bool) -> None:
+    gate = Gate()
+    answer = error(400, "no such tool") if fails else Answer.sse(streams("hello"))
+    with Upstream([late(answer, gate)]) as up:
+        with House(house_text("* = a", SOON, a=up.url)) as house, house.connect() as client:
+            client.send("POST", path, IN_OTHER_FORMS[path])
+            status, headers = client.head()
+            pieces = client.pieces()
+            signs = [next(pieces), next(pieces)]
+            gate.open()
+            come = b"".join(pieces)
+    assert status == 200 and signs[0] and signs[0] in signs[1]
+    said = come + b"".join(map(b64decode, re.findall(rb'"bytes":"([^"]+)"', come)))  # Bedrock's
+    assert (b"no such tool" if fails else b"hello") in said
+    if path.startswith("/api"):
+        assert headers["content-type"].startswith("application/x-ndjson")
+        lines = [json.loads(line) for line in b"".join([*signs, come]).splitlines()]
+        assert all(line["done"] is False for line in lines[:2])
+        assert ("error" in lines[-1]) if fails else lines[-1]["done"] is True
+
+
+GUARD = "[hook guard]\nurl = {}/check\n"
+
+
+def judges(action: str) -> Upstream:
+    """A hook that says this of each reply."""
+
+    def says(request: Request) -> Answer:
+        is_reply = request.json["event"] == "reply"
+        return Answer.json({"action": action if is_reply else "allow", "message": "not for you"})
+
+    return Upstream(says)
+
+
+@pytest.mark.parametrize("path", PROTOCOLS)
+@pytest.mark.parametrize("begins", [False, True])
+@pytest.mark.parametrize("action", ["allow", "refuse"])
+def test_a_stream_that_a_hook_holds_has_signs_of_life(path: str, action: str, *, begins: bool) -> None:
+    """Nothing of it goes out before the hook has spoken. What the hook refuses then is an error in the stream."""
+    gate = Gate()
+    first, *others = EVENTS[path]
+    events = [first, gate, *others] if begins else [gate, *EVENTS[path]]
+    with Upstream([Answer.sse(events)]) as up, judges(action) as hook:
+        text = house_text("* = a", SOON + GUARD.format(hook.url), a=section(up.url, "", PROTOCOLS[path]))
+        with House(text) as house, house.connect() as client:
+            told = Seen(house)
+            _, pieces = begun(client, path, ASK)
+            gate.open()
+            come, record = rest(pieces), told.last()
+    if action == "allow":
+        assert come == b"".join(EVENTS[path]) and "error.type" not in record
+    else:
+        assert b"not for you" in come and b"hello" not in come and record["error.type"] and record["status"] == 200
+
+
+def test_a_held_stream_whose_upstream_fails_late_tells_it() -> None:
+    gate = Gate()
+    with Upstream([late(error(503, "busy"), gate)]) as up, judges("allow") as hook:
+        text = house_text("* = a", "[retry]\nmax_attempts = 1\n" + SOON + GUARD.format(hook.url), a=up.url)
+        with House(text) as house, house.connect() as client:
+            _, pieces = begun(client, CHAT, ASK)
+            gate.open()
+            assert b"busy" in rest(pieces)

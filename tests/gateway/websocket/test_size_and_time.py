@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from typing import Any
 
 import pytest
 from tornado.websocket import WebSocketClosedError, websocket_connect
 
+from gateway import endpoints
 from gateway.websocket.writer import frame
 from tests.gateway.stored.test_responses_state import chat_text, texts
 from tests.gateway.websocket.sockets import DEMO, UPGRADE, Socket, text_of, with_socket
@@ -92,6 +94,32 @@ def test_a_silent_stream_shows_that_it_lives():
 
     with Upstream([Answer.sse([chunk, gate])]) as up:
         with House(one_upstream(up.url, "chat", server="ping_seconds = 0.1")) as house:
+            with_socket(house, session)
+
+
+def test_a_silent_turn_is_pinged_before_anything_between_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """nginx and load balancers wait 60 s; idle_timeout is longer."""
+    assert endpoints.PING_S < 60
+    monkeypatch.setattr(endpoints, "PING_S", 0.2)
+    gate = Gate()
+
+    async def session(socket: Socket) -> None:
+        pinged = asyncio.get_running_loop().create_future()
+        handle = socket.connection.protocol._handle_message  # type: ignore[union-attr]
+
+        def heard(opcode: int, data: bytes) -> Any:
+            if opcode == 9 and not pinged.done():
+                pinged.set_result(None)
+            return handle(opcode, data)
+
+        socket.connection.protocol._handle_message = heard  # type: ignore[union-attr, method-assign]
+        await socket.send(input="x")
+        await asyncio.wait_for(pinged, 10)
+        gate.open()
+        assert (await socket.reply())[-1]["type"] == "response.completed"
+
+    with Upstream(lambda request: Answer.sse([chat_text(request).body], delay=gate)) as up:
+        with House(one_upstream(up.url, "chat")) as house:
             with_socket(house, session)
 
 
