@@ -13,7 +13,7 @@ The invariants, which the tests hold for every row of the table:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -191,6 +191,15 @@ class TokenCounting(Struct, frozen=True):
     field: str = "input_tokens"
 
 
+class MadeFiles(Struct, frozen=True):
+    """How a reply names the files that a model's code has written. tool: bytes that are in each request for it.
+    in_events(lines), in_reply(body): the ids in whole lines of a stream, and in a whole reply."""
+
+    tool: bytes
+    in_events: Callable[[bytes], Iterable[str]]
+    in_reply: Callable[[bytes], Iterable[str]]
+
+
 class ModelListing(Struct, frozen=True):
     """How the list of models is written. row: one model. page(models, query): the list, or the page of it that was
     asked for; raises BadRequest for a page that does not exist. query: asks an upstream for its whole list. paths:
@@ -253,7 +262,8 @@ class Dialect(Struct, frozen=True):
     an event of a stream comes before the model has said anything, and may be followed by an error. fails(name, data):
     the error of an event by which a reply that has said nothing ends in failure, in the protocol's own form.
     broken(body): the error by which a whole reply is one, in that form. keeps_failed: such a reply is one all the same,
-    so that the client gets it as it came where nobody else is asked.
+    so that the client gets it as it came where nobody else is asked. made_files: how a reply names files that it has
+    made, which are asked for at the address of files.
 
     aside: fields of a request that are not for the model, and that its reply does not repeat. text_turns: the messages
     of a request that is nothing but text; None if nobody knows how servers count them. single_turns: the same, if every
@@ -311,6 +321,7 @@ class Dialect(Struct, frozen=True):
     fails: Callable[[bytes, bytes], ApiError | None] = lambda name, data: None
     broken: Callable[[bytes], ApiError | None] = lambda body: None
     keeps_failed: bool = False
+    made_files: MadeFiles | None = None
 
     def __repr__(self) -> str:
         return f"<Dialect {self.name}>"

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 
 from translate import capability, rate_headers, usage, wire
-from translate.dialect import Dialect, Errors, Http, Marks, ModelListing, TokenCounting
+from translate.dialect import Dialect, Errors, Http, MadeFiles, Marks, ModelListing, TokenCounting
 from translate.endpoint import Endpoint
 from translate.envelopes import clients
 from translate.errors import BadRequest
 from translate.json_fields import Body
-from translate.messages import compaction, fault, foreign_reasoning, model_list
+from translate.messages import compaction, fault, foreign_reasoning, made_files, model_list
 from translate.messages.decode_request import decode
 from translate.messages.decode_stream import Decoder
 from translate.messages.encode_request import SEARCHERS, encode
@@ -105,5 +105,6 @@ MESSAGES = Dialect(
     thread_mark=b'"thread"',
     aside=frozenset(("metadata",)),
     single_turns=said,
+    made_files=MadeFiles(made_files.TOOL, made_files.in_events, made_files.in_reply),
     opens=lambda name, data: name == b"message_start" or _OPENS.match(data) is not None,
 )
