@@ -173,7 +173,8 @@ class Failover:
             self._check_context(route)
         if ports.drained:  # perhaps since the plan was made
             self._check_drained(route)
-        early = route.place.free_at - now
+        place = route.place
+        early = max(place.headroom.free_at, place.key.plan.free_at) - now  # free_at, without a call
         # The upstream has said how long to wait. If that is too long, its own refusal tells the client more than ours
         # would.
         asks_early = last and early > ports.retry.max_retry_after
@@ -192,8 +193,8 @@ class Failover:
         got = leases.acquire(route, tokens, now, terms)
         if isinstance(got, Wait):
             return self.worth(got)
-        if route.place.resets_at and self._request.task != "count":
-            route.place.probes(now)
+        if (place.headroom.resets_at or place.key.plan.resets_at) and self._request.task != "count":
+            place.probes(now)
         return got
 
     def _check_context(self, route: Route) -> None:

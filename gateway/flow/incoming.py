@@ -87,7 +87,7 @@ class Incoming:
         self.status = status = 200 if status in GOOD else status
         self.headers = headers = lease.route.upstream.secrets.headers(headers)
         if not self.own_key:
-            if status == 200 and place.resets_at and not self.counts:
+            if status == 200 and (place.headroom.resets_at or place.key.plan.resets_at) and not self.counts:
                 place.works(self.sent_at)
             place.headroom.learn(headers, now, self._ports.unix())
             if status == 200 and place.key.bad_until:

@@ -124,15 +124,23 @@ class Assembly:
     def _item_done(self, data: Raw, item: Raw) -> None:
         """A call that comes whole waits for the next item: agents' servers tell so a call that they run themselves, and
         then its output. Nobody else may run it. One that comes piece by piece is the client's at once."""
-        self._answers(item)
-        if item.get("type") in CALLS and self._known(data, item, is_whole=True) is None:
+        kind = item.get("type")
+        if kind in CALLS and self._is_new(data, item):
             self._waiting.append((data, item))
-        else:
-            self._reader(data, item, is_whole=True).over(item)
-
-    def _answers(self, item: Raw) -> None:
-        if text_of(item, "type").endswith(_OUTPUT):
+            return
+        if isinstance(kind, str) and kind.endswith(_OUTPUT):
             self._answered.add(text_of(item, "call_id"))
+        self._reader(data, item, is_whole=True).over(item)
+
+    def _is_new(self, data: Raw, call: Raw) -> bool:
+        """Tells whether nothing of the call has come yet."""
+        index, id = data.get("output_index"), text_of(data, "item_id") or text_of(call, "id")
+        if not isinstance(index, int) and not id and self._order and not self._order[-1].is_over:
+            return False
+        near = (self._by_index.get(index) if isinstance(index, int) else None, self._by_id.get(id))
+        if any(each is not None and (each.may_be(call) or each.is_renamed_as(call)) for each in near):
+            return False
+        return _telling(call, self._order[-MOST_COMPARED:]) is None
 
     def _settle(self) -> None:
         """Reads the calls that wait."""
@@ -170,25 +178,10 @@ class Assembly:
 
     def _reader(self, data: Raw, item: Raw, is_whole: bool = False) -> ItemReader:
         """Returns the reader of the item that an event is about; a new one, which begins as `item`, where it is not
-        known. is_whole: `item` is an item's last word."""
-        index, id = _index(data, "output_index"), _id_of(data, item)
-        reader = self._known(data, item, is_whole)
-        if reader is None:
-            if self._waiting and item.get("type") not in CALLS and not text_of(item, "type").endswith(_OUTPUT):
-                self._settle()
-            reader = reader_of(item, self._sequence, self._answered)
-            self._order.append(reader)
-        if isinstance(index, int):
-            self._by_index[index] = reader
-        if id:
-            self._by_id.setdefault(id, reader)
-        return reader
-
-    def _known(self, data: Raw, item: Raw, is_whole: bool) -> ItemReader | None:
-        """Returns the reader of the item, if it is known. The index counts where it was seen before; else the id, as
-        long as that item goes on (xAI has several items under one id); else the last item, where the event does not say
-        which. The last word of an item may come under another index and id."""
-        index, id = _index(data, "output_index"), _id_of(data, item)
+        known. The index counts where it was seen before; else the id, as long as that item goes on (xAI has several
+        items under one id); else the last item, where the event does not say which. is_whole: `item` is an item's last
+        word, which may come under another index and id."""
+        index, id = _index(data, "output_index"), text_of(data, "item_id") or text_of(item, "id")
         reader = self._by_index.get(index) if isinstance(index, int) else None
         if reader is not None and is_whole and not reader.may_be(item):
             reader = None if reader.is_over or not reader.is_renamed_as(item) else reader
@@ -199,6 +192,15 @@ class Assembly:
             reader = _telling(item, self._order[-MOST_COMPARED:])
         if reader is None and not isinstance(index, int) and not id and self._order and not self._order[-1].is_over:
             reader = self._order[-1]
+        if reader is None:
+            if self._waiting and item.get("type") not in CALLS and not text_of(item, "type").endswith(_OUTPUT):
+                self._settle()
+            reader = reader_of(item, self._sequence, self._answered)
+            self._order.append(reader)
+        if isinstance(index, int):
+            self._by_index[index] = reader
+        if id:
+            self._by_id.setdefault(id, reader)
         return reader
 
     def _rest(self, output: list[Any]) -> None:
@@ -230,9 +232,10 @@ class Assembly:
             return
         output = list_of(response, "output")
         for item in output:
-            if isinstance(item, dict):
-                self._answers(item)
-        self._settle()
+            if isinstance(item, dict) and isinstance(kind := item.get("type"), str) and kind.endswith(_OUTPUT):
+                self._answered.add(text_of(item, "call_id"))
+        if self._waiting:
+            self._settle()
         self._rest(output)
         for reader in self._order:
             reader.fall_back()
@@ -256,10 +259,6 @@ class Assembly:
 def _index(data: Raw, key: str) -> Any:
     index = data.get(key)
     return index if type(index) is int or index is None else index_of(index)
-
-
-def _id_of(data: Raw, item: Raw) -> str:
-    return text_of(data, "item_id") or text_of(item, "id")
 
 
 def _telling(item: Raw, readers: Iterable[ItemReader]) -> ItemReader | None:
