@@ -1,7 +1,8 @@
 """Chooses the next endpoint of a request that makes sense, a pause before it, or a hedge, or gives up. It knows no
 socket.
 
-`plan` holds the routes that may be tried, best first; `at` is the index of the present one. `acquire` takes what an
+`plan` holds the routes that may be tried, best first; `at` is the index of the present one. Of many equal routes only
+two are chosen at first: the others are sorted and follow when they are needed. `acquire` takes what an
 attempt there needs (lease.py); `skip` goes on to the next one; `decide` says what comes after an attempt that failed. A
 hedge is a second attempt that is sent while the first one is late. No wait goes beyond the request's deadline.
 """
@@ -44,8 +45,8 @@ class Failover:
     queued_s: how long the request has waited for slots. all_rest: none of its endpoints is in good health. tried,
     passed_over: for the log, the endpoints that failed and those that were not asked, with the reasons."""
 
-    __slots__ = ("_paid", "_ports", "_renewed", "_request", "_taught", "all_rest", "at", "attempts", "deadline",
-                 "on_route", "passed_over", "plan", "queued_s", "tried")  # fmt: skip
+    __slots__ = ("_others_of", "_paid", "_ports", "_renewed", "_request", "_taught", "all_rest", "at", "attempts",
+                 "deadline", "on_route", "passed_over", "plan", "queued_s", "tried")  # fmt: skip
 
     def __init__(self, ports: Ports, request: ClientRequest) -> None:
         self._ports = ports
@@ -54,6 +55,7 @@ class Failover:
         self._taught: list[Taught] = []  # by refusals of this request, the newest last
         self._renewed = False  # a new key was made after a refusal; this is done once
         self.plan: list[Route] = []
+        self._others_of: tuple[list[Route], str] | None = None  # routes that are not in the plan yet, and the session
         self.at = 0
         self.attempts = self.on_route = 0
         self.deadline = 0.0  # no attempt begins later
@@ -85,13 +87,32 @@ class Failover:
         if ports.drained:
             routes = self._undrained(routes)
         if len(routes) > 1:
-            self.all_rest = not any(route.place.usable(now) for route in routes)
-            conversation = upstream_request.conversation_key(request.session.name, request.body)
-            ordered = balancing.order(routes, conversation, now, ports.random)
-            if len(ordered) < len(routes):
-                self._leave_out(routes, ordered, now)
-            routes = self._keepers_first(routes, ordered)
-        self.plan = routes if request.task else [route.of(request.body) for route in routes]
+            conversation, keeper = upstream_request.conversation_key(request.session.name, request.body), self._keeper()
+            two: list[Route] = []
+            if not keeper[0] and not ports.drained:
+                two = ports.router.choices.two(routes, conversation, now, ports.random)
+            if len(two) == 2:
+                self._others_of, routes = (routes, conversation), two
+            else:
+                self.all_rest = not any(route.place.usable(now) for route in routes)
+                ordered = balancing.order(routes, conversation, now, ports.random)
+                if len(ordered) < len(routes):
+                    self._leave_out(routes, ordered, now)
+                routes = self._keepers_first(routes, ordered, *keeper)
+        self.plan = self._of_body(routes)
+
+    def _of_body(self, routes: list[Route]) -> list[Route]:
+        return routes if self._request.task else [route.of(self._request.body) for route in routes]
+
+    def _complete(self) -> None:
+        """Adds the routes to the plan that follow the two that were chosen of many."""
+        if self._others_of is None:
+            return
+        (routes, conversation), self._others_of = self._others_of, None
+        now, chosen = self._ports.now(), {route.place.name for route in self.plan}
+        others = [route for route in routes if route.place.name not in chosen and route.place.usable(now)]
+        if others:
+            self.plan += self._of_body(balancing.order(others, conversation, now, self._ports.random))
 
     def _undrained(self, routes: list[Route]) -> list[Route]:
         """Returns the routes to upstreams that no operator has drained. Raises ApiError (503) where there is none."""
@@ -120,11 +141,12 @@ class Failover:
         if len(rest) > MOST_NAMED:
             self.passed_over.append(f"and {len(rest) - MOST_NAMED} more that rest")
 
-    def _keepers_first(self, routes: list[Route], ordered: list[Route]) -> list[Route]:
+    def _keepers_first(
+        self, routes: list[Route], ordered: list[Route], keeper: str, key: str, is_file: bool
+    ) -> list[Route]:
         """If the request builds on a response, or names a file, puts first the upstream that keeps it, with the key
         that made it. No other will do, even if this one had better be left alone. What is in a file nobody else knows:
         its refusal would hide that the keeper is overloaded, say."""
-        keeper, key, is_file = self._keeper()
         its_own = [route for route in routes if route.upstream.name == keeper]
         if not its_own:
             return ordered
@@ -145,6 +167,7 @@ class Failover:
     def skip(self, why: ApiError, skipped: Route | None = None) -> None:
         """Goes on to the next endpoint. Raises `why` where there is none, or where the next one would refuse for the
         same reason."""
+        self._complete()
         if self.is_last or isinstance(why, BadRequest):
             raise why
         self._go_to(skipped or self.route, why, self.at + 1)
@@ -181,6 +204,8 @@ class Failover:
         if early > 0 and not asks_early:
             return self.worth(Wait(early, "its rate limit"))
         equals: tuple[Route, ...] = ()
+        if self._others_of is not None and not ports.admission.is_free(route.upstream.gate):
+            self._complete()
         if not last:  # endpoints of a later stage are for when this one fails, not for when it is busy
             equals = tuple(other for other in self.plan[self.at + 1 :] if other.stage == route.stage)
         paid, self._paid = self._paid, None
@@ -235,6 +260,7 @@ class Failover:
         if outcome.cause != "status":
             return False
         if teaching.speaks_otherwise(request, failed, ports, error.status, body):
+            self._complete()
             self.plan = [each.in_another_protocol().of(request.body) for each in self.plan]
         elif asked_usage and teaching.refuses_usage(request, failed, ports, error, body):
             pass  # it is not asked for again
@@ -269,6 +295,7 @@ class Failover:
     def decide(self, failed: Route, outcome: Outcome, *, was_fresh: bool) -> Decision:
         """Decides what comes next, and moves the plan on to it. was_fresh: the attempt had a new connection."""
         ports, now = self._ports, self._ports.now()
+        self._complete()
         if outcome.stale and not was_fresh:
             self.on_route -= 1
         others = self._others(failed, outcome)
@@ -358,6 +385,7 @@ class Failover:
         """Returns a lease for a second attempt, at another endpoint if possible; None where there is none. after: for
         how many seconds the first attempt has been on its way."""
         ports, now, key = self._ports, self._ports.now(), self._request.key
+        self._complete()
         others = [route for route in self.plan if route is not first and route.place.usable(now)]
         route = next((route for route in others if route.upstream.name not in ports.drained), first)
         if route.upstream.name in ports.drained or not route.upstream.budget.take(now):

@@ -278,13 +278,14 @@ def _staged(good: list[R], session: str, now: float, rng: random.Random) -> list
 
 def _by_session(members: list[R], session: str) -> list[R]:
     """Sorts by weighted rendezvous hashing: a session keeps its place, and only the sessions of a lost place move."""
+    return sorted(members, key=lambda route: score(route, session), reverse=True)
 
-    def score(route: R) -> float:
-        digest = hashlib.blake2b(f"{session}\0{route.place.name}".encode("utf-8", "surrogatepass"), digest_size=8)
-        share = (int.from_bytes(digest.digest()) + 1) / 2**64
-        return -route.weight / math.log(share) if share < 1 else math.inf
 
-    return sorted(members, key=score, reverse=True)
+def score(route: Staged, session: str) -> float:
+    """How much a session likes a route."""
+    digest = hashlib.blake2b(f"{session}\0{route.place.name}".encode("utf-8", "surrogatepass"), digest_size=8)
+    share = (int.from_bytes(digest.digest()) + 1) / 2**64
+    return -route.weight / math.log(share) if share < 1 else math.inf
 
 
 def _by_load(members: list[R], now: float, rng: random.Random) -> list[R]:

@@ -20,6 +20,7 @@ from gateway.credentials.minted import Mint
 from gateway.limits.breaker import BreakerLimits
 from gateway.routing import model_names, protocol_choice
 from gateway.routing.balancing import Place, Places
+from gateway.routing.choices import Choices
 from gateway.routing.model_sizes import ModelLimits
 from gateway.routing.request_facts import LONG_CONTEXT, Facts
 from gateway.routing.upstreams import LiveUpstream, ready
@@ -176,6 +177,7 @@ class Router:
         self._demos = {name for name, up in settings.upstreams.items() if up.is_demo}
         self._found: dict[tuple[str, Protocol, ModelRule | None, bool], list[Route]] = {}
         self._told: set[str] = set()
+        self.choices = Choices()
 
     def __repr__(self) -> str:
         return f"<Router {list(self.upstreams)} exact={list(self._exact)} globs={len(self._globs)}>"
