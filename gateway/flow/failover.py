@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from gateway.credentials.minted import Minted
 from gateway.flow import lease as leases
-from gateway.flow import outcomes, scrub, teaching, upstream_request
+from gateway.flow import outcomes, resolving, scrub, teaching, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Tried
 from gateway.flow.lease import Lease, Terms
@@ -87,9 +87,10 @@ class Failover:
         if ports.drained:
             routes = self._undrained(routes)
         if len(routes) > 1:
-            conversation, keeper = upstream_request.conversation_key(request.session.name, request.body), self._keeper()
+            conversation = upstream_request.conversation_key(request.session.name, request.body)
+            keeper = resolving.keeper(request)
             two: list[Route] = []
-            if not keeper[0] and not ports.drained:
+            if not keeper.upstream and not ports.drained:
                 two = ports.router.choices.two(routes, conversation, now, ports.random)
             if len(two) == 2:
                 self._others_of, routes = (routes, conversation), two
@@ -98,7 +99,7 @@ class Failover:
                 ordered = balancing.order(routes, conversation, now, ports.random)
                 if len(ordered) < len(routes):
                     self._leave_out(routes, ordered, now)
-                routes = self._keepers_first(routes, ordered, *keeper)
+                routes = resolving.keepers_first(keeper, routes, ordered)
         self.plan = self._of_body(routes)
 
     def _of_body(self, routes: list[Route]) -> list[Route]:
@@ -140,29 +141,6 @@ class Failover:
         self.passed_over += [f"{place.name}: {place.why_not(now)}" for place in rest[:MOST_NAMED]]
         if len(rest) > MOST_NAMED:
             self.passed_over.append(f"and {len(rest) - MOST_NAMED} more that rest")
-
-    def _keepers_first(
-        self, routes: list[Route], ordered: list[Route], keeper: str, key: str, is_file: bool
-    ) -> list[Route]:
-        """If the request builds on a response, or names a file, puts first the upstream that keeps it, with the key
-        that made it. No other will do, even if this one had better be left alone. What is in a file nobody else knows:
-        its refusal would hide that the keeper is overloaded, say."""
-        its_own = [route for route in routes if route.upstream.name == keeper]
-        if not its_own:
-            return ordered
-        made_it = [route for route in its_own if key and route.upstream.key_names[route.key] == key]
-        others = [route for route in ordered if route.upstream.name != keeper]
-        if is_file:  # the same account may be there under another name
-            others = [route for route in others if key and route.upstream.key_names[route.key] == key]
-        return (made_it or [route for route in ordered if route.upstream.name == keeper]) + others or its_own
-
-    def _keeper(self) -> tuple[str, str, bool]:
-        """Returns which upstream keeps what the request needs, "" = it is not known; with which key; and whether it is
-        a file."""
-        previous, body, of_file = self._request.previous, self._request.body, self._request.keeper
-        if previous is not None and previous.builds_on(body) and (name := previous.keeper(body)):
-            return name, previous.keepers_key(body), False
-        return (of_file.upstream, of_file.key, True) if of_file is not None else ("", "", False)
 
     def skip(self, why: ApiError, skipped: Route | None = None) -> None:
         """Goes on to the next endpoint. Raises `why` where there is none, or where the next one would refuse for the

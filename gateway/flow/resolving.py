@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Generator, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.flow import charges, learned_quirks, prepare
 from gateway.flow.client_request import LARGE, ClientRequest
@@ -107,6 +107,39 @@ def finds_keeper(request: ClientRequest, ports: Ports) -> Generator[Awaitable[An
     named = yield from _named_files(request, ports, owner_of(request.client, request.headers))
     places = (ports.response_store.noted(id) for id in named)
     request.keeper = next((place for place in places if place is not None), None)
+
+
+class Keeper(NamedTuple):
+    """Which upstream keeps what a request needs, "" = it is not known; with which key; and whether it is a file."""
+
+    upstream: str
+    key: str
+    is_file: bool
+
+
+def keeper(request: ClientRequest) -> Keeper:
+    previous, body, of_file = request.previous, request.body, request.keeper
+    if previous is not None and previous.builds_on(body) and (name := previous.keeper(body)):
+        return Keeper(name, previous.keepers_key(body), is_file=False)
+    return Keeper(of_file.upstream, of_file.key, is_file=True) if of_file is not None else _NOBODY
+
+
+_NOBODY = Keeper("", "", is_file=False)
+
+
+def keepers_first(keeper: Keeper, routes: list[Route], ordered: list[Route]) -> list[Route]:
+    """If the request builds on a response, or names a file, puts first the upstream that keeps it, with the key that
+    made it. No other will do, even if this one had better be left alone. What is in a file nobody else knows: its
+    refusal would hide that the keeper is overloaded, say. ordered: the routes that may be used, the best first."""
+    name, key, is_file = keeper
+    its_own = [route for route in routes if route.upstream.name == name] if name else []
+    if not its_own:
+        return ordered
+    made_it = [route for route in its_own if key and route.upstream.key_names[route.key] == key]
+    others = [route for route in ordered if route.upstream.name != name]
+    if is_file:  # the same account may be there under another name
+        others = [route for route in others if key and route.upstream.key_names[route.key] == key]
+    return (made_it or [route for route in ordered if route.upstream.name == name]) + others or its_own
 
 
 def _named_files(request: ClientRequest, ports: Ports, owner: str) -> Generator[Awaitable[Any], Any, list[str]]:
