@@ -9,11 +9,11 @@ each of them as dropped, unless its value only says what is the case anyway. Gro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from translate import websearch
-from translate.conversation import Conversation, Ext
+from translate.conversation import Conversation, Ext, Part, ToolResult
 
 PLAIN_TIERS = ("auto", "default", "on_demand")  # these tiers ask for what every provider does anyway
 OPENAI_TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")  # other words are servers' own
@@ -86,6 +86,42 @@ def of_part(ext: Ext, taken: Collection[str]) -> list[str]:
         and left[field] not in _UNSAID
         and not any(field in ext.get(each, {}) for each in taken)
     ]
+
+
+def lost(conversation: Conversation, body: dict[str, Any]) -> list[str]:
+    """Returns the names of what a request of the protocol that it came from does not say any more, although nothing of
+    it is refused there: fields that no encoder knows. body: the request as it was written."""
+    named = dict.fromkeys(dropped(conversation, ()))
+    for ext in _of_all(conversation):
+        named.update(dict.fromkeys(of_part(ext, ())))
+    said = _keys(body) if named else set()
+    return [name for name in named if name.rpartition(".")[2] not in said]
+
+
+def _of_all(conversation: Conversation) -> Iterator[Ext]:
+    """Yields the leftovers of tools, turns and parts."""
+    yield from (tool.ext for tool in conversation.tools)
+    yield from (turn.ext for turn in conversation.turns)
+    waiting: list[Part] = [*conversation.system, *(part for turn in conversation.turns for part in turn.parts)]
+    while waiting:
+        part = waiting.pop()
+        yield part.ext
+        if isinstance(part, ToolResult):
+            waiting += part.parts
+
+
+def _keys(body: dict[str, Any]) -> set[str]:
+    """Returns the names of all fields within a body."""
+    found: set[str] = set()
+    waiting: list[Any] = [body]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            found.update(value)
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return found
 
 
 # How gateways and servers tell who has served a reply, how fast, for how much, and what filters found in the prompt.

@@ -22,6 +22,7 @@ from translate import (
     errors,
     fit,
     foreign_parts,
+    leftovers,
     provider_tools,
     readable_parts,
     usage,
@@ -87,6 +88,9 @@ def _request(client: Dialect, upstream: Dialect, body: Body, target: Target, mor
         encoded.forms, encoded.search = own.forms, own.search
         encoded.pauses = client is not upstream and _pauses(upstream, own.conversation, target)
     encoded.dropped += lost
+    if client is upstream:
+        lost = leftovers.lost(own.conversation, encoded.body)
+        encoded.dropped += [name for name in lost if name not in encoded.dropped]
     return encoded
 
 
