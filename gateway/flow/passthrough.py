@@ -136,7 +136,10 @@ class Passthrough:
         last = b"".join(self._tail)
         if len(last) > TAIL_BYTES + SPARE_BYTES:
             if (begins := self._marks.long_terminal) is not None and not self._told:  # it holds the whole reply
-                self._told = begins.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL) is not None
+                begun = begins.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL)
+                if begun is not None:
+                    self._told = True
+                    self.fault = self._dialect.fails(b"", b"{" + last[begun.start() :])
             cut = self._end_of_events(last, len(last) - TAIL_BYTES)
             most = usage.MAX_EVENTS if self._usage is None else 2  # each event tells the whole usage
             self._usage = usage.in_stream(self._dialect.usage, last[:cut], self._usage, most)
@@ -244,7 +247,7 @@ class Passthrough:
             rest = b"" if half else held
             said = self._dialect.errors.last(error, self._head, sent, self._echo)
             return (self._edited(rest) if self._edits else rest) + _closing(sent) + said
-        self.fault = failure_at_end(sent, self._dialect.fails)
+        self.fault = self.fault or failure_at_end(sent, self._dialect.fails)
         if half and _DATA.match(held):  # of the usage, say, after the last word: readers of lines fail at half of one
             return b""
         return self._edited(held) if self._edits else held

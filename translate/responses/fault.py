@@ -17,6 +17,7 @@ from translate.responses.stop import failure_of
 HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it is
 
 _FAILED = re.compile(rb'(?:\{\s*"type"\s*:\s*")?response\.(failed|cancelled)\b')
+_ERROR = re.compile(rb'"error"\s*:\s*(\{(?:[^{}"]|"(?:[^"\\]|\\.)*+")*+\})')
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
 _NAMES = {name: re.compile(rb'"%b"\s*:\s*"([^"\\]{1,200})"' % name.encode()) for name in ("id", "model")}
 
@@ -54,15 +55,26 @@ def failed(error: ApiError, response: dict[str, Any], number: int) -> bytes:
 
 
 def of_failed(name: bytes, data: bytes) -> ApiError | None:
-    """Returns the error of the response in this event, if the event says that it has failed or was cancelled."""
+    """Returns the error of the response in this event, if the event says that it has failed or was cancelled. Of a long
+    event, such as repeats the instructions, its beginning is enough."""
     if (ended := _FAILED.match(name or data)) is None:
         return None
     try:
         said = wire.loads(data)
+        response = said.get("response") if isinstance(said, dict) else None
     except ValueError:
-        return None
-    response = said.get("response") if isinstance(said, dict) else None
+        response = _beginning(data)
     return failure_of(response | {"status": ended[1].decode()}) if isinstance(response, dict) else None
+
+
+def _beginning(data: bytes) -> dict[str, Any]:
+    """Returns what the beginning of an event says of why its response has failed."""
+    if (found := _ERROR.search(data)) is None:
+        return {}
+    try:
+        return {"error": wire.loads(found[1])}
+    except ValueError:
+        return {}
 
 
 def response_error(error: ApiError) -> dict[str, Any]:

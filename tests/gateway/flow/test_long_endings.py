@@ -10,10 +10,13 @@ from gateway.flow.passthrough import TAIL_BYTES, Passthrough
 
 CREATED = b'data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1"}}\n\n'
 DELTA = b'data: {"type":"response.output_text.delta","sequence_number":1,"delta":"hello"}\n\n'
+FAILED = {"code": "rate_limit_exceeded", "message": 'slow {down} "please"'}
 
 
 def ending(kind: str, size: int) -> bytes:
-    response = {"id": "resp_1", "output": [{"type": "message", "text": 'x"' * (size // 3)}], "usage": None}
+    failed = kind.endswith("failed")
+    response = {"id": "resp_1", "error": FAILED if failed else None, "usage": None,
+                "output": [{"type": "message", "text": 'x"' * (size // 3)}]}  # fmt: skip
     return b"data: %b\n\n" % json.dumps({"type": kind, "sequence_number": 2, "response": response}).encode()
 
 
@@ -25,7 +28,9 @@ def test_nothing_is_added_behind_it(kind: str, size: int, piece: int) -> None:
     verbatim = Passthrough("responses")
     pieces = [stream[i : i + piece] for i in range(0, len(stream), piece)]
     assert b"".join([*map(verbatim.feed, pieces), verbatim.end()]) == stream
-    assert verbatim.fault is None or kind == "response.failed"
+    fault = verbatim.fault
+    told = (fault.kind, fault.message) if fault is not None else None
+    assert told == (("rate_limit", FAILED["message"]) if kind == "response.failed" else None)
 
 
 @pytest.mark.parametrize("shift", range(0, 200, 7))
