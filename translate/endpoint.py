@@ -49,6 +49,11 @@ class Framed(Struct, frozen=True):
     timed: Timed | None = None
     may_wait: bool = True
 
+    def all_of(self, events: bytes) -> bytes:
+        """Returns a whole stream of the protocol in this form."""
+        framing = self.framing()
+        return framing.feed(events) + framing.end()
+
 
 class Unsealed(Struct, frozen=True):
     """A body as the protocol has it, and the headers of the protocol that the client had put into its body."""

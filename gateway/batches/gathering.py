@@ -44,7 +44,7 @@ class Gathering:
         self.body += data
         self.written += len(data)
 
-    write_last = write
+    write_last = sign = write
 
     def end(self) -> None:
         return None

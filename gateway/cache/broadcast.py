@@ -235,7 +235,7 @@ class Broadcast:
         if len(self._readers) > 1 or self._full:
             self.balance()
 
-    write_last = write
+    write_last = sign = write
 
     def end(self) -> None:
         """Ends the reply: for the client whose request was sent, at once; for the others, when it is known how it ended

@@ -35,7 +35,6 @@ from gateway.observe.prices import Price
 from gateway.routing.router import Route
 from operate.settings.load import CacheSettings
 from translate.conversation import Usage
-from translate.endpoint import Framed
 from translate.errors import ApiError
 
 MAX_SEEN = 10_000  # requests that are known by their bytes
@@ -281,7 +280,7 @@ class Cache:
         if request.framed is not None and not request.task:
             said = flow.unframed() or b""
             if made.streamed and said:
-                made = made._replace(body=framed(request.framed, said))
+                made = made._replace(body=request.framed.all_of(said))
         if said and self._is_worth(request, said, streamed=made.streamed):
             self.entries.put(key, made, self.settings.seconds)
             if self.fleet.is_on:
@@ -324,12 +323,6 @@ class Cache:
 
 
 _NO_WORD = Directives()
-
-
-def framed(form: Framed, said: bytes) -> bytes:
-    """Returns a whole stream of the protocol in another form, without the signs of life that were in it."""
-    framing = form.framing()
-    return framing.feed(said) + framing.end()
 
 
 def _may_be_kept(request: ClientRequest) -> bool:

@@ -137,8 +137,7 @@ class Completion:
         self._clock.given(whole=True)
         said, framed = self._request.dialect.errors.event(error, self._request.key), self._request.framed
         if framed is not None:
-            framing = framed.framing()
-            said = framing.feed(said) + framing.end()
+            said = framed.all_of(said)
         self.writer.write_last(self._ports.masked(said))
         self.writer.end()
 

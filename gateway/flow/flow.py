@@ -19,7 +19,7 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import next_step, prepare, resolving, settling, watching, waves
+from gateway.flow import next_step, prepare, reframed, resolving, settling, watching, waves
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest, Front
 from gateway.flow.completion import Completion
@@ -183,7 +183,8 @@ class Flow(HTTPMessageDelegate):
         if self._ports.hooks is not None and self.request.task != "count":
             keep = self._ports.in_flight.asks
             is_late = partial(watching.is_late, self.clock, self._ports)
-            self.write_by(self._ports.hooks.held(self.writer, self.request, self.completion.refused, is_late, keep))
+            refused, unframed = self.completion.refused, partial(_unframed, self)
+            self.write_by(self._ports.hooks.held(self.writer, self.request, refused, is_late, unframed, keep))
         said = front.answers(self.request) if front is not None else None
         if said is not None:
             self.end(event, None, self.completion.answer, said)
@@ -430,3 +431,7 @@ class Flow(HTTPMessageDelegate):
         self.request.data = None
         if self.lead is not None:
             self.lead.owner = self.lead.more = None
+
+
+def _unframed(flow: Flow) -> bytes | None:
+    return reframed.unframed(flow.lead.reply if flow.lead is not None else None)

@@ -56,9 +56,9 @@ class Hooks(Interface):
 
     def held(
         self, writer: Writer, request: ClientRequest, refused: Callable[[ApiError, bool], None],
-        is_late: Callable[[], bool], keep: Callable[[asyncio.Future[None]], None],
+        is_late: Callable[[], bool], unframed: Callable[[], bytes | None], keep: Callable[[asyncio.Future[None]], None],
     ) -> Writer:  # fmt: skip
-        """Returns a writer for a reply that hooks see before the client does. refused, is_late, keep: see HeldReply."""
+        """Returns a writer for a reply that hooks see before the client does. refused ... keep: see HeldReply."""
 
 
 class Timer(Interface):

@@ -117,6 +117,12 @@ class Reframed:
             self._parts.clear()
 
 
+def unframed(reply: Reply | None) -> bytes | None:
+    """Returns a reply in the form of its protocol, for a client that gets it in another form: b"" if there is none,
+    None if it is too long to be kept."""
+    return reply.unframed if isinstance(reply, Reframed) else b""
+
+
 def failed_unsaid(reply: Reply | None) -> bool:
     """Returns whether a passthrough stream has told an error right after its opening, and the client has got
     neither."""

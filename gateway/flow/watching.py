@@ -35,7 +35,6 @@ class Watched(Interface):
     completion: Completion
     writer: Writer
     lead: Attempt | None
-    write: Callable[[bytes], None]
     silent_s: float
     heard: int
 
@@ -104,7 +103,7 @@ def _go_ahead(flow: Watched, seconds: float, patience_s: float) -> None:
 def _give_sign(flow: Watched) -> None:
     if not flow.completion.early:
         flow.completion.begin_early(flow.lead)
-    flow.write(flow.completion.sign())
+    flow.writer.sign(flow.completion.sign())
 
 
 def _look_at_body(flow: Watched, ports: Ports) -> None:
@@ -134,7 +133,7 @@ def _ping(flow: Watched, lead: Attempt, ports: Ports) -> None:
             _begin(lead)
             flow.clock.first = 0.0  # a sign of life does not count as the first byte
         if flow.state is State.STREAMING:
-            flow.write(lead.reply.ping())
+            flow.writer.sign(lead.reply.ping())
         elif flow.state in _BEFORE_REPLY and (flow.completion.early or _may_begin(flow, ports)):
             _give_sign(flow)
         flow.heard = flow.writer.written

@@ -31,13 +31,14 @@ log = logging.getLogger("gateway")
 
 class HeldReply:
     """refused: is told the error that the client gets instead of the reply, and whether the head is out. is_late:
-    whether the client had better get the head of its stream. keep: keeps a task until it is done."""
+    whether the client had better get the head of its stream. unframed: the reply in the form of its protocol, where the
+    client gets it in another one, which hooks do not read. keep: keeps a task until it is done."""
 
     kept: bytearray | None = None
 
     def __init__(
         self, writer: Writer, hooks: Asking, request: ClientRequest, most_bytes: int,
-        refused: Callable[[ApiError, bool], None], is_late: Callable[[], bool],
+        refused: Callable[[ApiError, bool], None], is_late: Callable[[], bool], unframed: Callable[[], bytes | None],
         keep: Callable[[asyncio.Future[None]], None],
     ) -> None:  # fmt: skip
         self._writer = writer
@@ -47,7 +48,8 @@ class HeldReply:
         self._most = most_bytes
         self._refused = refused
         self._is_late = is_late
-        self._pings = request.dialect.pings
+        self._unframed = unframed
+        self._framed = None if request.task else request.framed
         self._begun = False  # the head of a stream that is held is out
         self._keep = keep
         found = hooks.of("reply", request.asked_model)
@@ -97,7 +99,7 @@ class HeldReply:
 
     def over(self) -> None:
         self._writer.over()
-        self._refused, self._is_late = _nobody, _never  # otherwise they would keep each other alive
+        self._refused, self._is_late, self._unframed = _nobody, _never, _nothing  # they would keep each other alive
         self.on_full = self.on_drained = self.on_left = nothing
 
     def whole(self, status: int, head: bytes, body: bytes) -> None:
@@ -121,9 +123,6 @@ class HeldReply:
             self._writer.start(status, head)
 
     def write(self, data: bytes) -> None:
-        if self._holding and data in self._pings:
-            self._waits()
-            return
         self._size += len(data)
         if self._size <= self._most:
             self._parts.append(data)
@@ -133,14 +132,16 @@ class HeldReply:
 
     write_last = write
 
-    def _waits(self) -> None:
-        """Gives a sign of life to a client whose stream is held."""
-        if not self._is_late():
-            return
-        if not self._begun:
-            self._begun = True
-            self._writer.start(*self._head)
-        self._writer.write(self._request.dialect.marks.comment)
+    def sign(self, data: bytes) -> None:
+        """A client whose stream is held gets another one, if it has waited for long."""
+        if not self._holding:
+            self._writer.sign(data)
+        elif self._is_late() and self.may_wait and (self._framed is None or self._framed.may_wait):
+            if not self._begun:
+                self._begun = True
+                self._writer.start(*self._head)
+            comment = self._request.dialect.marks.comment
+            self._writer.sign(self._framed.framing().ping() if self._framed is not None else comment)
 
     def _is_full(self) -> None:
         self.on_full()
@@ -165,17 +166,18 @@ class HeldReply:
     # ------------------------------------------------------------------------------------- the hooks' word
 
     def _judge(self) -> None:
-        self._judging = asyncio.ensure_future(self._judged())
+        self._judging = asyncio.ensure_future(self._judged(self._unframed()))
         self._keep(self._judging)
 
     def _tell(self) -> None:
         if self._after:
-            self._keep(asyncio.ensure_future(self._told()))
+            self._keep(asyncio.ensure_future(self._told(self._unframed())))
 
-    async def _judged(self) -> None:
+    async def _judged(self, unframed: bytes | None) -> None:
         raw = b"".join(self._parts)
         try:
-            changed = await self._ask(self._holding, raw)
+            seen = self._seen(raw, unframed)
+            changed = await self._ask(self._holding, seen) if seen is not None else None
             out = raw if changed is None else self._written(changed)
         except ApiError as error:
             self._refuse(error)
@@ -198,21 +200,34 @@ class HeldReply:
     def _refuse(self, error: ApiError) -> None:
         error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames keep the request alive
         self._refused(error, self._begun)
-        words, key = self._request.dialect.errors, self._request.key
+        words, key, framed = self._request.dialect.errors, self._request.key, self._framed
         if self._begun:
-            self._writer.write_last(words.event(error, key))
+            said = words.event(error, key)
+            self._writer.write_last(said if framed is None else framed.all_of(said))
             self._writer.end()
             return
         status = words.status(error)
         head = header_rules.JSON_HEAD + header_rules.of_refusal(status, key, "", error.retry_after)
-        self._writer.whole(status, head, words.body(error, key))
+        self._writer.whole(status, head, ((framed and framed.error) or words.body)(error, key))
 
-    async def _told(self) -> None:
+    async def _told(self, unframed: bytes | None) -> None:
         try:
-            await self._ask(self._after, b"".join(self._parts))
+            if (seen := self._seen(b"".join(self._parts), unframed)) is not None:
+                await self._ask(self._after, seen)
         except ApiError as error:
             log.warning("request %s: its reply is out, and a hook refuses it: %s", self._request.key, error.message)
         self._parts.clear()
+
+    def _seen(self, raw: bytes, unframed: bytes | None) -> bytes | None:
+        """Returns the reply as hooks see it, None if the client gets no reply of a model. Raises ApiError."""
+        if self._framed is None:
+            return raw
+        if unframed is None:
+            raise self._too_long()
+        return unframed or None
+
+    def _too_long(self) -> ApiError:
+        return ApiError("api", f"the reply has more than {self._most >> 20} MB, which no hook can see", 502)
 
     async def _ask(self, asking: Sequence[tuple[Hook, Caller]], raw: bytes) -> Said | None:
         """Returns what the hooks have made of the reply, None if they changed nothing. Raises ApiError."""
@@ -230,7 +245,7 @@ class HeldReply:
     def _read(self, raw: bytes) -> Said:
         """Returns the whole reply. Raises ApiError: if it cannot be read, nobody can say that it is harmless."""
         if self._size > self._most:
-            raise ApiError("api", f"the reply has more than {self._most >> 20} MB, which no hook can see", 502)
+            raise self._too_long()
         try:
             if not self._streams:
                 found: Said = wire.loads(raw)
@@ -246,8 +261,11 @@ class HeldReply:
             raise ApiError("api", "the reply cannot be read, so that no hook can see it", 502) from None
 
     def _written(self, body: Said) -> bytes:
-        raw = wire.dumps(body)
-        return self._crossing().whole_as_stream(raw) if self._streams else raw
+        raw, framed = wire.dumps(body), self._framed
+        if not self._streams:
+            return raw if framed is None else framed.whole(raw)
+        out = self._crossing().whole_as_stream(raw)
+        return out if framed is None else framed.all_of(out)
 
     def _crossing(self) -> Crossing:
         request = self._request
@@ -261,3 +279,7 @@ def _nobody(error: ApiError, begun: bool) -> None:
 
 def _never() -> bool:
     return False
+
+
+def _nothing() -> bytes | None:
+    return None

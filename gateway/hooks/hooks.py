@@ -45,12 +45,14 @@ class Hooks:
 
     def held(
         self, writer: Writer, request: ClientRequest, refused: Callable[[ApiError, bool], None],
-        is_late: Callable[[], bool], keep: Callable[[asyncio.Future[None]], None],
+        is_late: Callable[[], bool], unframed: Callable[[], bytes | None], keep: Callable[[asyncio.Future[None]], None],
     ) -> Writer:  # fmt: skip
         """The writer of a reply that hooks see before the client does, or after it."""
         if not self._asking.of("reply", request.asked_model):
             return writer
-        return HeldReply(writer, self._asking, request, self._most, refused, is_late, keep)
+        if request.framed is not None and not request.task:
+            request.cached = None  # what is kept has the client's form, which hooks do not read
+        return HeldReply(writer, self._asking, request, self._most, refused, is_late, unframed, keep)
 
 
 class _Broken:

@@ -52,6 +52,9 @@ class Writer(Protocol):
 
     def write_last(self, data: bytes) -> None: ...
 
+    def sign(self, data: bytes) -> None:
+        """Writes a sign of life."""
+
     def end(self) -> None: ...
 
     def watch(self, on_left: Callable[[], None]) -> None: ...
@@ -166,6 +169,9 @@ class ResponseWriter:
             self._queue(rest)
         else:
             self._waiting = 0
+
+    def sign(self, data: bytes) -> None:
+        self.write(data)
 
     def write_last(self, data: bytes) -> None:
         """Writes the last part; end() follows at once. Both become one write, and the client wakes up once."""
