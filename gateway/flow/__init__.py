@@ -10,7 +10,7 @@ what is sent  prepare: body and reader of the reply; crossed: the translated req
 an attempt    failover: which endpoint is next; lease: what it takes and gives back; attempt, attempt_owner; incoming:
               what libcurl brings; continued_turn: further requests of one turn
 the reply     passthrough: the same bytes; opening: its beginning waits; whole_reply; reframed: streams that are no
-              server-sent events; refusal_hold; clean_lines: without the upstream's secrets
+              server-sent events; refusal_hold; clean_lines: without the upstream's secrets; made_files: whose they are
 errors        outcomes: what they mean; teaching and learned_quirks: what is asked differently from then on;
               refused_fields, told_limits: what they say of fields and limits; scrub, known_phrases and own_words:
               what of them a log may have

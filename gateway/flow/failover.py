@@ -100,20 +100,18 @@ class Failover:
                 if len(ordered) < len(routes):
                     self._leave_out(routes, ordered, now)
                 routes = resolving.keepers_first(keeper, routes, ordered)
-        self.plan = self._of_body(routes)
-
-    def _of_body(self, routes: list[Route]) -> list[Route]:
-        return routes if self._request.task else [route.of(self._request.body) for route in routes]
+        self.plan = routes if request.task else [route.of(request.body) for route in routes]
 
     def _complete(self) -> None:
         """Adds the routes to the plan that follow the two that were chosen of many."""
         if self._others_of is None:
             return
         (routes, conversation), self._others_of = self._others_of, None
-        now, chosen = self._ports.now(), {route.place.name for route in self.plan}
+        request, now, chosen = self._request, self._ports.now(), {route.place.name for route in self.plan}
         others = [route for route in routes if route.place.name not in chosen and route.place.usable(now)]
         if others:
-            self.plan += self._of_body(balancing.order(others, conversation, now, self._ports.random))
+            ordered = balancing.order(others, conversation, now, self._ports.random)
+            self.plan += ordered if request.task else [route.of(request.body) for route in ordered]
 
     def _undrained(self, routes: list[Route]) -> list[Route]:
         """Returns the routes to upstreams that no operator has drained. Raises ApiError (503) where there is none."""

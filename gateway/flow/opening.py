@@ -21,8 +21,6 @@ LARGE = 12 * 1024  # bytes: of a larger event, its beginning shows what it is
 LAST_EVENTS = 4  # of a stream, among which its error is: usage and [DONE] may follow
 MOST = 256 * 1024  # bytes that may wait: an opening may repeat the request's instructions and tools
 
-_BEGINS = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins
-_TOLD = re.compile(rb'"error"\s*:\s*[{"]')
 _REPLY = re.compile(rb'"(?:id|choices|candidates|content|output|type)"\s*:')  # every reply has one of these
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*(?:null|\[\s*\])')  # beside base_resp: MiniMax tells an error
 _FAILED = (b".failed", b".cancelled")  # how the names of events end that may be large, and are no word
@@ -162,12 +160,6 @@ def complaint(data: bytes, read: Callable[[Any], errors.ApiError | None]) -> err
         return read(wire.loads(data))
     except ValueError:
         return None
-
-
-def is_whole_error(text: bytes) -> bool:
-    """Whether a whole reply is an error, whatever stands before it (Anthropic's request_id, say)."""
-    begins = _BEGINS.match(text) is not None
-    return (begins or (len(text) <= MAX_ERROR_BYTES and _TOLD.search(text) is not None)) and is_error(text)
 
 
 def is_error(data: bytes) -> bool:

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import re
 
-from gateway.flow.opening import Opening, complaint, error_of, failure_at_end, is_whole_error
+from gateway.flow.opening import MAX_ERROR_BYTES, Opening, complaint, error_of, failure_at_end, is_error
 from gateway.flow.usage_chunk import UsageChunk
 from translate import dialects, errors, usage, wire
 from translate.conversation import Usage
 from translate.lenient import NOTHING, body_of
 from translate.target import Protocol
 
+_ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins
+_TOLD = re.compile(rb'"error"\s*:\s*[{"]')  # in a small one it may stand anywhere: behind Anthropic's request_id, say
 _DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # every stream has one of these
 _TELLS = re.compile(rb'"error"\s*:\s*[{"\[]|(?:^|[\r\n])(?:event: ?)?error|\.failed')  # what speaks of an error
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -78,7 +80,8 @@ class Passthrough:
             begins = f": {text[:120].decode('utf-8', 'replace')}" if text else ""
             message = f"the upstream answered 200 with {what}{begins}"
             raise errors.BadReply(message, is_page=text[:1] == b"<", is_empty=not text)
-        if is_whole_error(text):  # some servers answer 200 with an error
+        told = _ERROR.match(text) or (len(text) <= MAX_ERROR_BYTES and _TOLD.search(text))
+        if told and is_error(text):  # some servers answer 200 with an error
             self.fault = error_of(text)
             raise self.fault
         if good and not text[1:-1].strip():

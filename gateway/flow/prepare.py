@@ -95,7 +95,7 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
         reply: Passthrough = vectors.Packing(request.protocol, echo)
         if vectors.AS_LISTS in ports.quirks.of_client(request.client).of(route.upstream.name, route.model):
             body = vectors.unpacked(body)
-    elif (made := made_files.of(request)) is not None:
+    elif request.dialect.made_files is not None and (made := made_files.of(request)) is not None:
         reply = made_files.NotingFiles(request, echo, unasked, made, made_files.noting(request, route, ports))
     else:
         reply = Passthrough(request.protocol, echo, unasked, judges=not request.task)

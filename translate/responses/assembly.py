@@ -113,7 +113,9 @@ class Assembly:
         elif kind == "response.output_item.added":
             self._reader(data, object_of(data, "item"))
         elif kind == "response.output_item.done":
-            self._item_done(data, object_of(data, "item"))
+            item = object_of(data, "item")
+            if item.get("type") == "message" or not self._waits(data, item):
+                self._reader(data, item, is_whole=True).over(item)
         elif kind == "response.content_part.done":
             self._part_done(object_of(data, "part"), data)
         elif kind == "response.output_text.annotation.added":
@@ -121,16 +123,16 @@ class Assembly:
         elif kind in ("response.created", "response.queued", "response.in_progress"):
             self._about(object_of(data, "response"))
 
-    def _item_done(self, data: Raw, item: Raw) -> None:
-        """A call that comes whole waits for the next item: agents' servers tell so a call that they run themselves, and
-        then its output. Nobody else may run it. One that comes piece by piece is the client's at once."""
+    def _waits(self, data: Raw, item: Raw) -> bool:
+        """Lets a call that comes whole wait for the next item: agents' servers tell so a call that they run themselves,
+        and then its output. Nobody else may run it. One that comes piece by piece is the client's at once."""
         kind = item.get("type")
         if kind in CALLS and self._is_new(data, item):
             self._waiting.append((data, item))
-            return
+            return True
         if isinstance(kind, str) and kind.endswith(_OUTPUT):
             self._answered.add(text_of(item, "call_id"))
-        self._reader(data, item, is_whole=True).over(item)
+        return False
 
     def _is_new(self, data: Raw, call: Raw) -> bool:
         """Tells whether nothing of the call has come yet."""
