@@ -362,8 +362,8 @@ HOOK = {
     "streams": Key(
         value_types.choice("hold", "after"),
         "hold",
-        "Replies that are streams. hold: the client gets nothing before the hook has seen the whole reply; after: the "
-        "hook sees it when the client has it, and can only log its judgement.",
+        "Replies that are streams. hold: the client gets nothing of them before the hook has seen the whole reply; "
+        "after: the hook sees it when the client has it, and can only log its judgement.",
     ),
     "headers": Key(
         list_types.headers(), "", "Headers for url, such as a key, one on each indented line. They are secret."
