@@ -64,7 +64,7 @@ LATER = (
     "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd",
     *("demo.server", "gateway.batches.fleet_queue", "gateway.shared.redis_store", "gateway.shared.sqlite_store"),
     *("gateway.credentials.aws", "gateway.credentials.command", "gateway.credentials.google_account"),
-    "gateway.hooks.hooks",
+    *("gateway.flow.made_files", "gateway.hooks.hooks"),
 )
 """What a process loads only when something needs it; a test holds that all of it is here."""
 

@@ -16,12 +16,6 @@ from gateway.stored.previous_response import owner_of
 from translate.dialect import MadeFiles
 
 
-def of(request: ClientRequest) -> MadeFiles | None:
-    """Returns how the files are found that the reply may have made; None if the request has no tool that makes some."""
-    made = request.dialect.made_files
-    return made if made is not None and not request.task and request.body.rfind(made.tool) >= 0 else None
-
-
 def noting(request: ClientRequest, route: Route, ports: Ports) -> Callable[[str], None]:
     """Returns what notes that a file is of the request's client. A file that is known is not given away."""
     owner, upstream = owner_of(request.client, request.headers), route.upstream.name

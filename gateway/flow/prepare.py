@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
-from gateway.flow import compaction, learned_quirks, made_files, sealing, upstream_request, usage_chunk, vectors
+from gateway.flow import compaction, learned_quirks, sealing, upstream_request, usage_chunk, vectors
 from gateway.flow.clean_lines import CleanEvents
 from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.crossed import NOTHING, Crossed, Estimated
@@ -95,7 +95,9 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
         reply: Passthrough = vectors.Packing(request.protocol, echo)
         if vectors.AS_LISTS in ports.quirks.of_client(request.client).of(route.upstream.name, route.model):
             body = vectors.unpacked(body)
-    elif request.dialect.made_files is not None and (made := made_files.of(request)) is not None:
+    elif (made := request.dialect.made_files) is not None and not request.task and request.body.rfind(made.tool) >= 0:
+        from gateway.flow import made_files  # as few requests need it
+
         reply = made_files.NotingFiles(request, echo, unasked, made, made_files.noting(request, route, ports))
     else:
         reply = Passthrough(request.protocol, echo, unasked, judges=not request.task)

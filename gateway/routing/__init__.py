@@ -1,7 +1,7 @@
 """Routing: from the name of a model and the conditions to upstreams, in the order in which they are tried.
 
 router        from a name to a list of routes; request_facts: what conditions ask for
-balancing     the state of the endpoints, and their order; choices: the first of many
+balancing     the state of the endpoints, and their order
 upstreams     a LiveUpstream: all that requests to an upstream need; protocol_choice: which of its protocols
 client_rules  what a client may use; its own key stays with one provider
 model_names   as clouds have them; such as must not stand in an address

@@ -9,12 +9,15 @@ at random. Places that cannot be used at the moment are left out, unless all are
 
 from __future__ import annotations
 
+import bisect
 import hashlib
+import heapq
+import itertools
 import math
 import random
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterator, MutableMapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from gateway.limits.breaker import Breaker, BreakerLimits
@@ -32,6 +35,11 @@ BAD_KEY_S = 60.0  # the pause of a key after a 403, which may be about one model
 REVOKED_S = 300.0  # the pause of a key after a 401
 NO_CREDIT_S = 900.0  # the pause of a key without credit, since somebody must pay first
 CLEARLY = 1.25  # how many times the cost of one place must be that of another to count as worse
+MANY = 32  # so many routes of a stage are many
+DRAWS = 12  # at random, before all of them are looked at: most of them rest
+FAVOURITES = 6  # of a session, that are remembered
+MAX_SESSIONS = 2048  # that are remembered for one list of routes
+MAX_LISTS = 64
 UNKNOWN_MS = 1000.0  # the assumed average of a place with requests that has not answered yet
 
 
@@ -302,3 +310,75 @@ def _forget(known: MutableMapping[_Key, Any], upstream: str) -> None:
     """Removes all entries whose key begins with this upstream."""
     for key in [key for key in known if key[0] == upstream]:
         del known[key]
+
+
+class _Pool(Generic[R]):
+    """The first stage of one list of routes. sums: of the weights, up to each route."""
+
+    __slots__ = ("_favourites", "_members", "_sums", "routes")
+
+    def __init__(self, routes: Sequence[R]) -> None:
+        self.routes = routes
+        stage = min(route.stage for route in routes)
+        self._members = [route for route in routes if route.stage == stage]
+        self._sums = list(itertools.accumulate(route.weight for route in self._members))
+        self._favourites: OrderedDict[str, list[R]] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<_Pool of {len(self._members)} routes, {len(self._favourites)} sessions>"
+
+    def two(self, session: str, now: float, rng: random.Random) -> list[R]:
+        if len(self._members) < MANY:
+            return []
+        if session:
+            return [route for route in self._of_session(session) if route.place.usable(now)][:2]
+        drawn = self._drawn(now, rng)
+        if len(drawn) == 2:
+            first, second = (route.place.cost(now, route.weight) for route in drawn)
+            if second * CLEARLY < first:
+                drawn.reverse()
+        return drawn
+
+    def _of_session(self, session: str) -> list[R]:
+        favourites = self._favourites
+        if (known := favourites.get(session)) is not None:
+            favourites.move_to_end(session)
+            return known
+        known = heapq.nlargest(FAVOURITES, self._members, key=lambda route: score(route, session))
+        favourites[session] = known
+        if len(favourites) > MAX_SESSIONS:
+            favourites.popitem(last=False)
+        return known
+
+    def _drawn(self, now: float, rng: random.Random) -> list[R]:
+        """Up to two usable routes, as a shuffle by weight would have them first."""
+        members, sums, drawn = self._members, self._sums, list[R]()
+        for _ in range(DRAWS):
+            route = members[min(bisect.bisect(sums, rng.random() * sums[-1]), len(members) - 1)]
+            if not (drawn and drawn[0] is route) and route.place.usable(now):
+                drawn.append(route)
+                if len(drawn) == 2:
+                    break
+        return drawn
+
+
+class Choices:
+    """The pools of the lists of routes that were asked for lately."""
+
+    def __init__(self) -> None:
+        self._pools: OrderedDict[int, _Pool[Any]] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<Choices of {len(self._pools)} lists>"
+
+    def two(self, routes: Sequence[R], session: str, now: float, rng: random.Random) -> list[R]:
+        """Returns the two routes that `order` would have first; fewer than two where that cannot be said
+        without a look at all of them. routes: a list that does not change."""
+        if len(routes) < MANY:
+            return []
+        pool = self._pools.get(id(routes))
+        if pool is None or pool.routes is not routes:
+            pool = self._pools[id(routes)] = _Pool(routes)
+            if len(self._pools) > MAX_LISTS:
+                self._pools.popitem(last=False)
+        return pool.two(session, now, rng)

@@ -19,8 +19,7 @@ from msgspec import structs
 from gateway.credentials.minted import Mint
 from gateway.limits.breaker import BreakerLimits
 from gateway.routing import model_names, protocol_choice
-from gateway.routing.balancing import Place, Places
-from gateway.routing.choices import Choices
+from gateway.routing.balancing import Choices, Place, Places
 from gateway.routing.model_sizes import ModelLimits
 from gateway.routing.request_facts import LONG_CONTEXT, Facts
 from gateway.routing.upstreams import LiveUpstream, ready

@@ -11,12 +11,12 @@ from translate.endpoint import Endpoint
 from translate.envelopes import clients
 from translate.errors import BadRequest
 from translate.json_fields import Body
-from translate.messages import compaction, fault, foreign_reasoning, made_files, model_list
+from translate.messages import compaction, fault, foreign_reasoning, model_list
 from translate.messages.decode_request import decode
 from translate.messages.decode_stream import Decoder
 from translate.messages.encode_request import SEARCHERS, encode
 from translate.messages.encode_stream import PING, Encoder
-from translate.messages.reply import collect, explode, of_search
+from translate.messages.reply import TOOL, collect, explode, in_events, in_reply, of_search
 from translate.messages.single_turns import said
 from translate.messages.usage import of_event, read_usage
 from translate.messages.words import WORDS
@@ -105,6 +105,6 @@ MESSAGES = Dialect(
     thread_mark=b'"thread"',
     aside=frozenset(("metadata",)),
     single_turns=said,
-    made_files=MadeFiles(made_files.TOOL, made_files.in_events, made_files.in_reply),
+    made_files=MadeFiles(TOOL, in_events, in_reply),
     opens=lambda name, data: name == b"message_start" or _OPENS.match(data) is not None,
 )

@@ -8,6 +8,7 @@ has no block for are left out: an unknown block makes clients fail.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from translate import errors, repair, sealed_reasoning, websearch, wire
@@ -28,7 +29,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import BadReply
-from translate.json_fields import text_of
+from translate.json_fields import list_of, object_of, text_of
 from translate.messages import assembly, citations
 from translate.messages.stop import breakdown, explanation_in, read_stop, write_stop
 from translate.messages.usage import read_usage, write_usage
@@ -191,3 +192,40 @@ def _search_blocks(found: Found, name: str, id: str) -> list[dict[str, Any]]:
         {"type": "server_tool_use", "id": id, "name": name, "input": found.given, "caller": {"type": "direct"}},
         {"type": "tool_search_tool_result", "tool_use_id": id, "content": content},
     ]
+
+
+# ------------------------------------------------------------------ files that a model's code has written
+# Only the results of Anthropic's own tool count: what else a reply says may be in the words of a client.
+
+TOOL = b"code_execution"  # in each request that has the tool
+_FILE, _DATA = b'"file_id"', b"data:"
+_RESULT = "code_execution_tool_result"  # how the types of its results end
+
+
+def in_events(lines: bytes) -> Iterator[str]:
+    """Yields the ids in whole lines of a stream."""
+    for line in lines.splitlines() if _FILE in lines else ():
+        if line.startswith(_DATA) and _FILE in line:
+            yield from _of_block(object_of(_object_in(line[len(_DATA) :]), "content_block"))
+
+
+def in_reply(raw: bytes) -> Iterator[str]:
+    """Yields the ids in a whole reply."""
+    for block in list_of(_object_in(raw), "content") if _FILE in raw else ():
+        yield from _of_block(block)
+
+
+def _object_in(raw: bytes) -> dict[str, Any]:
+    try:
+        said = wire.loads(raw)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _of_block(block: Any) -> Iterator[str]:
+    if not isinstance(block, dict) or not text_of(block, "type").endswith(_RESULT):
+        return
+    for made in list_of(object_of(block, "content"), "content"):
+        if isinstance(made, dict) and (id := text_of(made, "file_id")):
+            yield id

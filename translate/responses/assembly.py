@@ -229,9 +229,10 @@ class Assembly:
         """Reads the terminal response, or a whole reply."""
         self._about(response)
         self.usage = usage_of(response.get("usage"))
-        if (failure := failure_of(response)) is not None:
-            self.fail(failure)
-            return
+        if response.get("status") != "completed" or response.get("error"):
+            if (failure := failure_of(response)) is not None:
+                self.fail(failure)
+                return
         output = list_of(response, "output")
         for item in output:
             if isinstance(item, dict) and isinstance(kind := item.get("type"), str) and kind.endswith(_OUTPUT):

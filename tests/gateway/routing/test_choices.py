@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.routing.balancing import Place, order
-from gateway.routing.choices import DRAWS, FAVOURITES, MANY, Choices
+from gateway.routing.balancing import DRAWS, FAVOURITES, MANY, Choices, Place, order
 from tests.gateway.routing.test_balancing import NOW, Route, place
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
