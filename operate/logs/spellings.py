@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator
 from html import entities
 
 from operate.logs.redaction import MASK, MIN_SECRET
-from operate.search import has_any
+from operate.search import LONG, has_any
 
 SHOWN = 10  # so many characters of a secret in a row are masked; fewer are of no use to anybody
 LONGEST = 8192  # a secret with more characters is not looked for in other spellings
@@ -88,17 +88,21 @@ class Spellings:
     def clean_reply(self, data: bytes) -> bytes:
         """The same for a good reply, which nearly never has a secret: it looks for the ends of secrets first, to be
         quick, and undoes its escapes only if it has some."""
-        if self._may_have(data):
+        low = data.lower()  # so that the spellings in either case are one search
+        if len(low) < LONG and not self._end_words:  # as nearly all are: without a further call
+            for end in self._ends:
+                if low.rfind(end) >= 0:
+                    return self.clean(data)
+        elif self._may_have(low):
             return self.clean(data)
         if self._grams and (self._quotes or _hides(data)):
             plain, starts, _ = _unescaped(data)
-            if starts and self._may_have(plain):
+            if starts and self._may_have(plain.lower()):
                 return self.clean(data)
         return data
 
-    def _may_have(self, data: bytes) -> bool:
-        """Whether the data has an end of a secret."""
-        low = data.lower()  # so that the spellings in either case are one search
+    def _may_have(self, low: bytes) -> bool:
+        """Whether data in small letters has an end of a secret."""
         if self._end_words:
             return any(not self._end_words.isdisjoint(words) for words in _all_words(low))
         return has_any(low, self._ends)

@@ -119,7 +119,7 @@ class Assembly:
         elif kind == "response.content_part.done":
             self._part_done(object_of(data, "part"), data)
         elif kind == "response.output_text.annotation.added":
-            self._reader(data, {"type": "message"}).note(_index(data, "content_index"), data.get("annotation"))
+            self._reader(data, {"type": "message"}).note(index_of(data.get("content_index")), data.get("annotation"))
         elif kind in ("response.created", "response.queued", "response.in_progress"):
             self._about(object_of(data, "response"))
 
@@ -153,7 +153,9 @@ class Assembly:
     def _text(self, stem: str, last: str, data: Raw) -> None:
         what, index_key, implied = _TEXTS[stem]
         reader = self._reader(data, {"type": implied} | {k: data[k] for k in ("name", "call_id") if k in data})
-        index = _index(data, index_key) if index_key else None
+        index = data.get(index_key) if index_key else None
+        if index is not None and type(index) is not int:  # nearly all are: without a further call
+            index = index_of(index)
         if last == "delta":
             said = text_of(data, "delta") or text_of(object_of(data, "delta"), "text")
             self.trace = reader.say(what, index, said)
@@ -167,9 +169,9 @@ class Assembly:
         text, notes = text_of(part, kind), list_of(part, "annotations")
         if text or notes:
             reader = self._reader(data, {"type": "message"})
-            reader.whole(kind, _index(data, "content_index"), text)
+            reader.whole(kind, index_of(data.get("content_index")), text)
             if notes:
-                reader.noted(_index(data, "content_index"), notes)
+                reader.noted(index_of(data.get("content_index")), notes)
 
     def _about(self, response: Raw) -> None:
         if (start := self._sequence.start) is not None:
@@ -183,7 +185,9 @@ class Assembly:
         known. The index counts where it was seen before; else the id, as long as that item goes on (xAI has several
         items under one id); else the last item, where the event does not say which. is_whole: `item` is an item's last
         word, which may come under another index and id."""
-        index, id = _index(data, "output_index"), text_of(data, "item_id") or text_of(item, "id")
+        index, id = data.get("output_index"), text_of(data, "item_id") or text_of(item, "id")
+        if index is not None and type(index) is not int:
+            index = index_of(index)
         reader = self._by_index.get(index) if isinstance(index, int) else None
         if reader is not None and is_whole and not reader.may_be(item):
             reader = None if reader.is_over or not reader.is_renamed_as(item) else reader
@@ -257,11 +261,6 @@ class Assembly:
         tier = text_of(response, "service_tier")
         told = tier if tier in OPENAI_TIERS else ""
         self._sequence.finish(Stop(reason, self.usage, ext=ext, service_tier=told))
-
-
-def _index(data: Raw, key: str) -> Any:
-    index = data.get(key)
-    return index if type(index) is int or index is None else index_of(index)
 
 
 def _telling(item: Raw, readers: Iterable[ItemReader]) -> ItemReader | None:
