@@ -13,6 +13,7 @@ from operate.search import LONG, has_any
 MOST_HELD = 256 * 1024  # bytes of a line that has not ended
 WORDS = (b"rror", b"failed", b"debug")  # of an error: error, Error ...
 _NONE = (b'"error":null', b'"error": null')  # each snapshot of a Responses reply says it
+_BEGINS = (b"data:", b"event:", b"id:", b"retry:", b":")  # an event: pages and traces have blank lines of their own
 
 
 def about_error(lines: bytes) -> bool:
@@ -43,13 +44,27 @@ def _of_errors(lines: bytes) -> list[tuple[int, int]]:
     left = {word: lines.rfind(word) for word in WORDS}
     while left := {word: at for word, at in left.items() if at >= 0}:
         at = max(left.values())
-        stop = lines.find(b"\n\n", at, begin)
-        end = stop if stop >= 0 else begin
-        blank = lines.rfind(b"\n\n", 0, at)
-        begin = blank + 2 if blank >= 0 else 0
+        end = _end(lines, at, begin)
+        begin = _begin(lines, at)
         found.append((begin, end))
         left = {word: place if place < begin else lines.rfind(word, 0, begin) for word, place in left.items()}
     return found[::-1]
+
+
+def _begin(lines: bytes, at: int) -> int:
+    """Returns where the event begins that `at` is in."""
+    blank = lines.rfind(b"\n\n", 0, at)
+    while blank >= 0 and not lines.startswith(_BEGINS, blank + 2):
+        blank = lines.rfind(b"\n\n", 0, blank + 1)
+    return blank + 2 if blank >= 0 else 0
+
+
+def _end(lines: bytes, at: int, most: int) -> int:
+    """Returns where the event ends that `at` is in: `most` at the latest."""
+    blank = lines.find(b"\n\n", at, most)
+    while blank >= 0 and not lines.startswith(_BEGINS, blank + 2):
+        blank = lines.find(b"\n\n", blank + 1, most)
+    return blank if blank >= 0 else most
 
 
 class CleanEvents:
@@ -112,9 +127,10 @@ class CleanLines:
         self.tells_error = goes_on or about_error(lines)
         if not self.tells_error:
             return lines
-        blank = lines.find(b"\n\n")
-        self._about_error = blank < 0 or about_error(lines[lines.rfind(b"\n\n") :])
-        done = (blank if blank >= 0 else len(lines)) if goes_on else 0
+        last = _begin(lines, len(lines))
+        is_open = not lines.endswith(b"\n\n")
+        self._about_error = is_open and (about_error(lines[last:]) or (goes_on and not last))
+        done = _end(lines, 0, len(lines)) if goes_on else 0
         out = [self._secrets.clean(lines[:done])]
         for start, end in _of_errors(lines):
             if end > done:

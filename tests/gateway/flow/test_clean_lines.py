@@ -57,3 +57,21 @@ def test_an_event_in_two_pieces_is_cleaned_in_both() -> None:
     begun = lines.feed(b"data: 1\n\nevent: error\n")
     went_on = lines.feed(b"data: the key %b\n\ndata: the key %b\n\n" % (KEY.encode(), KEY.encode()))
     assert begun + went_on == b"data: 1\n\nevent: error\ndata: the key [secret]\n\ndata: the key %b\n\n" % KEY.encode()
+
+
+@pytest.mark.parametrize("before", [b"", b"data: 1\n\n"])
+@pytest.mark.parametrize(
+    "text", [b"data: Error: refused\n\nsent: %b", b"<p>%b</p>\n\n\n<p>An error</p>", b"Error\n\n%b"]
+)
+def test_a_text_of_several_paragraphs_is_one_event(before: bytes, text: bytes) -> None:
+    """Some servers write the trace of an exception, or a page, into their stream as it is."""
+    for end in (b"\n", b"\n\n", b"\n\ndata: the key %b\n\n" % KEY.encode()):
+        lines = CleanLines(SECRETS)
+        out = lines.feed(before + text % KEY.encode() + end) + lines.rest()
+        assert out == before + text % b"[secret]" + end
+
+
+def test_a_text_of_several_paragraphs_may_come_in_pieces() -> None:
+    lines = CleanLines(SECRETS)
+    out = lines.feed(b"data: Error: refused\n\nsent:\n") + lines.feed(b"%b\n\n\n" % KEY.encode())
+    assert out == b"data: Error: refused\n\nsent:\n[secret]\n\n\n"
