@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ HEADINGS = (
     "Shutdown and workers",
     "Troubleshooting",
 )
+TWICE = 12  # words in a row that two places have by no chance
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -109,3 +111,13 @@ def test_the_fields_of_a_record_are_those_of_the_table() -> None:
     rows = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
     told = {name for row in rows for name in re.findall(r"`([\w.]+)`", row)}
     assert len(fields) > 40 and told == fields
+
+
+def test_the_changes_are_whole_sentences_and_none_is_told_twice() -> None:
+    """A merge that keeps the lines of both sides leaves a changed one there beside the one before."""
+    newest = (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1]
+    told = [" ".join(each.split()) for each in re.findall(r"(?m)^- (.*(?:\n  .*)*)", newest)]
+    assert [each for each in told if not each.endswith(".")] == []
+    words = [word for each in told for word in [*each.split(), ""]]
+    runs = Counter(tuple(words[at : at + TWICE]) for at in range(len(words) - TWICE + 1))
+    assert [" ".join(run) for run, times in runs.items() if times > 1] == []
