@@ -17,6 +17,7 @@ from translate.schemas.places import HINTS, Schema, dict_in, noted
 
 MAX_PIECES = 5_000  # schemas within one schema: references can unfold into more than any memory holds
 MAX_DEPTH = 64
+WORDS_OF_A_PIECE = 1_000  # characters; what has longer texts counts as several pieces
 MOST_NAMES = 30  # of properties, in words
 
 _KEPT = frozenset({
@@ -69,6 +70,7 @@ class _Cleaner:
         if not isinstance(schema, dict) or self._pieces > MAX_PIECES or len(path) > MAX_DEPTH:
             return {"type": "object"}  # true and false are schemas, too
         schema, path = self._resolved(schema, (*path, ""))
+        self._pieces += _words(schema) // WORDS_OF_A_PIECE
         options, is_nullable = _options(schema)
         if options:
             each = self._each(options, schema, is_nullable, path)
@@ -157,8 +159,17 @@ class _Cleaner:
             out += cleaned.get("anyOf", [cleaned])
         about = schema.get("description")
         if isinstance(about, str) and about:
+            self._pieces += len(about) * len(out) // WORDS_OF_A_PIECE
+            if self._pieces > MAX_PIECES:
+                return out
             out = [each | {"description": _joined(about, each.get("description"))} for each in out]
         return out
+
+
+def _words(schema: Schema) -> int:
+    """Returns how many characters a schema's own texts have: they are repeated wherever it is referred to."""
+    listed = [name for key in ("enum", "required") for name in _list(schema.get(key))]
+    return sum(len(said) for said in (*schema.values(), *listed, *dict_in(schema, "properties")) if type(said) is str)
 
 
 def _merged(layers: list[Schema]) -> Schema:

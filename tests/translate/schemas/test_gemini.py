@@ -97,6 +97,23 @@ def test_what_refers_to_itself_and_is_no_object_may_be_anything_there() -> None:
     assert STRING in for_gemini(nothing)["properties"]["v"]["anyOf"]
 
 
+LONG = {
+    "a description": {"type": "object", "description": "d" * 20_000},
+    "names": {"type": "object", "properties": {"n" * 20_000: STRING}},
+    "names of what is within itself": {"type": "object", "properties": {"n" * 9_000: {"$ref": "#/$defs/a"}}},
+    "an enum": {"type": "string", "enum": ["v" * 100 + str(n) for n in range(200)]},
+    "a description of a choice": {"description": "d" * 10_000, "anyOf": [STRING, {"type": "number"}]},
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_texts_are_not_repeated_without_end(name: str) -> None:
+    """Where many places refer to them, kilobytes of a request would become gigabytes."""
+    again = {f"p{n}": {"$ref": "#/$defs/a"} for n in range(1_000)}
+    out = json.dumps(for_gemini({"type": "object", "properties": again, "$defs": {"a": LONG[name]}}))
+    assert len(out) < 6_000_000
+
+
 def test_references_cannot_unfold_without_end() -> None:
     """Each definition holds the next one twice: two to the fortieth in all."""
     defs: dict[str, Any] = {
