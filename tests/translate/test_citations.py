@@ -135,3 +135,12 @@ def test_a_gemini_client_learns_which_piece_of_claudes_rests_on_a_page() -> None
     (support,) = said["groundingMetadata"]["groundingSupports"]
     assert support["segment"] == {"partIndex": 1, "endIndex": len("größer".encode()), "text": "größer"}
     assert said["content"]["parts"][1]["text"] == "größer"
+
+
+def test_a_gemini_client_hears_a_text_once_that_rests_on_several_pages() -> None:
+    cited = [{"type": "url_citation", "url_citation": {"url": f"https://x.test/{n}", "title": "T"}} for n in (0, 1, 0)]
+    body = {"choices": [{"finish_reason": "stop", "message": {"content": "It is.", "annotations": cited}}]}
+    said = json.loads(crossing.whole("gemini", "chat", json.dumps(body).encode()))["candidates"][0]
+    assert said["groundingMetadata"]["groundingSupports"] == [
+        {"segment": {"endIndex": 6, "text": "It is."}, "groundingChunkIndices": [0, 1]}
+    ]

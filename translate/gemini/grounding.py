@@ -90,17 +90,19 @@ def write(cited: list[tuple[int, str, list[Citation]]], queries: list[str]) -> R
     supports: list[Raw] = []
     for n, text, citations in cited:
         places = _in_bytes(text, citations)
+        found: dict[tuple[int, int], dict[int, None]] = {}  # the pages of each place
         for each in citations:
             if not each.url:
                 continue
             if each.url not in chunks:
                 chunks[each.url] = len(pages)
                 pages.append({"web": {"uri": each.url, "title": each.title or each.url}})
-            start, end = _place(each, text)
+            found.setdefault(_place(each, text), {})[chunks[each.url]] = None
+        for (start, end), indices in found.items():
             segment: Raw = {"partIndex": n} if n else {}
             segment |= {"startIndex": places[start]} if start else {}
             segment |= {"endIndex": places[end], "text": text[start:end]}
-            supports.append({"segment": segment, "groundingChunkIndices": [chunks[each.url]]})
+            supports.append({"segment": segment, "groundingChunkIndices": list(indices)})
     out: Raw = {}
     if queries:
         out["webSearchQueries"] = queries
