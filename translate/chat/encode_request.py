@@ -178,10 +178,15 @@ def _gives_way(body: Body, target: Target) -> Body:
     think; they do so unless they are told otherwise."""
     field, choice = target.policy.thinking_switch, body.get("tool_choice")
     if field == effort.BESIDE_TOOLS:
-        refused = bool(body.get("tools")) and not effort.always_thinks(target.model, target.policy.reasoning_effort)
+        refused = bool(body.get("tools")) and _may_stop_thinking(target)
     else:
         refused = field in effort.BEFORE_TOOLS and (choice == "required" or isinstance(choice, dict))
     return (effort.switch(field, target.model, on=False) or {}) if refused else {}
+
+
+def _may_stop_thinking(target: Target) -> bool:
+    """Tells whether the model may be told so by an effort. One that never thinks refuses the field."""
+    return effort.may_reason(target.model) and not effort.always_thinks(target.model, target.policy.reasoning_effort)
 
 
 def _switched_off(body: Body, wanted: Reasoning, target: Target, draft: Draft) -> bool:

@@ -68,6 +68,18 @@ def test_what_a_vendor_is_told(
     assert out.dropped == dropped
 
 
+@pytest.mark.parametrize(
+    ("model", "told"), [("gpt-5.5", "none"), ("an-alias", "none"), ("gpt-6-astra", "low"), ("gpt-4.1", None)]
+)
+def test_beside_tools_only_what_may_think_is_told_not_to(model: str, told: str | None) -> None:
+    """The setting is for all models of an upstream. GPT-4.1 answers 400 to the field itself."""
+    tools = [{"name": "f", "input_schema": {"type": "object"}}]
+    body = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}], "tools": tools}
+    out = pair.request("messages", "chat", body | low("low"), Target(model, Policy(thinking_switch="reasoning_effort")))
+    assert out.body.get("reasoning_effort") == told
+    assert out.dropped == ([] if told == "low" else ["output_config.effort"])
+
+
 FORCED: list[tuple[str, str, dict[str, Any], Any, list[str]]] = [
     ("deepseek", "deepseek-v4-pro", {"type": "any"}, "disabled", []),
     ("deepseek", "deepseek-v4-pro", {"type": "tool", "name": "f"} | ON, "disabled", ["thinking"]),
