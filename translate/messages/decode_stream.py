@@ -1,11 +1,11 @@
 """Streams: an upstream's Messages events -> neutral events (Decoder); Encoder, in encode_stream.py, writes them.
 
-Bytes are cut into events, each event is read by the state that the stream is in (a bound method: _unstarted, _running,
-_finished), and the open block (assembly.py) tells what it holds. Deltas that look like the one before take the fast
-path (fast_path.py). Start waits for the first content, so that an error before that can still become a status. Blocks
-that a server interleaves are put in sequence: events of another block than the open one wait for its end. The stream is
-complete at message_stop; one that just ends is complete only if it has told its stop_reason. Nothing here raises: what
-cannot be read is a Fault.
+Bytes are cut into events, each event is read by the state that the stream is in (a bound method: _unstarted, _odd,
+_running, _finished), and the open block (assembly.py) tells what it holds. Deltas that look like the one before take
+the fast path (fast_path.py). Start waits for the first content, so that an error before that can still become a status.
+Blocks that a server interleaves are put in sequence: events of another block than the open one wait for its end. The
+stream is complete at message_stop; one that just ends is complete only if it has told its stop_reason. Nothing here
+raises: what cannot be read is a Fault.
 """
 
 from __future__ import annotations
