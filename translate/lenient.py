@@ -55,12 +55,26 @@ def loads(data: bytes) -> Any:
 
 
 def apart(event: bytes) -> list[bytes]:
-    """Returns the events that stand in this one, each with its own data line: servers have left out the blank line
-    between them. Nothing where these lines are no JSON either."""
-    lines = [line for line in sse.LINE.split(event) if line.startswith(b"data:")]
-    values = [line[5:].strip() for line in lines]
-    is_each_whole = len(lines) > 1 and all(value == b"[DONE]" or loads(value) is not NO_JSON for value in values)
-    return lines if is_each_whole else []
+    """Returns the events that stand in this one, each with its own data line and the name before it: servers have left
+    out the blank line between them. Nothing where these lines are no JSON either."""
+    events: list[bytes] = []
+    name = b""
+    for line in sse.LINE.split(event):
+        if line.startswith(b"event:"):
+            name = line + b"\n"
+        elif line.startswith((b"data:", b"error:")):
+            value = line.partition(b":")[2].strip()
+            if value != b"[DONE]" and loads(value) is NO_JSON:
+                return []
+            events.append(name + line)
+            name = b""
+    return events if len(events) > 1 else []
+
+
+def is_whole(event: bytes) -> bool:
+    """Tells whether a stream's last event is all there but for its blank line, or was cut."""
+    data = sse.fields(event.lstrip())[1].strip()
+    return data in (b"", b"[DONE]") or loads(data) is not NO_JSON or bool(apart(event))
 
 
 def no_json(data: bytes) -> errors.ApiError:

@@ -14,7 +14,7 @@ from translate.chat.assembly import Assembly
 from translate.chat.reply import explode
 from translate.conversation import Event, Usage
 from translate.deltas import AGAIN, NUMBER, TEXT, WORD, DeltaReading, Place, Template, template
-from translate.lenient import NO_JSON, apart, error_event, loads, no_json
+from translate.lenient import NO_JSON, apart, error_event, is_whole, loads, no_json
 from translate.pieces import same_text
 from translate.target import Policy
 
@@ -105,12 +105,9 @@ class Decoder(DeltaReading):
         self._template = learn(event, trace[0], self._template is not None) if learns else None
 
     def _last_event(self, event: bytes) -> None:
-        """Reads what stands after the last blank line: a whole event, or one that was cut. After the finish, a cut one
-        is no loss."""
-        data = sse.fields(event.lstrip())[1].strip()
-        if data and data != b"[DONE]" and loads(data) is NO_JSON and self._parts.finished:
-            return
-        self._slow(event)
+        """Reads what stands after the last blank line. After the finish, an event that was cut is no loss."""
+        if not self._parts.finished or is_whole(event):
+            self._slow(event)
 
     # --------------------------------------------------------------------------------------------- ends
 

@@ -13,7 +13,7 @@ from translate import errors, sse
 from translate.conversation import Event, Usage
 from translate.gemini.assembly import Assembly
 from translate.gemini.reply import explode
-from translate.lenient import NO_JSON, apart, error_event, loads, no_json
+from translate.lenient import NO_JSON, apart, error_event, is_whole, loads, no_json
 from translate.reading import StreamReading
 
 
@@ -65,11 +65,9 @@ class Decoder(StreamReading):
             self._stop_at(error)
 
     def _last_event(self, event: bytes) -> None:
-        """Reads what stands after the last blank line. After the finish, a cut event is no loss."""
-        data = sse.fields(event.lstrip())[1].strip()
-        if data and loads(data) is NO_JSON and self._parts.finished:
-            return
-        self._event(event)
+        """Reads what stands after the last blank line. After the finish, an event that was cut is no loss."""
+        if not self._parts.finished or is_whole(event):
+            self._event(event)
 
     def _close(self) -> None:
         if self._parts.finished:

@@ -57,6 +57,9 @@ FRAMINGS: dict[str, Callable[[list[Event]], bytes]] = {
     "events without data": _around(between=b"event: keepalive\n\n"),
     "empty data": _around(between=b"data:\n\n"),
     "no blank line between events": lambda events: b"\n".join(plain([event])[:-2] for event in events) + b"\n\n",
+    "no blank line between the last two, nor after them": lambda events: (
+        plain(events[:-1])[:-1] + plain(events[-1:]).rstrip(b"\n")
+    ),
     "a blank line after the name": lambda events: re.sub(rb"(?m)^(event: .*\n)", rb"\1\n", plain(events)),
     "the name after the data": lambda events: b"".join(
         re.sub(rb"(?s)\A(event: [^\n]*\n)(.*\n)\n\Z", rb"\2\1\n", plain([event])) for event in events

@@ -224,6 +224,14 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
         sse(chunk({"content": "a"}, "stop")) + b'data: {"usage":{"pro',
         ["text: a", "stop end"],
     ),
+    "an error, and [DONE] without a blank line before it": (
+        sse(chunk({"content": "a"})) + b'event: error\ndata: {"code": 500, "reason": "x"}\ndata: [DONE]\n\n',
+        ["open text: a", "fault api: upstream answered 500 without an error message"],
+    ),
+    "a field called error without a blank line before it": (
+        sse(chunk({"content": "a"})).removesuffix(b"\n\n") + b'\ndata: {}\nerror: {"code": 500, "reason": "x"}\n\n',
+        ["open text: a", "fault api: upstream answered 500 without an error message"],
+    ),
     "only [DONE]": (DONE, ["fault upstream: the upstream's stream ended without any choice"]),
     "nothing": (b"\n\n", ["fault upstream: the upstream answered 200 with an empty body"]),
     "only comments": (b": hello\n\n", ["fault upstream: the upstream answered 200 with an empty body"]),

@@ -144,6 +144,15 @@ def test_a_stream_reads_alike_however_it_is_cut() -> None:
         assert decoder.ended
 
 
+def test_what_follows_the_finish_is_read_without_blank_lines_too() -> None:
+    finish = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}]}
+    counts = {"usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 3}}
+    decoder = Decoder()
+    events = decoder.feed(b"data: %b\n\ndata: %b\ndata: [DONE]\n" % (wire.dumps(finish), wire.dumps(counts)))
+    stop = [*events, *decoder.end()][-1]
+    assert isinstance(stop, Stop) and stop.usage is not None and stop.usage.input == 5
+
+
 def told(events: list[Any]) -> list[Any]:
     """The events without how their text was cut."""
     out: list[Any] = []
