@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from translate import errors, sse
+from translate.chat import details
 from translate.chat.assembly import Assembly
 from translate.chat.reply import explode
 from translate.conversation import Event, Usage
@@ -18,9 +19,8 @@ from translate.lenient import NO_JSON, apart, error_event, is_whole, loads, no_j
 from translate.pieces import same_text
 from translate.target import Policy
 
-_TEXT_FIELD = re.compile(
-    rb'"(?:content|reasoning_content|reasoning|arguments|text|summary|thinking)"\s*:\s*"((?:[^"\\]|\\.)+)"'
-)
+_TEXTS = "|".join(("content", "arguments", "text", "summary", *details.NAMES))
+_TEXT_FIELD = re.compile(rb'"(?:%b)"\s*:\s*"((?:[^"\\]|\\.)+)"' % _TEXTS.encode())
 _PADDING = re.compile(rb'"(?:obfuscation|p)"\s*:\s*"([0-9A-Za-z]*)"')  # OpenAI's and Mistral's random bytes
 _COUNTS = re.compile(rb'"(?:created|token_id)"\s*:\s*(\d+)')
 _ID = re.compile(rb'"id"\s*:\s*"([\w.:-]*)"')

@@ -8,6 +8,7 @@ import pytest
 
 from tests.translate.chat.material import DONE, ROLE, STOP, call, chunk, every_way, sse
 from translate import wire
+from translate.chat import details
 from translate.chat.decode_stream import Decoder, learn
 from translate.conversation import Delta, Event, Fault, Stop
 
@@ -135,6 +136,7 @@ def test_two_texts_that_are_not_the_same_are_parsed(other: str) -> None:
         '{"id":"chatcmpl-%d","choices":[{"delta":{"content":"TEXT"}}]}',
         '{"created":%d,"choices":[{"index":0,"delta":{"reasoning":"TEXT"}}],"model":"m"}',
         '{"id":"a","choices":[{"text":"TEXT","delta":{"token_id":%d,"role":"assistant","content":"TEXT"}}]}',
+        *('{"created":%d,"choices":[{"delta":{"NAME":"TEXT"}}]}'.replace("NAME", name) for name in details.NAMES),
     ],
 )
 def test_what_is_different_in_each_chunk_does_not_hinder(frame: str) -> None:
