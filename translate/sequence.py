@@ -140,13 +140,13 @@ class Sequence:
         return item
 
     def say(self, item: Item, text: str) -> bytes:
-        """Adds text to a part. Returns the piece that was added, b"" for none."""
+        """Adds text to a part. Returns the piece, b"" where nothing was added to the open part."""
         text, item.half = wire.held_back(item.half + text)
         if not text:
             return b""
         piece = wire.inside(text)
         self.grow(item, [piece])
-        return piece
+        return piece if item is self._open else b""
 
     def grow(self, item: Item, pieces: list[bytes]) -> None:
         """Adds pieces to a part that has no half a character."""

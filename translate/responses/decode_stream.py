@@ -25,6 +25,7 @@ _PLACES = (
     (NUMBER, re.compile(rb'"sequence_number"\s*:\s*(\d+)')),
     (WORD, re.compile(rb'"obfuscation"\s*:\s*"([^"\\]*)"')),
 )
+_INDEX = re.compile(rb'"output_index"\s*:\s*\d')
 _ID = re.compile(rb'"item_id"\s*:\s*"([\w.:+/=-]*)"')
 
 
@@ -38,7 +39,7 @@ def learn(event: bytes, piece: bytes, varied: bool = False) -> Template | None:
         if len(found) > 1 or (kind == TEXT and not (found and same_text(found[0][1], piece))):
             return None
         places += [(*match.span(1), kind) for match in found]
-    if varied and b'"output_index"' in event and (id := _ID.search(event)) is not None:
+    if varied and _INDEX.search(event) is not None and (id := _ID.search(event)) is not None:
         places.append((*id.span(1), WORD))
     return template(event, places)
 

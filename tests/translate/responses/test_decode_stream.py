@@ -390,6 +390,26 @@ def test_an_id_that_is_another_in_each_event_does_not_hinder() -> None:
     assert short(read(raw.replace(b"|", b"")))[0] == "open text: abcd"
 
 
+def test_without_an_index_the_id_tells_which_item_it_is() -> None:
+    def said(id: str, text: str, more: int) -> bytes:
+        place = {"item_id": id, "output_index": None, "content_index": 0, "delta": text, "more": more}
+        return b"data: %b\n\n" % json.dumps({"type": "response.output_text.delta", **place}).encode()
+
+    raw = CREATED + said("m", "a", 1) + said("m", "b", 2) + b"|" + said("m", "c", 2) + b"|" + said("n", "d", 2)
+    assert parsed(raw) == [3, 0, 1]
+    assert short(read(raw.replace(b"|", b"")))[0] == "open text: abc"
+
+
+def test_what_goes_on_after_its_part_is_over_is_not_taken_for_more_of_another() -> None:
+    def said(kind: str, index: int, text: str) -> bytes:
+        place = {"item_id": "m", "output_index": 0, "content_index": index, "delta": text}
+        return b"data: %b\n\n" % json.dumps({"type": f"response.{kind}.delta", **place}).encode()
+
+    raw = CREATED + said("output_text", 0, "a") + said("refusal", 1, "no") + said("output_text", 0, "b")
+    assert parsed(raw + b"|" + said("output_text", 0, "c")) == [4, 1]
+    assert short(read(raw + said("output_text", 0, "c")))[:2] == ["text: a", "open refusal: no"]
+
+
 ODD: dict[str, bytes] = {
     "another part": made("as at OpenAI", 9, "b").replace(b'content_index":0', b'content_index":1'),
     "no number": made("as at OpenAI", 9, "b").replace(b":9,", b":null,"),
