@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 from openai.types.responses import ResponseError
 
+from tests.linear.work import grows_linearly
 from translate import dialects, errors
 from translate.errors import ApiError, BadReply, BadRequest
 from translate.responses import fault
@@ -277,6 +278,13 @@ def test_too_long_a_prompt_in_the_words_of_the_clients_protocol(of: Any, message
     in_a_stream = of.event(ApiError("context_overflow", message)).partition(b"data: ")[2]
     assert json.dumps(told) in json.dumps(json.loads(in_a_stream))
     assert json.loads(of.body(ApiError("overloaded", message)))["error"]["message"] == message
+
+
+def test_an_event_that_seems_to_begin_errors_everywhere_is_read_once() -> None:
+    event = b'{"type":"response.failed",'
+    cut = fault.of_failed(b"", event + b'"response":{"error":{"code":"rate_limit_exceeded","message":"x"},')
+    assert cut is not None and cut.kind == "rate_limit"
+    grows_linearly(lambda n: event + b'"error":{\\"' * n, lambda data: fault.of_failed(b"", data), 500)
 
 
 def test_our_own_two() -> None:

@@ -17,7 +17,8 @@ from translate.responses.stop import failure_of
 HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it is
 
 _FAILED = re.compile(rb'(?:\{\s*"type"\s*:\s*")?response\.(failed|cancelled)\b')
-_ERROR = re.compile(rb'"error"\s*:\s*(\{(?:[^{}"]|"(?:[^"\\]|\\.)*+")*+\})')
+_ERROR = re.compile(rb'"error"\s*:\s*(?=\{)')
+_OBJECT = re.compile(rb'\{(?:[^{}"]|"(?:[^"\\]|\\.)*+")*+\}')  # without one in it
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
 _NAMES = {name: re.compile(rb'"%b"\s*:\s*"([^"\\]{1,200})"' % name.encode()) for name in ("id", "model")}
 
@@ -68,11 +69,12 @@ def of_failed(name: bytes, data: bytes) -> ApiError | None:
 
 
 def _beginning(data: bytes) -> dict[str, Any]:
-    """Returns what the beginning of an event says of why its response has failed."""
-    if (found := _ERROR.search(data)) is None:
+    """Returns what the beginning of an event says of why its response has failed. Only the first error is looked at:
+    bytes that are no JSON may seem to begin one everywhere."""
+    if (found := _ERROR.search(data)) is None or (error := _OBJECT.match(data, found.end())) is None:
         return {}
     try:
-        return {"error": wire.loads(found[1])}
+        return {"error": wire.loads(error[0])}
     except ValueError:
         return {}
 
