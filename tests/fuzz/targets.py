@@ -250,9 +250,10 @@ def array(data: bytes) -> None:
 def cloud_request(data: bytes) -> None:
     for endpoint in _sealed():
         try:
-            body, headers = endpoint.unsealed(data, "m", endpoint.streams)  # type: ignore[misc]
+            said = endpoint.unsealed(data, "m", endpoint.streams)  # type: ignore[misc]
         except ApiError:
             continue
+        body, headers = said.body, said.headers
         assert not any(mark in value for value in headers.values() for mark in "\r\n\0"), "a line's end in a header"
         try:
             outline.parse(body)
