@@ -18,7 +18,7 @@ HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it 
 
 _FAILED = re.compile(rb'(?:\{\s*"type"\s*:\s*")?response\.(failed|cancelled)\b')
 _ERROR = re.compile(rb'"error"\s*:\s*(?=\{)')
-_OBJECT = re.compile(rb'\{(?:[^{}"]|"(?:[^"\\]|\\.)*+")*+\}')  # without one in it
+_OBJECT = re.compile(rb'\{(?>(?:[^{}"]++|"(?>(?:[^"\\]++|\\.)*)")*)\}')  # without one in it
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
 _NAMES = {name: re.compile(rb'"%b"\s*:\s*"([^"\\]{1,200})"' % name.encode()) for name in ("id", "model")}
 
