@@ -54,6 +54,9 @@ class Hooks(Interface):
     def request(self, request: ClientRequest) -> Generator[Awaitable[Any], Any, None]:
         """Lets hooks read the request, and replace it. Raises ApiError."""
 
+    def see_reply(self, request: ClientRequest) -> bool:
+        """Whether the reply is shown to one, before its client gets it or after that."""
+
     def held(
         self, writer: Writer, request: ClientRequest, refused: Callable[[ApiError, bool], None],
         is_late: Callable[[], bool], unframed: Callable[[], bytes | None], keep: Callable[[asyncio.Future[None]], None],

@@ -112,7 +112,7 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
 
 def kept_bytes(request: ClientRequest, ports: Ports) -> int:
     """Returns how long a reply may be so that it is kept in the protocol's own form: for the cache, or for hooks."""
-    if ports.hooks is not None:
+    if ports.hooks is not None and ports.hooks.see_reply(request):
         return ports.gathered.reply_bytes
     if ports.cache is None or request.cached is None or not request.cached.stores:
         return 0

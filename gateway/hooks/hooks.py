@@ -43,12 +43,16 @@ class Hooks:
             if body is not None:
                 request.replace(wire.dumps(body))
 
+    def see_reply(self, request: ClientRequest) -> bool:
+        """Whether the reply is shown to one, before its client gets it or after that."""
+        return bool(self._asking.of("reply", request.asked_model))
+
     def held(
         self, writer: Writer, request: ClientRequest, refused: Callable[[ApiError, bool], None],
         is_late: Callable[[], bool], unframed: Callable[[], bytes | None], keep: Callable[[asyncio.Future[None]], None],
     ) -> Writer:  # fmt: skip
         """The writer of a reply that hooks see before the client does, or after it."""
-        if not self._asking.of("reply", request.asked_model):
+        if not self.see_reply(request):
             return writer
         if request.framed is not None and not request.task:
             request.cached = None  # what is kept has the client's form, which hooks do not read

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.flow.reframed import Reframed
 from tests.gateway.flow.test_early_head import BEDROCK, CHAT, GOOGLE, IN_OTHER_FORMS, OLLAMA
 from tests.support import waiting
 from tests.support.house import House
@@ -82,6 +83,12 @@ def test_its_refusal_is_an_error_in_the_clients_form(path: str, ask: dict[str, A
         assert said["message"] == "not for you"
     else:
         assert "not for you" in str(said["error"])
+
+
+@pytest.mark.parametrize("more", ["models = other\n", "on = request\n"])
+def test_nothing_is_kept_for_a_hook_that_does_not_see_it(more: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reframed, "_keep", None)
+    assert b"hello" in answered(OLLAMA, ASKS[OLLAMA], Guard("allow"), more)[2]
 
 
 def test_what_the_cache_has_is_seen_too() -> None:
