@@ -27,6 +27,7 @@ from gateway.routing.router import Route
 from translate.conversation import Usage
 from translate.errors import ApiError
 
+MOST_LATE = 1_000  # models of an upstream; there is a limit because clients choose their names
 LATE_REST_S = 60.0  # for which a model that was late with a count is not asked for another
 
 
@@ -137,9 +138,11 @@ class Sharing:
     def count_fails(self, event: Event, route: Route) -> None:
         """The same for a model that has not counted in time, or could not. It is not asked for a while, as each client
         would wait as long for its count. Raises BadRequest."""
-        now, upstream = self._ports.now(), route.upstream
-        late = {model: until for model, until in upstream.counts_from.items() if until > now}
-        upstream.counts_from = late | {route.model: now + LATE_REST_S}
+        now, late = self._ports.now(), route.upstream.counts_from
+        late.pop(route.model, None)  # goes to the end
+        late[route.model] = now + LATE_REST_S
+        while len(late) > MOST_LATE or next(iter(late.values())) <= now:
+            del late[next(iter(late))]
         self.tell_count(event, route)
 
     # ------------------------------------------------------------------------- the answer that it waited for

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.flow import sharing
 from gateway.routing import upstreams
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
@@ -55,6 +56,19 @@ def test_counts_that_come_late_open_no_breaker(monkeypatch: pytest.MonkeyPatch) 
         with House(text) as house:
             assert house.post(path, body)[1]["x-proxy-token-count"] == "estimate"
             assert [place.breaker.state for place in house.proxy.service.places] == ["closed"]
+
+
+def test_of_many_models_those_that_were_late_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "MOST_LATE", 2)
+    path, body = ASKED["messages"]
+    with House(house_text("* = a", a=section("http://127.0.0.1:9", "", "messages"))) as house:
+        for model in "abcb":
+            house.post(path, body | {"model": model})
+        (late,) = (up.counts_from for up in house.proxy.service.router.upstreams.values())
+        assert list(late) == ["b", "c"]
+        late["b"] = 0.0  # its time is over
+        house.post(path, body | {"model": "d"})
+        assert list(late) == ["c", "d"]
 
 
 BROKEN = {
