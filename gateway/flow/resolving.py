@@ -240,7 +240,8 @@ def permitted(
     if rules.models and client_rules.may_name_further(request.body, in_path=bool(request.in_path)):
         yield from _read(request, ports)
         further = client_rules.further_models(request.parsed())
-    return rules.permitted(found, request.asked_model, further)
+    left = rules.permitted(found, request.asked_model, further)
+    return found if len(left) == len(found) else left  # the same list, by which balancing.Choices knows it
 
 
 def attempted(make: Callable[[], Crossed]) -> Callable[[], Crossed | None]:
@@ -283,7 +284,7 @@ def that_have_it(found: list[Route], request: ClientRequest, ports: Ports) -> li
             f"'{request.asked_model[:200]}' leads to {names}. Upstreams with it: {hint}",
             param="model",
         )
-    return home
+    return found if len(home) == len(found) else home  # see permitted
 
 
 def _previous(request: ClientRequest, ports: Ports) -> PreviousResponse | Thread | None:

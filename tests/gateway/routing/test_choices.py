@@ -119,3 +119,14 @@ def test_a_session_stays_with_its_key_until_that_rests() -> None:
         house.on_loop(lambda: rests.rests(time.monotonic() + 60))
         house.post(PATH, ASK, {"x-session-id": "s0"})
         assert used(up.requests)[-1] != first
+
+
+@pytest.mark.parametrize(("path", "ask"), [(PATH, ASK), ("/v1/embeddings", {"model": "m", "input": "x"})])
+def test_a_client_with_rules_chooses_of_the_same_pool(path: str, ask: dict[str, Any]) -> None:
+    rules = "[client c]\nkey = k0123456789abcdef\nmodels = m*\n"
+    vectors = Answer.json({"data": [{"embedding": [1]}]})
+    with Upstream(lambda request: says("x") if "messages" in request.json else vectors) as up:
+        with House(house_text("* = a", rules, a=section(up.url, f"keys = {', '.join(KEYS)}\n"))) as house:
+            for _ in range(3):
+                assert house.post(path, ask, {"Authorization": "Bearer k0123456789abcdef"})[0] == 200
+            assert str(house.proxy.service.router.choices) == "<Choices of 1 lists>"
