@@ -194,8 +194,8 @@ class Failover:
         got = leases.acquire(route, tokens, now, terms)
         if isinstance(got, Wait):
             return self.worth(got)
-        if (place.headroom.resets_at or place.key.plan.resets_at) and self._request.task != "count":
-            place.probes(now)
+        if (place.headroom.resets_at or place.key.plan.resets_at) and self._request.task != "count" and route.model:
+            place.probes(now)  # neither a count nor a file, which is of no model, would find out
         return got
 
     def _check_context(self, route: Route) -> None:

@@ -75,7 +75,7 @@ class Coming:
         self.status, now = status, ports.now()
         self.headers = headers = self._lease.route.upstream.secrets.headers(headers)
         self.ttfb_ms = (now - self._began) * 1e3
-        if status < 300 and place.resets_at:
+        if status < 300 and place.resets_at and self._lease.route.model:  # a file is of no model, and within no limit
             place.works(self._began)
         place.headroom.learn(headers, now, ports.unix())
         if status < 300 and place.key.bad_until:

@@ -223,6 +223,17 @@ def test_another_model_finds_out_that_the_keys_limit_is_over() -> None:
             assert (plan.free_at, plan.resets_at) == (0.0, 0.0)
 
 
+def test_what_is_asked_of_files_does_not_find_out_whether_the_keys_limit_is_over() -> None:
+    refusal = error(429, "used up", headers=OF_ALL_MODELS["a week"])
+    with Upstream(lambda r: refusal if r.method == "POST" else Answer.json({"data": []})) as up:
+        with House(house_text("* = a", QUICK, a=up.url)) as house:
+            assert house.post(PATH, ASK)[0] == 429
+            plan = house.proxy.service.places.key("a", 0).plan
+            plan.free_at, until = 0.0, plan.resets_at
+            assert house.get("/v1/files")[0] == 200
+            assert (plan.free_at, plan.resets_at) == (0.0, until)
+
+
 def test_of_two_windows_that_are_used_up_the_later_end_counts() -> None:
     headers = [(f"{CLAUDES}status", "rejected"), (f"{CLAUDES}reset", str(UNIX + 60))]
     for window, end in (("5h", 60), ("7d", 90_000)):
