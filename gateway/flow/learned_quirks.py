@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from gateway.flow import strip_fields, told_limits
 from gateway.routing.router import Route
-from translate import dialects, fit, pair
+from translate import dialects, fit, pair, top_level, wire
 from translate.conversation import Turn
 from translate.errors import BadRequest
 from translate.target import Encoded, Protocol, Target
@@ -56,6 +56,7 @@ class Quirk(Struct, frozen=True):
         return f"'{self.field}' is sent as '{self.instead}'" if self.instead else f"'{self.field}' is left out"
 
 
+CHOICE = "tool_choice"
 NO_MARKS = Quirk("cache_control")  # for the marks that the proxy adds; a client has to know about its own
 NO_USAGE = Quirk("stream_options")  # also where the proxy asks for the usage of a stream
 THOUGHTS = Quirk("reasoning_history", "always")  # no field, but the setting of that name
@@ -209,7 +210,11 @@ def crossed(
     encoded = pair.request(client, route.protocol, data, target, more)
     if known:
         known = [each for each in known if not each.setting]
-        drop = [each.field for each in known if not each.instead and (not each.beside or each.beside in encoded.body)]
+        drop = [
+            each.field for each in known
+            if not each.instead and (not each.beside or each.beside in encoded.body)
+            and not forces_tool(each.field, encoded.body.get(each.field))
+        ]  # fmt: skip
         rename = [(quirk.field, quirk.instead) for quirk in known if quirk.instead and quirk != THOUGHTS]
         fit.body(encoded, dialects.of(client).words.ledger, route.protocol, data, drop, rename)
     if strict and encoded.dropped:
@@ -236,12 +241,25 @@ def fitted(body: bytes, route: Route, quirks: LearnedQuirks) -> tuple[bytes, lis
     ]  # fmt: skip
     if not known:
         return body, []
-    drop = [
-        quirk.field for quirk in known
-        if not quirk.instead and (not quirk.beside or f'"{quirk.beside}"'.encode() in body)
-    ]  # fmt: skip
-    body, dropped = strip_fields.without(body, drop)
+    body, dropped = strip_fields.without(body, [quirk.field for quirk in known if _goes(quirk, body)])
     return strip_fields.renamed(body, {quirk.field: quirk.instead for quirk in known if quirk.instead}), dropped
+
+
+def _goes(quirk: Quirk, body: bytes) -> bool:
+    """Returns whether a field is left out of this body. One that has another name goes if that one is there, too."""
+    if other := quirk.instead or quirk.beside:
+        return top_level.has_key(body, f'"{other}"'.encode())
+    if quirk.field != CHOICE:
+        return True
+    try:
+        return not forces_tool(CHOICE, wire.loads(top_level.taken(body, (CHOICE,))[1].get(CHOICE, b"null")))
+    except ValueError:
+        return False
+
+
+def forces_tool(field: str, value: Any) -> bool:
+    """Returns whether a field says more of the choice among tools than that the model has it, as it has without it."""
+    return field == CHOICE and value not in (None, "auto", {"type": "auto"})
 
 
 def _settings(known: list[Quirk]) -> list[tuple[str, str]]:

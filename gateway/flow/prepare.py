@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
-from gateway.flow import compaction, learned_quirks, sealing, upstream_request, usage_chunk, vectors
+from gateway.flow import compaction, learned_quirks, sealing, strip_fields, upstream_request, usage_chunk, vectors
 from gateway.flow.clean_lines import CleanEvents
 from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.crossed import NOTHING, Crossed, Estimated
@@ -91,6 +91,7 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
     left: list[str] = []
     if renamed and not request.task and learned_quirks.is_another(request.asked_model, route):
         body, left = learned_quirks.fitted(body, route, ports.quirks.of_client(request.client))
+        lines = strip_fields.lines_left(lines, left) if left else lines
     if request.task == vectors.TASK and vectors.wanted(request):
         reply: Passthrough = vectors.Packing(request.protocol, echo)
         if vectors.AS_LISTS in ports.quirks.of_client(request.client).of(route.upstream.name, route.model):

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.flow.learned_quirks import MAX_EACH, Quirk
+from gateway.flow.learned_quirks import MAX_EACH, Quirk, forces_tool
 from gateway.flow.own_words import OwnWords
 from translate import errors, fit, late, wire
 from translate.errors import ApiError
@@ -21,8 +21,11 @@ MAX_READ = 8 * 1024  # characters of an error
 MAX_DEPTH = 8
 
 KEPT = frozenset({
-    "model", "messages", "input", "contents", "system", "systemInstruction", "instructions", "stream", "tools",
-    "functions", "response_format", "text", "text.format", "output_config.format",
+    "model", "stream",
+    "messages", "input", "contents", "prompt", "system", "systemInstruction", "system_instruction", "instructions",
+    "previous_response_id", "conversation", "cachedContent", "cached_content", "container",  # what was said before
+    "tools", "functions", "function_call", "toolConfig", "tool_config", "mcp_servers",
+    "response_format", "text", "text.format", "output_format", "output_config.format",
 })  # fmt: skip
 
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # servers take one of the two
@@ -109,12 +112,17 @@ def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Quirk]:
     return list(found.values())[:MAX_EACH]
 
 
+def names_any(error: ApiError, raw: bytes, own: OwnWords) -> bool:
+    """Returns whether the error names a field at all, which most errors do not: then nobody need know what was sent."""
+    return next(named(error, raw, own), None) is not None or BOTH.search(error.message[:MAX_READ]) is not None
+
+
 def _must_stay(sent: dict[str, Any], field: str) -> bool:
     """Returns whether the request would mean something else without the field: the prompt, a required form of the
     reply, a forced tool."""
-    if field == "tool_choice":
-        return sent[field] not in ("auto", {"type": "auto"})
-    return field in KEPT or any(kept.startswith(field + ".") and _is_in(sent, kept) for kept in KEPT)
+    if field in KEPT or forces_tool(field, sent.get(field)):
+        return True
+    return any(kept.startswith(field + ".") and _is_in(sent, kept) for kept in KEPT)
 
 
 def named(error: ApiError, raw: bytes, own: OwnWords) -> Iterator[str]:

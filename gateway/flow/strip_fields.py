@@ -71,3 +71,15 @@ def betas_left(value: str, dropped: Iterable[str]) -> str:
     if not gone:
         return value
     return ",".join(name for name in value.split(",") if not name.strip().startswith(gone))
+
+
+def lines_left(lines: list[str], dropped: Iterable[str]) -> list[str]:
+    """Returns header lines of which anthropic-beta is without these names."""
+    out = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.lower() != "anthropic-beta":
+            out.append(line)
+        elif left := betas_left(value.strip(), dropped):
+            out.append(f"{name}: {left}")
+    return out

@@ -97,7 +97,7 @@ def refuses_fields(
     if route.envelope is not None and (taught := _bridged(request, route, ports, error)) is not None:
         return taught
     if route.verbatim:
-        return _of_another_model(request, route, ports, error, body)
+        return _of_another_model(request, route, ports, error, body, again=again)
     data = request.parsed()
     if request.previous is not None:
         data = request.previous.crossing(data, request.body, route.upstream.name, route.protocol)
@@ -111,19 +111,24 @@ def refuses_fields(
 
 
 def _of_another_model(
-    request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes
-) -> Taught | None:  # fmt: skip
+    request: ClientRequest, route: Route, ports: Ports, error: ApiError, raw: bytes, *, again: bool
+) -> Taught | None:
     """The same where the bytes pass through. What a client says of the model that it has named is its own business, but
     here another one is asked."""
     if request.task or error.status not in (400, 422) or not is_another(request.asked_model, route):
         return None
+    if not refused_fields.names_any(error, raw, OwnWords(request.body)):
+        return None
+    try:
+        said = request.parsed()
+    except ApiError:  # it has passed all the same, and what its upstream says of it tells the client more
+        return None
+    refused = [quirk for quirk in refused_fields.read(error, raw, said) if "." not in quirk.field]
     quirks = ports.quirks.of_client(request.client)
-    refused = refused_fields.read(error, body, request.parsed())
-    new = [
-        quirk for quirk in refused
-        if "." not in quirk.field and quirks.learn(route.upstream.name, route.model, quirk)
-    ]  # fmt: skip
-    return _taught(request, route, error, new) if new else None
+    new = [quirk for quirk in refused if quirks.learn(route.upstream.name, route.model, quirk)]
+    if new:
+        return _taught(request, route, error, new)
+    return Taught(route, [], error.message) if refused and not again else None  # another request has met it meanwhile
 
 
 def _learned(
@@ -148,11 +153,7 @@ def _learned(
             quirks.unlearn(route.upstream.name, route.model, [NO_PROOFS])
     about_marks = NO_MARKS.field in said and not own.holds(NO_MARKS.field)
     limits = next(told_limits.read(error), None) is not None
-    if (
-        not (about_marks or limits)
-        and next(refused_fields.named(error, raw, own), None) is None
-        and refused_fields.BOTH.search(said) is None
-    ):
+    if not (about_marks or limits or refused_fields.names_any(error, raw, own)):
         return []  # most errors name no field; then the request is not translated again to see what was sent
     sent = crossed(client, route, data, quirks, session=session)
     found = refused_fields.read(error, raw, sent.body)
