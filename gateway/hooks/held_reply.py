@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Cancelled
@@ -27,6 +28,8 @@ from translate.pair import Crossing
 from translate.target import Asked
 
 log = logging.getLogger("gateway")
+
+SIGN_S = 5.0  # between two signs of life while hooks are asked
 
 
 class HeldReply:
@@ -177,7 +180,7 @@ class HeldReply:
         raw = b"".join(self._parts)
         try:
             seen = self._seen(raw, unframed)
-            changed = await self._ask(self._holding, seen) if seen is not None else None
+            changed = await self._with_signs(self._ask(self._holding, seen)) if seen is not None else None
             out = raw if changed is None else self._written(changed)
         except ApiError as error:
             self._refuse(error)
@@ -196,6 +199,18 @@ class HeldReply:
                 self._writer.whole(status, head, out)
         self.written = self._writer.written
         self._tell()
+
+    async def _with_signs(self, asking: Coroutine[Any, Any, Said | None]) -> Said | None:
+        """Returns what the hooks say, who may take minutes. The flow has ended, and gives no signs of life."""
+        if not self._streams:
+            return await asking
+        answer = asyncio.ensure_future(asking)
+        try:
+            while not (await asyncio.wait([answer], timeout=SIGN_S))[0]:
+                self.sign(b"")
+            return answer.result()
+        finally:
+            answer.cancel()
 
     def _refuse(self, error: ApiError) -> None:
         error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames keep the request alive

@@ -12,6 +12,7 @@ import anthropic
 import openai
 import pytest
 
+from gateway.hooks import held_reply
 from tests.gateway.flow.test_left_open import CHAT, IN_MESSAGES, IN_RESPONSES, MESSAGES, RESPONSES
 from tests.gateway.observe.test_record import Seen
 from tests.support.house import Client, House
@@ -251,6 +252,31 @@ def test_a_stream_that_a_hook_holds_has_signs_of_life(path: str, action: str, *,
         assert come == b"".join(EVENTS[path]) and "error.type" not in record
     else:
         assert b"not for you" in come and b"hello" not in come and record["error.type"] and record["status"] == 200
+
+
+@pytest.mark.parametrize("path", [CHAT, OLLAMA])
+@pytest.mark.parametrize("action", ["allow", "refuse"])
+def test_a_hook_that_takes_its_time_does_not_keep_them_off(
+    path: str, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may take ten minutes ([hook NAME] timeout), long after the upstream has said all."""
+    monkeypatch.setattr(held_reply, "SIGN_S", 0.1)
+    gate = Gate()
+
+    def says(request: Request) -> Answer:
+        if request.json["event"] == "request":
+            return Answer.json({"action": "allow"})
+        return late(Answer.json({"action": action, "message": "not yours"}), gate)
+
+    with Upstream([Answer.sse(streams("hello"))]) as up, Upstream(says) as hook:
+        with House(house_text("* = a", SOON + GUARD.format(hook.url), a=up.url)) as house, house.connect() as client:
+            client.send("POST", path, ASK)
+            status, _ = client.head()
+            pieces = client.pieces()
+            assert status == 200 and b"hello" not in next(pieces) + next(pieces)
+            gate.open()
+            come = b"".join(pieces)
+    assert (b"hello" in come) is (action == "allow") and (b"not yours" in come) is (action == "refuse")
 
 
 def test_a_held_stream_whose_upstream_fails_late_tells_it() -> None:
