@@ -79,7 +79,7 @@ def _may_begin(flow: Watched, ports: Ports) -> bool:
     begins with more than that, a websocket and a reply that others get, too, need the reply first. Without a client
     (reattach.py) a request that fails is to be made anew by who comes back, and not to be told in a stream."""
     request = flow.request
-    if not request.streams or request.task or request.front is not None or not flow.writer.may_wait:
+    if not request.streams or request.task or not flow.writer.may_wait:
         return False
     return (request.framed is None or request.framed.may_wait) and is_late(flow.clock, ports)
 

@@ -52,6 +52,10 @@ class FrameWriter(ResponseWriter):
         self._keep = keep
         self.kept = bytearray() if keep else None
 
+    @property
+    def may_wait(self) -> bool:
+        return False  # nobody waits for a head, and an error before the first event has a status
+
     def whole(self, status: int, head: bytes, body: bytes) -> None:
         if self.state != "open":
             return

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.hooks import held_reply
 from tests.gateway.stored.test_responses_state import chat_text
 from tests.gateway.websocket.sockets import Socket, text_of, with_socket
 from tests.support.house import House, one_upstream
-from tests.support.script import Answer, Upstream
+from tests.support.script import Answer, Request, Upstream
+from tests.support.two_upstreams import house_text, streams
 
 
 @pytest.mark.parametrize(
@@ -105,3 +107,23 @@ def test_a_client_over_its_limits_keeps_its_websocket_and_what_it_has_said_there
     bound = f"[client ann]\nkey = {key}\nrequests_per_minute = 1\n"
     with Upstream(chat_text) as up, House(one_upstream(up.url, "chat") + bound) as house:
         with_socket(house, session, {"Authorization": f"Bearer {key}"})
+
+
+def test_what_a_hook_refuses_late_comes_with_its_status_too(monkeypatch: pytest.MonkeyPatch):
+    """A websocket needs no early head, and its signs of life are no events."""
+    monkeypatch.setattr(held_reply, "SIGN_S", 0.1)
+
+    def hook(request: Request) -> Answer:
+        is_reply = request.json["event"] == "reply"
+        answer = Answer.json({"action": "refuse" if is_reply else "allow", "message": "not for you"})
+        answer.delay = 0.6 if is_reply else 0.0
+        return answer
+
+    async def session(socket: Socket) -> None:
+        error = await socket.turn(input="x")
+        assert (error["type"], error["status"]) == ("error", 400) and error["error"]["message"] == "not for you"
+
+    with Upstream([Answer.sse(streams("hello"))]) as up, Upstream(hook) as guard:
+        text = house_text("* = a", f"[server]\nhead_seconds = 0.2\n[hook guard]\nurl = {guard.url}\n", a=up.url)
+        with House(text) as house:
+            with_socket(house, session)
