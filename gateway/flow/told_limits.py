@@ -66,7 +66,8 @@ _NO_CHOICE = (
     (late.pattern(r"tool_choice '\w{1,20}' is incompatible with thinking", re.I), "thinking"),  # Kimi
     (late.pattern(r"tool_choice parameter does not support being set to required or object in thinking mode", re.I),
      "enable_thinking"),
-    (re.compile(r"function tools with reasoning_effort are not supported", re.I), effort.BESIDE_TOOLS),  # OpenAI, Chat
+    (late.pattern(r"function tools with reasoning_effort are not supported", re.I),  # OpenAI, Chat
+     effort.BESIDE_TOOLS),
 )  # fmt: skip
 
 
