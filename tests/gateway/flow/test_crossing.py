@@ -206,7 +206,7 @@ def test_what_of_a_reply_cannot_be_shown_is_told(streamed: bool) -> None:
 
 
 def test_rate_limit_headers_cross_too() -> None:
-    back = {"retry-after": "7", "x-ratelimit-remaining-requests": "0", "request-id": "r1", "x-should-retry": "true"}
+    back = {"retry-after": "1", "x-ratelimit-remaining-requests": "0", "request-id": "r1", "x-should-retry": "true"}
     error = {"error": {"message": "slow down", "type": "requests", "code": "rate_limit_exceeded"}}
     with Upstream([Answer.json(error, 429, headers=back)]) as up, House(one_upstream(up.url, "chat")) as house:
         status, headers, body = house.post("/v1/messages", ASK)
