@@ -20,6 +20,8 @@ from tests.chaos.upstream import MARK, PIECES
 PATHS = {"messages": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses"}
 CHECK = {"messages": grammar.check_messages, "chat": grammar.check_chat}
 PATIENCE_S = 60.0
+# What tells that all has been said, where a stream is cut between that and its last event.
+FINISHED = {"chat": b'"finish_reason": "stop"', "messages": b'"stop_reason": "end_turn"'}
 _FAILED = {"messages": b'"type":"error"', "chat": b'"error"', "responses": b'"response.failed"'}
 
 
@@ -83,7 +85,7 @@ class Client:
         if b"{garbage" in raw:
             return "garbled"  # the upstream's own bytes, passed on as they came
         failed = _FAILED[protocol] in raw.replace(b": ", b":")
-        finished = protocol == "chat" and b'"finish_reason": "stop"' in raw  # cut between that and [DONE]: all is there
+        finished = protocol in FINISHED and FINISHED[protocol] in raw
         problems = grammar.check_responses(raw) if protocol == "responses" else CHECK[protocol](raw, False)
         if problems and not failed and not finished:
             return f"wrong: {problems[:2]} in {raw[-300:]!r}"

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conformance import grammar
+from tests.chaos.clients import FINISHED
 from tests.chaos.upstream import MARK, PIECES
 from tests.storm.settings import KEYS, MODELS
 
@@ -178,9 +179,7 @@ def judge(said: Said, raw: bytes) -> str:
     if b"{garbage" in raw:
         return "garbled"
     failed = FAILED[said.protocol] in raw.replace(b": ", b":")
-    finished = (
-        said.protocol == "chat" and b'"finish_reason": "stop"' in raw
-    )  # cut between that and [DONE]: all is there
+    finished = said.protocol in FINISHED and FINISHED[said.protocol] in raw
     problems = [each for each in CHECKS[said.protocol](raw) if not each.startswith(THEIRS)]
     if problems and not failed and not finished:
         return f"wrong: {problems[:2]} in {raw[-300:]!r}"

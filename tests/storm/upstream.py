@@ -145,7 +145,7 @@ class Stormy:
         plain = {"html": (b"text/html", b"<html><title>busy</title></html>"), "empty": (b"application/json", b""),
                  "no_json": (b"application/json", b'{"a":')}  # fmt: skip
         if fault in plain:
-            served.began = True
+            served.began = fault == "no_json"  # a page or nothing at all is no answer: another may be asked
             kind, body = plain[fault]
             return await self._plain(writer, 200, body, kind=kind)
         if fault in ("status", "retry_after"):
