@@ -27,10 +27,8 @@ from gateway.batches.desk import Desk
 from gateway.batches.embeddings import Embeddings
 from gateway.cache.cache import Cache
 from gateway.credentials import asking
-from gateway.flow.learned_quirks import LearnedQuirks
 from gateway.flow.ports import Connection, Ports
 from gateway.flow.reattach import Reattach
-from gateway.flow.refusal_hold import Refusing
 from gateway.flow.token_counting import Counting
 from gateway.flow.trace import Tracing
 from gateway.flow.waves import Waves
@@ -49,9 +47,11 @@ from gateway.limits.shape import Shape
 from gateway.observe.dispatcher import Observers
 from gateway.observe.prices import Prices
 from gateway.observe.tags import Tags
+from gateway.passing.refusal_hold import Refusing
 from gateway.process import side_thread, topics
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
+from gateway.refusals.learned_quirks import LearnedQuirks
 from gateway.routing import client_rules
 from gateway.routing.balancing import Places
 from gateway.routing.client_rules import ClientRules

@@ -19,7 +19,7 @@ from gateway.batches.host_queue import HostQueue
 from gateway.batches.queue import Queue
 from gateway.cache.cache import Cache
 from gateway.cache.fleet import Fleet
-from gateway.flow.exact_counts import ExactCounts
+from gateway.counting.exact_counts import ExactCounts
 from gateway.flow.ports import Hooks
 from gateway.flow.reattach import Reattach
 from gateway.http.listener import files_for_upstreams
@@ -178,7 +178,7 @@ def exact_counts(settings: Settings, before: ExactCounts | None) -> ExactCounts 
     if before is not None:
         return before
     try:
-        return ExactCounts(importlib.import_module("gateway.flow.vocabulary").counter())
+        return ExactCounts(importlib.import_module("gateway.counting.vocabulary").counter())
     except ModuleNotFoundError as why:  # the setting came with a reload
         log.error("[counting] needs the package %s: start the proxy again, or install extras/tokenizers.txt", why.name)
         return None

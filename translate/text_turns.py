@@ -3,7 +3,7 @@
 OpenAI's servers put the same few tokens around each message: its role, and marks before and after it. These tokens were
 found with recorded replies that tell their usage. `PROVEN` are the models of which such replies exist, all of them for
 messages of the system and the user. What tools or a schema become is not public, but the same ones take the same number
-of tokens every time, which replies tell (gateway/flow/exact_counts.py).
+of tokens every time, which replies tell (gateway/counting/exact_counts.py).
 """
 
 from __future__ import annotations

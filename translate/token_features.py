@@ -2,7 +2,7 @@
 weights.
 
 A vocabulary cuts a text at words, digits, signs and line breaks, and every protocol adds a frame for a message, a part,
-a field and a tool. What each of these costs differs from model to model, and is learned (gateway/flow/calibration.py).
+a field and a tool. What each of these costs differs from model to model, and is learned (gateway/counting/calibration).
 A long text is measured by samples, so that the time has a limit.
 """
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from console.doctor.findings import Finding
-from gateway.flow.learned_quirks import Quirk
+from gateway.refusals.learned_quirks import Quirk
 from gateway.routing.upstreams import HABITS
 from operate.settings.load import Upstream
 from operate.settings.presets import PRESETS

@@ -13,9 +13,10 @@ from typing import Any
 from msgspec import Struct, field
 
 from console.doctor.line import Heard, Line
-from gateway.flow import learned_quirks, refused_fields, sealing
-from gateway.flow.learned_quirks import LearnedQuirks, Quirk
+from gateway.flow import sealing
 from gateway.limits import retry_policy
+from gateway.refusals import learned_quirks, refused_fields
+from gateway.refusals.learned_quirks import LearnedQuirks, Quirk
 from gateway.routing.router import Route
 from translate import errors, wire
 from translate.conversation import Usage

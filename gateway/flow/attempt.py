@@ -14,7 +14,6 @@ from gateway.credentials.minted import Minted
 from gateway.credentials.signing import signed
 from gateway.flow import outcomes, prepare
 from gateway.flow.attempt_owner import Owner
-from gateway.flow.clean_lines import CleanEvents, CleanLines, about_error, may_tell_error
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.continued_turn import Continuing
 from gateway.flow.crossed import Estimated
@@ -22,13 +21,14 @@ from gateway.flow.incoming import Incoming
 from gateway.flow.lease import Lease, Verdict
 from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
-from gateway.flow.reframed import failed_unsaid
 from gateway.flow.sealing import Seal
 from gateway.flow.trace import Span
 from gateway.flow.waves import Step
 from gateway.flow.whole_reply import WholeReplySteps
 from gateway.http.auth import keys_of
 from gateway.limits.retry_policy import Outcome
+from gateway.passing.clean_lines import CleanEvents, CleanLines, about_error, may_tell_error
+from gateway.passing.reframed import failed_unsaid
 from translate import errors
 from translate.dialect import Reply
 from translate.envelopes.envelope import Unframing

@@ -11,18 +11,19 @@ import re
 from collections.abc import Sequence
 
 from gateway.cache.question import Kept, Source
-from gateway.flow import charges, compaction, outcomes, scrub, upstream_request
+from gateway.flow import charges, compaction, outcomes, upstream_request
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
 from gateway.flow.info import Outrun
-from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.flow.token_counting import BY_UPSTREAM
 from gateway.http import body_decoding, header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.retry_policy import Full, Outcome
+from gateway.passing.passthrough import Passthrough
+from gateway.refusals import scrub
 from gateway.routing.router import Route
 from translate import usage
 from translate.conversation import Usage

@@ -17,13 +17,13 @@ from msgspec import structs
 
 from gateway.credentials.minted import Minted
 from gateway.credentials.signing import signed
-from gateway.flow import learned_quirks
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.incoming import Incoming
 from gateway.flow.ports import Ports, Timer
 from gateway.flow.sealing import Seal
 from gateway.limits import limiter, retry_policy
 from gateway.limits.retry_policy import Chances, Outcome
+from gateway.refusals import learned_quirks
 from gateway.routing.router import Route
 from translate.errors import ApiError
 from translate.pair import Crossing

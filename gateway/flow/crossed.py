@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from gateway.flow.exact_counts import Expected
+from gateway.counting.exact_counts import Expected
 from gateway.routing.router import Route
 from translate.target import Encoded
 from translate.token_features import Features

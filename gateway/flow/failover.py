@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from gateway.credentials.minted import Minted
 from gateway.flow import lease as leases
-from gateway.flow import outcomes, resolving, scrub, teaching, upstream_request
+from gateway.flow import outcomes, resolving, teaching, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Tried
 from gateway.flow.lease import Lease, Terms
@@ -24,6 +24,7 @@ from gateway.flow.teaching import Taught
 from gateway.limits import retry_policy
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Chances, Decision, Outcome, Unasked
+from gateway.refusals import scrub
 from gateway.routing import balancing
 from gateway.routing.router import Route
 from operate.logs.fields import fields

@@ -19,7 +19,7 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import next_step, prepare, reframed, resolving, settling, watching, waves
+from gateway.flow import next_step, prepare, resolving, settling, watching, waves
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest, Front
 from gateway.flow.completion import Completion
@@ -36,6 +36,7 @@ from gateway.http import header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
+from gateway.passing import reframed
 from gateway.routing.router import Route
 from translate.dialect import Dialect
 from translate.endpoint import Endpoint

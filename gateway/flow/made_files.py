@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.flow.client_request import ClientRequest
-from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Ports
-from gateway.flow.usage_chunk import UsageChunk
+from gateway.passing.passthrough import Passthrough
+from gateway.passing.usage_chunk import UsageChunk
 from gateway.routing.router import Route
 from gateway.stored.previous_response import owner_of
 from translate.dialect import MadeFiles

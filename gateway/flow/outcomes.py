@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import re
 
-from gateway.flow import scrub
 from gateway.flow.lease import Verdict
-from gateway.flow.own_words import OwnWords
 from gateway.http import header_rules
 from gateway.limits import plan_limits, retry_policy
 from gateway.limits.rate_limit import PROBE_S
 from gateway.limits.retry_policy import Outcome
+from gateway.refusals import scrub
+from gateway.refusals.own_words import OwnWords
 from gateway.routing.router import Route
 from operate.logs.fields import fields
 from translate import errors, wire

@@ -20,7 +20,6 @@ from tornado.iostream import IOStream
 from gateway.cache.cache import Cache
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Finished, Info, Standing
-from gateway.flow.learned_quirks import LearnedQuirks
 from gateway.flow.token_counting import Counting
 from gateway.flow.trace import Trace
 from gateway.flow.waves import ALONE, Waves
@@ -37,6 +36,7 @@ from gateway.limits.shape import SHAPE, Shape
 from gateway.observe.record import PriceOf
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
+from gateway.refusals.learned_quirks import LearnedQuirks
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Route, Router
 from gateway.stored.store import ResponseStore

@@ -7,16 +7,18 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
-from gateway.flow import compaction, learned_quirks, sealing, strip_fields, upstream_request, usage_chunk, vectors
-from gateway.flow.clean_lines import CleanEvents
+from gateway.flow import compaction, sealing, upstream_request, vectors
 from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.crossed import NOTHING, Crossed, Estimated
-from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Ports
-from gateway.flow.reframed import Reframed
 from gateway.flow.sealing import Seal
-from gateway.flow.usage_chunk import UsageChunk
 from gateway.http import query_string
+from gateway.passing import usage_chunk
+from gateway.passing.clean_lines import CleanEvents
+from gateway.passing.passthrough import Passthrough
+from gateway.passing.reframed import Reframed
+from gateway.passing.usage_chunk import UsageChunk
+from gateway.refusals import learned_quirks, strip_fields
 from gateway.routing.router import Route
 from translate import sliced_json
 from translate.dialect import Reply

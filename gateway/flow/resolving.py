@@ -11,12 +11,13 @@ import functools
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any, NamedTuple
 
-from gateway.flow import charges, learned_quirks, prepare
+from gateway.counting.exact_counts import ExactCounts
+from gateway.flow import charges, prepare
 from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.crossed import Crossed
-from gateway.flow.exact_counts import ExactCounts
 from gateway.flow.ports import Ports
 from gateway.http.response_writer import Writer
+from gateway.refusals import learned_quirks
 from gateway.routing import client_rules, model_names
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Route

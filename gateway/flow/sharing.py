@@ -18,11 +18,11 @@ from gateway.flow.client_request import ClientRequest
 from gateway.flow.completion import Completion
 from gateway.flow.failover import Failover
 from gateway.flow.ports import Ports
-from gateway.flow.reframed import Reframed
 from gateway.flow.states import Event, State
 from gateway.flow.token_counting import BY_UPSTREAM, WhoCounts
 from gateway.http import header_rules
 from gateway.http.response_writer import Writer
+from gateway.passing.reframed import Reframed
 from gateway.routing.router import Route
 from translate.conversation import Usage
 from translate.errors import ApiError

@@ -12,9 +12,11 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.credentials.minted import Minted
-from gateway.flow import outcomes, refused_fields, scrub, told_limits, vectors
+from gateway.flow import outcomes, vectors
 from gateway.flow.client_request import ClientRequest
-from gateway.flow.learned_quirks import (
+from gateway.flow.ports import Ports
+from gateway.refusals import refused_fields, scrub, told_limits
+from gateway.refusals.learned_quirks import (
     NO_MARKS,
     NO_PROOFS,
     NO_USAGE,
@@ -25,8 +27,7 @@ from gateway.flow.learned_quirks import (
     crossed,
     is_another,
 )  # fmt: skip
-from gateway.flow.own_words import OwnWords
-from gateway.flow.ports import Ports
+from gateway.refusals.own_words import OwnWords
 from gateway.routing.router import Route
 from operate.logs.fields import fields
 from translate import dialects

@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Protocol
 
+from gateway.counting.calibration import Calibration
+from gateway.counting.exact_counts import ExactCounts
 from gateway.flow import outline
-from gateway.flow.calibration import Calibration
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.crossed import Estimated
-from gateway.flow.exact_counts import ExactCounts
 from gateway.http import header_rules, query_string
 from gateway.limits import limiter
 from gateway.limits.limiter import Limiter

@@ -11,10 +11,10 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders
 
-from gateway.flow import strip_fields
 from gateway.http import header_rules, loop_guard
 from gateway.http.auth import keys_of
 from gateway.http.loop_guard import Hops
+from gateway.refusals import strip_fields
 from gateway.routing.router import Route
 from translate import dialects, foreign_reasoning, late, sealed_reasoning
 from translate.errors import ApiError, BadRequest

@@ -14,8 +14,8 @@ import sys
 from typing import Any
 
 from gateway.flow.client_request import ClientRequest
-from gateway.flow.learned_quirks import Quirk
-from gateway.flow.passthrough import Passthrough
+from gateway.passing.passthrough import Passthrough
+from gateway.refusals.learned_quirks import Quirk
 from translate import top_level, wire
 from translate.errors import ApiError
 

@@ -13,12 +13,12 @@ from typing import Protocol as Interface
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.completion import Completion
-from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Ports
-from gateway.flow.reframed import failed_unsaid
 from gateway.flow.states import Event, State
 from gateway.flow.timing import Clock
 from gateway.http.response_writer import Writer
+from gateway.passing.passthrough import Passthrough
+from gateway.passing.reframed import failed_unsaid
 from translate.errors import ApiError
 
 _BEFORE_REPLY = (State.QUEUED, State.BACKING_OFF, State.ASKING)

@@ -16,11 +16,11 @@ from gateway.flow.incoming import Incoming
 from gateway.flow.lease import Lease, Verdict
 from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import kept_bytes, seconds
-from gateway.flow.reframed import Reframed
 from gateway.flow.sealing import Seal
 from gateway.flow.waves import Step
 from gateway.http import header_rules
 from gateway.limits.retry_policy import Outcome
+from gateway.passing.reframed import Reframed
 from translate.dialect import Reply
 from translate.errors import ApiError
 from translate.json_fields import Body

@@ -16,8 +16,9 @@ from urllib.parse import parse_qs
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import learned_quirks, outline, sealing, upstream_request
+from gateway.flow import outline, sealing, upstream_request
 from gateway.http import body_decoding, header_rules
+from gateway.refusals import learned_quirks
 from gateway.routing import protocol_choice
 from gateway.routing.router import Route
 from gateway.runtime import Service

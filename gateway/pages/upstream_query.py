@@ -16,11 +16,11 @@ from tornado.httputil import HTTPHeaders
 
 from gateway.credentials.signing import signed
 from gateway.flow import outcomes, upstream_request
-from gateway.flow.clean_lines import CleanLines
-from gateway.flow.passthrough import Passthrough
 from gateway.http import header_rules, query_string
 from gateway.http.response_writer import ResponseWriter
 from gateway.limits import retry_policy
+from gateway.passing.clean_lines import CleanLines
+from gateway.passing.passthrough import Passthrough
 from gateway.routing.router import Route
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service

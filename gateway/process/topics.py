@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.flow.learned_quirks import EXPIRY_S, LearnedQuirks, Quirk
 from gateway.flow.token_counting import Counting
 from gateway.limits.blame import WINDOW_S, Blame
 from gateway.limits.rate_limit import Headroom
+from gateway.refusals.learned_quirks import EXPIRY_S, LearnedQuirks, Quirk
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
 from gateway.shared.gossip import Entry

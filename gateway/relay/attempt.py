@@ -12,13 +12,13 @@ from gateway.flow import outcomes, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
 from gateway.flow.lease import Lease, Verdict
-from gateway.flow.opening import is_error
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.flow.trace import Span
 from gateway.http import query_string
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
+from gateway.passing.opening import is_error
 from gateway.relay import files
 from gateway.relay.files import FileRequest
 from gateway.relay.incoming import Coming

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.flow.clean_lines import CleanLines
 from gateway.flow.lease import Lease
 from gateway.flow.ports import Ports
 from gateway.http import header_rules
 from gateway.http.response_writer import Writer
+from gateway.passing.clean_lines import CleanLines
 from translate import usage
 from translate.conversation import Usage
 from translate.responses.dialect import RESPONSES

@@ -16,7 +16,7 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import charges, resolving, scrub
+from gateway.flow import charges, resolving
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
 from gateway.flow.info import MAX_USER_AGENT, Cancelled, Finished, Standing
@@ -25,6 +25,7 @@ from gateway.flow.timing import Clock
 from gateway.http.auth import keys_of
 from gateway.http.response_writer import ResponseWriter, Writer
 from gateway.limits import limiter
+from gateway.refusals import scrub
 from gateway.relay import files
 from gateway.relay.attempt import Attempt, leased
 from gateway.relay.files import FileRequest

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gateway.flow.clean_lines import CleanLines
-from gateway.flow.passthrough import Passthrough
-from gateway.flow.usage_chunk import UsageChunk
+from gateway.passing.clean_lines import CleanLines
+from gateway.passing.passthrough import Passthrough
+from gateway.passing.usage_chunk import UsageChunk
 from operate.logs.redaction import Redaction
 from operate.logs.spellings import Spellings
 from translate.target import Protocol

@@ -13,7 +13,7 @@ import pytest
 
 from console.doctor import advice, command, models, probes, reach
 from console.doctor.findings import Finding, shortened
-from gateway.flow.learned_quirks import Quirk
+from gateway.refusals.learned_quirks import Quirk
 from operate.settings import load
 from tests.support.script import Answer, Request, Upstream
 from tests.upstream import scripted

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from conformance import grammar
-from gateway.flow import outline, scrub, strip_fields
-from gateway.flow.passthrough import Passthrough
-from gateway.flow.usage_chunk import UsageChunk
+from gateway.flow import outline
 from gateway.http import body_decoding, framing, header_rules, json_bounds, query_string
+from gateway.passing.passthrough import Passthrough
+from gateway.passing.usage_chunk import UsageChunk
+from gateway.refusals import scrub, strip_fields
 from operate.logs.redaction import Redaction
 from operate.settings import load
 from operate.settings.errors import SettingsError

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import passthrough
+from gateway.passing import passthrough
 from tests.gateway.hostile import ASKED, BEGUN, DONE, OK, PATH, nothing_is_left
 from tests.support.house import Client, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import strip_fields
+from gateway.refusals import strip_fields
 from operate.settings import load
 from tests.lessons.street import ASK, ASKS, CROSSINGS, LANES, PATHS, SAME, Json, Reply, Street, okay
 from tests.support.house import House, one_upstream

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.passthrough import Passthrough
+from gateway.passing.passthrough import Passthrough
 from tests.linear import shapes_chat, shapes_messages
 from tests.linear.work import grows_linearly
 from translate import pair, sse

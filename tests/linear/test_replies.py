@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.passthrough import Passthrough
-from gateway.flow.usage_chunk import UsageChunk
+from gateway.passing.passthrough import Passthrough
+from gateway.passing.usage_chunk import UsageChunk
 from tests.linear.work import grows_linearly
 from translate import pair, sse
 from translate.target import Asked, Policy, Protocol

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.flow import outline, scrub, strip_fields, upstream_request
+from gateway.flow import outline, upstream_request
 from gateway.http import json_bounds
+from gateway.refusals import scrub, strip_fields
 from operate.logs import redaction
 from tests.linear import shapes_chat, shapes_messages, shapes_responses
 from tests.linear.work import TOO_LITTLE_S, grows_linearly, seconds

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.learned_quirks import Quirk
 from gateway.process import reload
 from gateway.process.worker_rpc import WorkerRpc
+from gateway.refusals.learned_quirks import Quirk
 from operate.settings.file_watch import Source
 from operate.settings.load import read
 from tests.support.house import House, one_upstream

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.flow.clean_lines import CleanLines
+from gateway.passing.clean_lines import CleanLines
 from operate.logs import spellings
 from operate.logs.spellings import Spellings, _unescaped
 

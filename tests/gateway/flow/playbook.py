@@ -17,9 +17,7 @@ from tornado.httputil import HTTPHeaders, RequestStartLine
 from gateway import wiring
 from gateway.flow.flow import Flow
 from gateway.flow.info import Finished, Info
-from gateway.flow.learned_quirks import LearnedQuirks
 from gateway.flow.ports import Ports
-from gateway.flow.refusal_hold import Refusing
 from gateway.flow.states import State
 from gateway.flow.token_counting import Counting
 from gateway.flow.waves import ALONE, Waves
@@ -28,8 +26,10 @@ from gateway.http.loop_guard import Hops
 from gateway.limits.admission import Admission
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.rate_limit import Quota
+from gateway.passing.refusal_hold import Refusing
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
+from gateway.refusals.learned_quirks import LearnedQuirks
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
 from gateway.shared.shared_quota import Quotas

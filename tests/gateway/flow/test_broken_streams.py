@@ -9,7 +9,7 @@ import anthropic
 import openai
 import pytest
 
-from gateway.flow.passthrough import MAX_LINE_BYTES, TAIL_BYTES, Passthrough
+from gateway.passing.passthrough import MAX_LINE_BYTES, TAIL_BYTES, Passthrough
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from translate import sse

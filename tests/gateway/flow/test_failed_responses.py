@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.flow.test_opening import OPENINGS, RESPONSE, WORDS, event
 from tests.gateway.observe.test_record import Seen
+from tests.gateway.passing.test_opening import OPENINGS, RESPONSE, WORDS, event
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from tests.support.two_upstreams import PATH, QUICK, house_text, section

@@ -11,7 +11,7 @@ from google import genai
 from google.genai import errors as google_errors
 from google.genai import types
 
-from gateway.flow.passthrough import Passthrough
+from gateway.passing.passthrough import Passthrough
 from tests.support import sdk_gemini
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream

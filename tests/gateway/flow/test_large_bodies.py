@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import learned_quirks, outline
+from gateway.flow import outline
 from gateway.flow.client_request import LARGE
 from gateway.flow.flow import Flow
 from gateway.flow.states import Event
+from gateway.refusals import learned_quirks
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from translate import wire

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import incoming, scrub
+from gateway.flow import incoming
+from gateway.refusals import scrub
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream, drip
 from translate.errors import ApiError

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.flow.passthrough import TAIL_BYTES, Passthrough
+from gateway.passing.passthrough import TAIL_BYTES, Passthrough
 
 CREATED = b'data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1"}}\n\n'
 DELTA = b'data: {"type":"response.output_text.delta","sequence_number":1,"delta":"hello"}\n\n'

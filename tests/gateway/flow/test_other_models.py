@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.flow.test_learned_quirks import COMPLETION, picky
-from tests.gateway.flow.test_reading_refusals import openai
+from tests.gateway.refusals.test_learned_quirks import COMPLETION, picky
+from tests.gateway.refusals.test_reading_refusals import openai
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 from tests.support.two_upstreams import late

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.reframed import Reframed
+from gateway.passing.reframed import Reframed
 from tests.gateway.flow.test_early_head import BEDROCK, CHAT, GOOGLE, IN_OTHER_FORMS, OLLAMA
 from tests.support import waiting
 from tests.support.house import House

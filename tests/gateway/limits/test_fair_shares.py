@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.own_words import OwnWords
 from gateway.limits.blame import WINDOW_S, Blame
 from gateway.limits.shares import Shares, share
+from gateway.refusals.own_words import OwnWords
 from tests.support.house import ONCE, House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 from tests.support.two_upstreams import error, says

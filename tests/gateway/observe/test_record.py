@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from gateway.flow.info import Finished, Tried
-from gateway.flow.passthrough import Passthrough
 from gateway.flow.states import State
 from gateway.flow.timing import Clock
 from gateway.observe.record import record
+from gateway.passing.passthrough import Passthrough
 from operate.logs.lines import API_REQUESTS, ERRORS, PERFORMANCE, of_record
 from operate.logs.redaction import Redaction
 from tests.support.house import ONCE, House, one_upstream

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.learned_quirks import LearnedQuirks, Quirk
 from gateway.flow.token_counting import Counting
 from gateway.limits.blame import Blame
 from gateway.limits.breaker import BreakerLimits
 from gateway.process import topics
+from gateway.refusals.learned_quirks import LearnedQuirks, Quirk
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
 from gateway.shared.gossip import Gossip

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.flow.clean_lines import CleanEvents
+from gateway.passing.clean_lines import CleanEvents
 from operate.logs.spellings import Spellings
 from tests.support import streams
 from tests.support.crossing import asked

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.flow.learned_quirks import MAX_EACH, Quirk, forces_tool
-from gateway.flow.own_words import OwnWords
+from gateway.refusals.learned_quirks import MAX_EACH, Quirk, forces_tool
+from gateway.refusals.own_words import OwnWords
 from translate import errors, fit, late, wire
 from translate.errors import ApiError
 

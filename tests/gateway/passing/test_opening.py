@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.passthrough import Passthrough
+from gateway.passing.passthrough import Passthrough
 from tests.gateway.flow.playbook import ROLE, asks, closes, data, ends, says
 from tests.gateway.flow.stories import HEDGED, warm
 from tests.support.house import House, one_upstream

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import told_limits
-from gateway.flow.learned_quirks import LearnedQuirks, Quirk
+from gateway.refusals import told_limits
+from gateway.refusals.learned_quirks import LearnedQuirks, Quirk
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
 from translate import errors

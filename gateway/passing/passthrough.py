@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 
-from gateway.flow.opening import MAX_ERROR_BYTES, Opening, complaint, error_of, failure_at_end, is_error
-from gateway.flow.usage_chunk import UsageChunk
+from gateway.passing.opening import MAX_ERROR_BYTES, Opening, complaint, error_of, failure_at_end, is_error
+from gateway.passing.usage_chunk import UsageChunk
 from translate import dialects, errors, usage, wire
 from translate.conversation import Usage
 from translate.lenient import NOTHING, body_of

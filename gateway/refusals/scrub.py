@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.flow import known_phrases
+from gateway.refusals import known_phrases
 from translate import wire
 from translate.errors import ApiError, BadReply
 

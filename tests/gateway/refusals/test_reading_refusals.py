@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import refused_fields
-from gateway.flow.learned_quirks import Quirk
-from gateway.flow.refused_fields import read
+from gateway.refusals import refused_fields
+from gateway.refusals.learned_quirks import Quirk
+from gateway.refusals.refused_fields import read
 from translate import errors
 
 SENT = {"model": "m", "messages": [], "max_tokens": 5, "temperature": 0.5, "top_p": 1, "seed": 1, "user": "u",

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import known_phrases
-from gateway.flow.known_phrases import NOTHING_KNOWN
-from gateway.flow.scrub import AS_SENT, MAX_SAID, logged, without
+from gateway.refusals import known_phrases
+from gateway.refusals.known_phrases import NOTHING_KNOWN
+from gateway.refusals.scrub import AS_SENT, MAX_SAID, logged, without
 from translate import errors, wire
 from translate.errors import ApiError, BadReply
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.passthrough import Passthrough
+from gateway.passing.passthrough import Passthrough
 from tests.support.faulty import PATHS, Good, Protocol
 from tests.support.house import ONCE, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.flow import failover
-from gateway.flow.learned_quirks import EXPIRY_S, MAX_EACH, MAX_LEARNED, LearnedQuirks, Quirk
-from tests.gateway.flow.test_reading_refusals import GOOGLES, openai
+from gateway.refusals.learned_quirks import EXPIRY_S, MAX_EACH, MAX_LEARNED, LearnedQuirks, Quirk
+from tests.gateway.refusals.test_reading_refusals import GOOGLES, openai
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 from tests.support.two_upstreams import late

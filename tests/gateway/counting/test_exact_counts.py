@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.flow.exact_counts import AGAIN_AFTER, LARGE, TRUSTED_AFTER, ExactCounts
-from tests.gateway.flow.test_calibration import _used
+from gateway.counting.exact_counts import AGAIN_AFTER, LARGE, TRUSTED_AFTER, ExactCounts
+from tests.gateway.counting.test_calibration import _used
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
 from tests.support.two_upstreams import says
@@ -24,7 +24,7 @@ from translate.target import Target
 
 pytest.importorskip("bpe_openai", reason="not installed: bpe_openai (pip install -r extras/tokenizers.txt)")
 
-from gateway.flow.vocabulary import counter
+from gateway.counting.vocabulary import counter
 
 Json = dict[str, Any]
 COUNT = "/v1/messages/count_tokens"

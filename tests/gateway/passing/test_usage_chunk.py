@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import usage_chunk
-from gateway.flow.usage_chunk import UsageChunk
+from gateway.passing import usage_chunk
+from gateway.passing.usage_chunk import UsageChunk
 from tests.gateway.observe.test_record import Seen
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream

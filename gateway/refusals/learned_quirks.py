@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.flow import strip_fields, told_limits
+from gateway.refusals import strip_fields, told_limits
 from gateway.routing.router import Route
 from translate import dialects, fit, pair, top_level, wire
 from translate.conversation import Turn

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from gateway.flow.own_words import OwnWords
+from gateway.refusals.own_words import OwnWords
 from translate import effort, late, tokens
 from translate.errors import ApiError
 from translate.target import Policy

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from gateway.flow.clean_lines import CleanLines, about_error
+from gateway.passing.clean_lines import CleanLines, about_error
 from operate.logs.spellings import Spellings
 from tests.support.corpus import cuts
 

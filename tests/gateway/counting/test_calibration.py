@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.calibration import Calibration
+from gateway.counting.calibration import Calibration
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from tests.support.two_upstreams import house_text, says

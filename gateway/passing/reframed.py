@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.flow.passthrough import Passthrough
+from gateway.passing.passthrough import Passthrough
 from translate.conversation import Usage
 from translate.dialect import Reply
 from translate.endpoint import Framed
