@@ -18,7 +18,7 @@ from typing import Any
 from gateway.shared.shared import Shared
 from gateway.shared.store import Away, Row, Store, patiently
 from operate.usage_store import DAYS_BY_HOUR, FleetKey, Sum, by_cost
-from translate import wire
+from translate.json import wire
 
 log = logging.getLogger("proxy")
 

@@ -65,7 +65,8 @@ from gateway.stored import store_sync
 from operate.logs.journal import Journal
 from operate.owner_store import OwnerStore
 from operate.settings.load import Settings, Upstream
-from translate import recurring, sse
+from translate import recurring
+from translate.streams import sse
 from upstream.client import UpstreamClient
 from upstream.prewarm import prewarm
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from translate import dialects
-from translate.ledger import LedgerRow
+from translate.fields.ledger import LedgerRow
 from translate.target import Protocol
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "protocols.md").read_text()

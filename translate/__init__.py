@@ -10,21 +10,19 @@ replies      decode_stream, assembly, reply: an upstream's bytes -> neutral even
 within them  usage: tokens; stop: why a reply ended; fault: errors; citations; words: the client's names of fields
 the table    ledger: what becomes of each field of a request
 
-schemas/ makes JSON schemas fit, envelopes/ has what clouds put around Messages, ollama/ and codex/ are about clients.
-The other files are what several protocols share:
+What several protocols share is in folders by what it is about:
 
-JSON and bytes  wire, json_fields, top_level, compact_json, sliced_json, raw_controls, sse, pieces, search_pattern, late
-                (patterns that few requests need)
-requests        endpoint (an address), target (where it goes), encode_context, fit, leftovers, ledger, words, problems,
-                repair, recurring
-conversations   pairing (results behind their calls), text_turns, readable, readable_parts, foreign_reasoning,
-                sealed_reasoning, openai_media, pictures
-tools           provider_tools, websearch, tool_search, deferred_calls, bridge (custom tools), distinct_tools,
-                answer_tool, json_mode
-settings        effort (how hard to think), affinity (the key of OpenAI's cache), capability (what is not there)
-replies         reading, deltas (the fast path), writing (streams), lenient, sequence, repeats, foreign_parts,
-                reply_media, citations, usage
-long turns      continued_turn, compaction, summary_reply
-errors, limits  errors, openai_errors, resets (when a limit ends), rate_headers; tokens and token_features: estimates;
-                model_list
+json/       JSON as bytes and as values, looked into without a parse
+streams/    events split, read on the fast path, put in sequence, written
+fields/     what becomes of each field of a request that crosses, and what is left over
+tools/      custom tools, deferred tools, a provider's own tools; results behind their calls
+parts/      pictures, files, citations, and what is told as text
+reasoning/  how hard to think, and thoughts that come back to their provider
+counting/   tokens: used, estimated, counted
+schemas/    JSON schemas that fit the upstream
+envelopes/  what clouds put around Messages
+
+ollama/ and codex/ are about clients. The other files are few: target (where a request goes), endpoint (an address),
+encode_context, repair, recurring, affinity; errors, openai_errors, problems, capability, resets and rate_headers;
+model_list; continued_turn, compaction and summary_reply for long turns; late for patterns that few requests need.
 """

@@ -12,8 +12,8 @@ from __future__ import annotations
 import hashlib
 
 from translate.conversation import Conversation
+from translate.fields.words import NOBODY
 from translate.target import Target
-from translate.words import NOBODY
 
 KEY_CHARACTERS = 32  # 64 is the most that OpenAI takes
 

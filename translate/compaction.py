@@ -15,7 +15,6 @@ from collections.abc import Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from translate import sealed_reasoning
 from translate.conversation import (
     Conversation,
     Ext,
@@ -29,7 +28,8 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.json_fields import Body, objects_of, text_of
+from translate.json.json_fields import Body, objects_of, text_of
+from translate.reasoning import sealed_reasoning
 from translate.target import Asked
 
 USUAL_TRIGGER = 150_000  # tokens: Anthropic's, where an edit names none

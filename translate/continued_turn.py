@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from translate import tool_search, usage, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -32,10 +31,13 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.deferred_calls import DeferredCalls
+from translate.counting import usage
+from translate.json import wire
 from translate.responses.client_tools import CALLS
 from translate.target import Asked
-from translate.tool_search import SearchReply
+from translate.tools import tool_search
+from translate.tools.deferred_calls import DeferredCalls
+from translate.tools.tool_search import SearchReply
 
 _WHOLE = ("tool_calls", "end", "pause")  # a reply with such an end is whole
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import Struct, field
 
-from translate.words import NOBODY, Words
+from translate.fields.words import NOBODY, Words
 
 Ext = dict[str, dict[str, Any]]
 """What has no word here, in groups, under the names that the client gave: {"chat": {"logit_bias": {...}}}. The group of

@@ -21,18 +21,18 @@ from msgspec import Struct, field
 from translate import model_list, rate_headers
 from translate.compaction import NO_COMPACTION, Compaction
 from translate.conversation import Conversation, Event, Part, Usage
+from translate.counting.text_turns import TextRequest
+from translate.counting.usage import UsageReader
 from translate.endpoint import Endpoint
 from translate.errors import ApiError, ErrorWriter
-from translate.json_fields import Body
-from translate.reading import Look
+from translate.fields.words import Words
+from translate.json.json_fields import Body
+from translate.reasoning.sealed_reasoning import MARK
 from translate.schemas.table import USUAL, Writes
-from translate.sealed_reasoning import MARK
+from translate.streams.reading import Look
 from translate.target import Asked, Encoded, Policy, Target
-from translate.text_turns import TextRequest
-from translate.tool_search import SearchReply
-from translate.usage import UsageReader
-from translate.websearch import Searchers
-from translate.words import Words
+from translate.tools.tool_search import SearchReply
+from translate.tools.websearch import Searchers
 
 EARLY_PING = b": ping\n\n"
 """A sign of life before a stream has begun."""

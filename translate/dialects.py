@@ -13,7 +13,7 @@ from translate.dialect import Dialect
 from translate.endpoint import Endpoint
 from translate.errors import ErrorWriter
 from translate.gemini.dialect import GEMINI
-from translate.json_fields import Body
+from translate.json.json_fields import Body
 from translate.messages.dialect import MESSAGES
 from translate.responses.dialect import RESPONSES
 

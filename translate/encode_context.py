@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from translate import leftovers, readable, repair
+from translate import repair
 from translate.conversation import Conversation, Ext, Part, Text, Thinking, Tool, ToolCall, Turn, Unknown
+from translate.fields import leftovers
+from translate.parts import readable
 from translate.recurring import written
 from translate.target import Protocol, Target
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from translate.errors import ErrorWriter
-from translate.json_fields import Body
+from translate.json.json_fields import Body
 
 
 class Framing(Protocol):

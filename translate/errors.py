@@ -15,8 +15,10 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from translate import late, resets, sse, wire
-from translate.json_fields import index_of, objects_of
+from translate import late, resets
+from translate.json import wire
+from translate.json.json_fields import index_of, objects_of
+from translate.streams import sse
 
 # kind -> (usual status, Anthropic's error.type, OpenAI's error.type, OpenAI's error.code)
 KINDS: dict[str, tuple[int, str, str, str | None]] = {

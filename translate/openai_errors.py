@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from translate import wire
 from translate.errors import KINDS, ApiError, Overflow, in_words_of
+from translate.json import wire
 
 _TOO_LONG = Overflow(
     ("maximum context length", "exceeds the context window", "nput tokens exceed the configured limit"),

@@ -14,22 +14,7 @@ from typing import Literal
 from msgspec import structs
 from msgspec.structs import replace
 
-from translate import (
-    answer_tool,
-    compaction,
-    dialects,
-    distinct_tools,
-    errors,
-    fit,
-    foreign_parts,
-    leftovers,
-    provider_tools,
-    readable_parts,
-    usage,
-    websearch,
-    wire,
-)
-from translate.bridge import BridgedReply
+from translate import compaction, dialects, errors
 from translate.continued_turn import Rounds
 from translate.conversation import (
     Close,
@@ -46,13 +31,19 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.counting import usage
 from translate.dialect import Decoder, Dialect, Encoder
-from translate.json_fields import Body
-from translate.lenient import EMPTY, body_of
-from translate.reading import Look, as_it_is
+from translate.fields import fit, leftovers
+from translate.json import wire
+from translate.json.json_fields import Body
+from translate.json.lenient import EMPTY, body_of
+from translate.parts import foreign_parts, readable_parts
 from translate.schemas import offer, restored
+from translate.streams.reading import Look, as_it_is
 from translate.summary_reply import SummaryReply
 from translate.target import Asked, Encoded, Protocol, Reshaped, Target
+from translate.tools import answer_tool, distinct_tools, provider_tools, websearch
+from translate.tools.bridge import BridgedReply
 
 FEW_TURNS = 3  # nobody sends more that say nothing
 

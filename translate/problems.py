@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate.errors import BadRequest
-from translate.json_fields import is_number
+from translate.json.json_fields import is_number
 
 
 def missing(field: str) -> BadRequest:

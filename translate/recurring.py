@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from translate import wire
+from translate.json import wire
 
 LEAST_BODY = 16 * 1024  # bytes: for a smaller body, this costs more than it saves
 LEAST_AVERAGE = 256  # bytes: if the parts are smaller on average, reading them is quicker than looking them up

@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import Any
 
-from translate import wire
+from translate.json import wire
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")

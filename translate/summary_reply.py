@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from translate import wire
 from translate.compaction import Compaction
 from translate.conversation import Close, Delta, Event, Fault, Open, Part, Stop, Text
 from translate.errors import ApiError, BadReply
+from translate.json import wire
 from translate.target import Asked
 
 _CUT = "\n\n[The summary was cut off here: it had reached the limit of its length.]"

@@ -12,8 +12,9 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from translate import recurring, wire
+from translate import recurring
 from translate.conversation import Tool
+from translate.json import wire
 
 Protocol = str
 """The name of a protocol: a row of dialects.py."""

@@ -11,8 +11,8 @@ from gateway.endpoints import Row
 from gateway.http import forwarded
 from gateway.pages.handlers import Handler, Shown
 from gateway.runtime import Service
-from translate import wire
 from translate.errors import ApiError
+from translate.json import wire
 
 
 def rows(board: Board) -> list[Row]:

@@ -10,7 +10,8 @@ from gateway.routing.known_models import read_list
 from gateway.routing.listing import PATIENCE
 from gateway.routing.upstreams import LiveUpstream
 from operate.settings.load import Settings
-from translate import dialects, wire
+from translate import dialects
+from translate.json import wire
 
 MAX_SHOWN = 6
 _NO_CHAT = re.compile(

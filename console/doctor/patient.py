@@ -18,9 +18,10 @@ from gateway.limits import retry_policy
 from gateway.refusals import learned_quirks, refused_fields
 from gateway.refusals.learned_quirks import LearnedQuirks, Quirk
 from gateway.routing.router import Route
-from translate import errors, wire
+from translate import errors
 from translate.conversation import Usage
 from translate.errors import ApiError, BadReply
+from translate.json import wire
 from translate.messages.dialect import MESSAGES
 from translate.pair import Crossing
 from translate.target import Asked, Protocol

@@ -17,7 +17,8 @@ from msgspec import Struct
 
 from console.doctor.findings import Finding, shortened
 from console.doctor.patient import Body, Patient, Probed
-from translate import dialects, wire
+from translate import dialects
+from translate.json import wire
 
 MAX_TOKENS = 512  # of one answer; a model that thinks uses most of it before its first word
 MAX_TOKENS_OF_A_KEY = 16  # this is enough to see that a key works

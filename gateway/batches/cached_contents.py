@@ -18,9 +18,9 @@ from gateway.flow.client_request import ClientRequest
 from gateway.pages.upstream_query import Asking
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
-from translate import top_level, wire
 from translate.errors import ApiError, BadRequest
 from translate.gemini.dialect import CACHED_INSTEAD, GEMINI
+from translate.json import top_level, wire
 
 PATH = re.compile(r"/v1(?:beta|alpha)?/(cachedContents(?:/[A-Za-z0-9_-]{1,200})?)")
 _METHODS = {False: ("POST", "GET"), True: ("GET", "PATCH", "DELETE")}  # of all of them or a new one, of one

@@ -16,9 +16,9 @@ from gateway.runtime import Service
 from gateway.stored import references
 from gateway.stored.previous_response import PreviousResponse
 from operate.owner_store import Owned
-from translate import wire
 from translate.errors import ApiError, BadReply, BadRequest
-from translate.json_fields import object_of, text_of
+from translate.json import wire
+from translate.json.json_fields import object_of, text_of
 
 PROTOCOL = "chat"  # of those who have such files
 

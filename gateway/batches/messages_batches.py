@@ -15,8 +15,8 @@ from gateway.batches.own_request import Call
 from gateway.batches.whole_request import WholeReply, WholeRequest
 from operate import batch_store
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, Result, Work
-from translate import wire
 from translate.errors import ApiError, BadRequest
+from translate.json import wire
 from translate.messages.dialect import MESSAGES
 
 ID = "msgbatch_"

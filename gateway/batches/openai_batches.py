@@ -19,8 +19,9 @@ from gateway.batches.own_request import Call
 from gateway.batches.whole_request import WholeReply, WholeRequest
 from operate import batch_store
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, File, Result, Work
-from translate import dialects, wire
+from translate import dialects
 from translate.errors import ApiError, BadRequest
+from translate.json import wire
 from translate.responses.dialect import RESPONSES
 
 ID, FILE_ID = "batch_", "file-"

@@ -22,8 +22,9 @@ from gateway.runtime import Service
 from gateway.stored import references
 from gateway.stored.store import ANYONE
 from operate.owner_store import Owned
-from translate import tokens, wire
+from translate.counting import tokens
 from translate.errors import ApiError
+from translate.json import wire
 from translate.messages.dialect import MESSAGES
 
 

@@ -16,8 +16,8 @@ from tornado.httputil import HTTPHeaders
 from gateway.batches.desk import Desk
 from gateway.batches.queue import Queue
 from gateway.http import json_bounds
-from translate import sliced_json, wire
 from translate.errors import ApiError, BadRequest
+from translate.json import sliced_json, wire
 
 MARK = "px"
 """Begins the rest of every id that the proxy gives: an upstream's never does."""

@@ -17,8 +17,8 @@ from typing import Any
 from gateway.cache.question import Kept, Source
 from gateway.shared.shared import Shared
 from gateway.shared.store import Away
-from translate import wire
 from translate.conversation import Usage
+from translate.json import wire
 
 log = logging.getLogger("gateway")
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
 from translate.conversation import Event, Fault, Open, Refusal, Stop, ToolCall, Unknown
 from translate.dialect import Dialect
 from translate.errors import ApiError
+from translate.json import wire
 from translate.target import Policy
 
 _WHOLE = ("end", "stop_sequence", "tool_calls", "compaction")

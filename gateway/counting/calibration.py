@@ -1,5 +1,5 @@
 """Learns from its replies what a model's tokens cost: a weight for each feature of a request
-(translate/token_features.py).
+(translate/counting/token_features.py).
 
 Each reply tells what its request really took. The weights follow by recursive least squares, relative to the size of
 the request, from a start that fits the usual vocabularies. A reply that says something quite different moves them
@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from translate.token_features import NAMES, Features
+from translate.counting.token_features import NAMES, Features
 
 START = {
     "base": 3.0, "messages": 4.0, "parts": 1.0, "words": 1.0, "long": 1.0, "digits": 1.0, "signs": 0.8, "space": 0.6,

@@ -1,12 +1,11 @@
 """Counts tokens exactly, for requests whose messages are text, to models whose vocabulary is public.
 
-What stands around the text is known from recorded replies (translate/text_turns.py), and it is checked all the time:
-the usage of a reply must be what was counted. A kind of request that no recording shows is trusted once some replies
-have agreed. If a reply disagrees, its kind is not trusted until many have agreed again. The same tools and schemas take
-the same tokens every time: the first reply to a request with just these tells how many, and the next ones confirm it. A
-request is counted as its upstream gets it, since translation may join messages. Each text is counted once, however long
-the history grows.
-"""
+What stands around the text is known from recorded replies (translate/counting/text_turns.py), and it is checked all the
+time: the usage of a reply must be what was counted. A kind of request that no recording shows is trusted once some
+replies have agreed. If a reply disagrees, its kind is not trusted until many have agreed again. The same tools and
+schemas take the same tokens every time: the first reply to a request with just these tells how many, and the next ones
+confirm it. A request is counted as its upstream gets it, since translation may join messages. Each text is counted
+once, however long the history grows."""
 
 from __future__ import annotations
 
@@ -17,9 +16,10 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from gateway.routing.router import Route
-from translate import dialects, text_turns
+from translate import dialects
+from translate.counting import text_turns
+from translate.counting.text_turns import FramedTexts
 from translate.dialect import Dialect
-from translate.text_turns import FramedTexts
 
 MAX_KEPT = 20_000  # counts of texts
 LEAST_KEPT = 64  # characters: the counts of shorter texts are not worth keeping

@@ -27,10 +27,11 @@ from gateway.limits import limiter
 from gateway.limits.budget import Budgets, Spent
 from gateway.limits.limiter import Limiter
 from gateway.routing.router import Route
-from translate import tokens, top_level
 from translate.conversation import Usage
+from translate.counting import tokens
 from translate.dialect import Reply
 from translate.errors import ApiError, BadRequest
+from translate.json import top_level
 
 _LETTER = re.compile(rb"\\u00[67]")
 USUAL_REPLY = 4096  # tokens that a reply is taken to have for a budget, where its request does not bound it

@@ -28,10 +28,11 @@ from gateway.routing import request_facts
 from gateway.stored.previous_response import PreviousResponse
 from gateway.stored.threads import Thread
 from operate.owner_store import Owned
-from translate import tokens, top_level, wire
+from translate.counting import tokens
 from translate.dialect import Dialect
 from translate.endpoint import Endpoint, Framed
 from translate.errors import ApiError, BadRequest
+from translate.json import top_level, wire
 from translate.target import Protocol
 
 MOST_PICTURES = 10**9  # of which a number is taken seriously

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.stored.store import items_of
-from translate import wire
+from translate.json import wire
 from translate.responses.compaction import TRIGGER
 
 

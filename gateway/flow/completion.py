@@ -25,8 +25,8 @@ from gateway.limits.retry_policy import Full, Outcome
 from gateway.passing.passthrough import Passthrough
 from gateway.refusals import scrub
 from gateway.routing.router import Route
-from translate import usage
 from translate.conversation import Usage
+from translate.counting import usage
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from gateway.counting.exact_counts import Expected
 from gateway.routing.router import Route
+from translate.counting.token_features import Features
 from translate.target import Encoded
-from translate.token_features import Features
 
 
 class Estimated(NamedTuple):

@@ -13,9 +13,10 @@ import re
 from typing import NamedTuple
 
 from gateway.http import json_bounds
-from translate import compact_json, recurring, sliced_json, wire
+from translate import recurring
 from translate.errors import BadRequest
-from translate.top_level import MOST_HITS, levels, places
+from translate.json import compact_json, sliced_json, wire
+from translate.json.top_level import MOST_HITS, levels, places
 
 MOST_ESCAPED = 6 * len("stream") + 1
 MAX_NAME = 512  # characters of a model's name, which is remembered, logged and repeated in errors

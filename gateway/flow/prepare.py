@@ -20,8 +20,8 @@ from gateway.passing.reframed import Reframed
 from gateway.passing.usage_chunk import UsageChunk
 from gateway.refusals import learned_quirks, strip_fields
 from gateway.routing.router import Route
-from translate import sliced_json
 from translate.dialect import Reply
+from translate.json import sliced_json
 from translate.pair import Crossing
 from translate.target import Asked
 

@@ -6,9 +6,9 @@ from collections.abc import Container, Sequence
 
 from msgspec import Struct
 
-from translate import compact_json, top_level
 from translate.envelopes.bridge import Bridge
 from translate.envelopes.envelope import Envelope
+from translate.json import compact_json, top_level
 
 _VERSION, _BETA = "anthropic-version", "anthropic-beta"
 _COMMON = "anthropic-"

@@ -14,8 +14,8 @@ from gateway.flow.info import MAX_USER_AGENT, Finished, Outrun
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.limits.retry_policy import Full
-from translate import usage
 from translate.conversation import Usage
+from translate.counting import usage
 
 log = logging.getLogger("gateway")
 

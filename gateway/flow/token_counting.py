@@ -3,11 +3,10 @@ taught.
 
 Editors ask for the same counts dozens of times a second. An upstream's count is kept for a few minutes, and while one
 request asks for it, all others with the same question wait for that answer. An estimate is kept by the body's hash. The
-estimates themselves (translate/tokens.py) know no vocabulary: each reply that reports real tokens corrects the ratio of
-its upstream and model, and the calibration (calibration.py). Where a model's vocabulary is public and [counting] exact
-is on, requests that are only text are counted exactly (exact_counts.py). Everything here has a limit, and no client
-gets what was counted for the key of another.
-"""
+estimates themselves (translate/counting/tokens.py) know no vocabulary: each reply that reports real tokens corrects the
+ratio of its upstream and model, and the calibration (calibration.py). Where a model's vocabulary is public and
+[counting] exact is on, requests that are only text are counted exactly (exact_counts.py). Everything here has a limit,
+and no client gets what was counted for the key of another."""
 
 from __future__ import annotations
 
@@ -31,8 +30,9 @@ from gateway.limits import limiter
 from gateway.limits.limiter import Limiter
 from gateway.routing.router import Route
 from gateway.stored.previous_response import NAMED, PreviousResponse, owner_of
-from translate import dialect, recurring, token_features, tokens
+from translate import dialect, recurring
 from translate.conversation import Usage
+from translate.counting import token_features, tokens
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")

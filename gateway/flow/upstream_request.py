@@ -16,8 +16,9 @@ from gateway.http.auth import keys_of
 from gateway.http.loop_guard import Hops
 from gateway.refusals import strip_fields
 from gateway.routing.router import Route
-from translate import dialects, foreign_reasoning, late, sealed_reasoning
+from translate import dialects, late
 from translate.errors import ApiError, BadRequest
+from translate.reasoning import foreign_reasoning, sealed_reasoning
 
 _TEXT = late.pattern(rb'\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # a key's value
 _USER = late.pattern(rb'\s*:\s*\{[^{}]{0,2000}?"user_id"\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # of an object

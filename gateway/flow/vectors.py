@@ -16,8 +16,8 @@ from typing import Any
 from gateway.flow.client_request import ClientRequest
 from gateway.passing.passthrough import Passthrough
 from gateway.refusals.learned_quirks import Quirk
-from translate import top_level, wire
 from translate.errors import ApiError
+from translate.json import top_level, wire
 
 TASK, FIELD = "embeddings", "encoding_format"
 AS_LISTS = Quirk(FIELD)  # every server sends lists if the request does not ask for another form

@@ -23,7 +23,7 @@ from gateway.limits.retry_policy import Outcome
 from gateway.passing.reframed import Reframed
 from translate.dialect import Reply
 from translate.errors import ApiError
-from translate.json_fields import Body
+from translate.json.json_fields import Body
 from translate.pair import Crossing
 from translate.target import Asked
 

@@ -14,7 +14,7 @@ from typing import Any
 from typing import Protocol as Interface
 
 from operate.settings.sections import Hook
-from translate import wire
+from translate.json import wire
 from upstream.client import UpstreamClient
 from upstream.request import Request, Timeouts
 from upstream.small_reply import SmallReplySink

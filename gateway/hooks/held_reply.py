@@ -22,8 +22,8 @@ from gateway.hooks.callers import Caller, Said
 from gateway.http import header_rules
 from gateway.http.response_writer import Writer, nothing
 from operate.settings.sections import Hook
-from translate import wire
 from translate.errors import ApiError
+from translate.json import wire
 from translate.pair import Crossing
 from translate.target import Asked
 

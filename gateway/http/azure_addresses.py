@@ -16,8 +16,8 @@ from urllib.parse import unquote
 
 from msgspec import structs
 
-from translate import top_level, wire
 from translate.endpoint import Endpoint, Unsealed
+from translate.json import top_level, wire
 
 ROOT = "/openai/"
 MAX_LENGTH = 8192  # characters: a longer address is not looked at

@@ -24,8 +24,9 @@ from gateway.routing.router import Route
 from gateway.runtime import Service
 from gateway.stored import threads
 from operate.settings.list_types import is_secret_header
-from translate import dialects, wire
+from translate import dialects
 from translate.errors import ApiError, BadRequest
+from translate.json import wire
 from translate.target import Protocol
 
 log = logging.getLogger("gateway")

@@ -18,8 +18,8 @@ from gateway.pages.handlers import Handler
 from gateway.runtime import Service
 from operate import exposition
 from operate.metrics import Sample
-from translate import wire
 from translate.errors import ApiError
+from translate.json import wire
 
 
 def why_not_ready(service: Service) -> str:

@@ -7,10 +7,11 @@ from urllib.parse import parse_qs, unquote
 from gateway.pages import astray, picker
 from gateway.pages.handlers import Handler
 from gateway.runtime import Service
-from translate import dialects, wire
+from translate import dialects
 from translate.codex import catalogue
 from translate.dialect import Dialect
 from translate.errors import ApiError
+from translate.json import wire
 
 
 class Listed(Handler):

@@ -17,9 +17,10 @@ from gateway.pages.handlers import Handler
 from gateway.routing.known_models import Model
 from gateway.routing.router import Router
 from gateway.runtime import Service
-from translate import dialects, wire
+from translate import dialects
 from translate.errors import ApiError, BadRequest
-from translate.json_fields import text_of
+from translate.json import wire
+from translate.json.json_fields import text_of
 from translate.ollama import models, reply
 from translate.ollama.request import plain
 

@@ -17,9 +17,9 @@ from tornado.httputil import HTTPHeaders
 
 from gateway.routing.known_models import Model
 from gateway.routing.router import PICKED
-from translate import wire
 from translate.codex import catalogue
 from translate.codex.instructions import INSTRUCTIONS
+from translate.json import wire
 
 log = logging.getLogger("gateway")
 

@@ -68,9 +68,9 @@ def _end(lines: bytes, at: int, most: int) -> int:
 
 
 class CleanEvents:
-    """Cleans the events of a stream that is translated. Their reader (translate.reading.Look) calls this with each
-    event; of plain deltas it gets only the texts, a fifth of the bytes. tells_error: whether an error was read since
-    this was last set."""
+    """Cleans the events of a stream that is translated. Their reader (translate.streams.reading.Look) calls this with
+    each event; of plain deltas it gets only the texts, a fifth of the bytes. tells_error: whether an error was read
+    since this was last set."""
 
     __slots__ = ("_secrets", "tells_error")
 

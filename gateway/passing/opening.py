@@ -14,7 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from operate.search import has_any
-from translate import errors, sse, wire
+from translate import errors
+from translate.json import wire
+from translate.streams import sse
 
 MAX_ERROR_BYTES = 4096  # a larger object is not taken for an error in the server's own words
 LARGE = 12 * 1024  # bytes: of a larger event, its beginning shows what it is

@@ -13,9 +13,11 @@ import re
 
 from gateway.passing.opening import MAX_ERROR_BYTES, Opening, complaint, error_of, failure_at_end, is_error
 from gateway.passing.usage_chunk import UsageChunk
-from translate import dialects, errors, usage, wire
+from translate import dialects, errors
 from translate.conversation import Usage
-from translate.lenient import NOTHING, body_of
+from translate.counting import usage
+from translate.json import wire
+from translate.json.lenient import NOTHING, body_of
 from translate.target import Protocol
 
 _ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from operate.search import has_any
-from translate import wire
+from translate.json import wire
 
 _WISH = b'"stream_options":{"include_usage":true}'
 _NAME = b'"usage"'

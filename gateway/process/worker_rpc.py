@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from translate import wire
+from translate.json import wire
 
 log = logging.getLogger("gateway")
 

@@ -17,9 +17,11 @@ from msgspec.structs import replace
 
 from gateway.refusals import strip_fields, told_limits
 from gateway.routing.router import Route
-from translate import dialects, fit, pair, top_level, wire
+from translate import dialects, pair
 from translate.conversation import Turn
 from translate.errors import BadRequest
+from translate.fields import fit
+from translate.json import top_level, wire
 from translate.target import Encoded, Protocol, Target
 
 MAX_LEARNED = 1_000  # pairs of upstream and model; there is a limit because clients choose the names of models

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
+from translate.json import wire
 
 _NOT_COMPARED = bytes(code for code in range(256) if not chr(code).isalnum() or code > 127)
 

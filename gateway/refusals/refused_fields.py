@@ -14,8 +14,10 @@ from typing import Any
 
 from gateway.refusals.learned_quirks import MAX_EACH, Quirk, forces_tool
 from gateway.refusals.own_words import OwnWords
-from translate import errors, fit, late, wire
+from translate import errors, late
 from translate.errors import ApiError
+from translate.fields import fit
+from translate.json import wire
 
 MAX_READ = 8 * 1024  # characters of an error
 MAX_DEPTH = 8

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.refusals import known_phrases
-from translate import wire
 from translate.errors import ApiError, BadReply
+from translate.json import wire
 
 AS_SENT = "[as sent]"
 MAX_SAID = 2000  # characters of an error that a log gets

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from translate.top_level import members
+from translate.json.top_level import members
 
 # What the names of the betas behind a top-level field begin with. Source: the anthropic SDK's AnthropicBetaParam.
 BETAS = {

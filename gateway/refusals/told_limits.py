@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from gateway.refusals.own_words import OwnWords
-from translate import effort, late, tokens
+from translate import late
+from translate.counting import tokens
 from translate.errors import ApiError
+from translate.reasoning import effort
 from translate.target import Policy
 
 MAX_READ = 8 * 1024  # characters of an error

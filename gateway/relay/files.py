@@ -21,9 +21,10 @@ from gateway.routing.upstreams import LiveUpstream
 from gateway.stored import store_sync
 from gateway.stored.previous_response import owner_of
 from operate.owner_store import Owned
-from translate import dialects, wire
+from translate import dialects
 from translate.dialect import Dialect
 from translate.errors import ApiError, BadRequest
+from translate.json import wire
 
 HEADER = "X-Proxy-Upstream"
 _PATH = re.compile(r"/v1/files(?:/([A-Za-z0-9_-][A-Za-z0-9_.=-]{0,999})(/content)?)?/?")

@@ -13,8 +13,8 @@ from gateway.flow.ports import Ports
 from gateway.http import header_rules
 from gateway.http.response_writer import Writer
 from gateway.passing.clean_lines import CleanLines
-from translate import usage
 from translate.conversation import Usage
+from translate.counting import usage
 from translate.responses.dialect import RESPONSES
 from upstream.exchange import Exchange
 from upstream.failure import Failure

@@ -22,9 +22,9 @@ from gateway.routing.known_models import Model, read_list
 from gateway.routing.model_sizes import UNKNOWN, ModelLimits
 from gateway.routing.router import Router
 from gateway.routing.upstreams import LiveUpstream
-from translate import wire
 from translate.dialect import Dialect
 from translate.errors import ApiError
+from translate.json import wire
 from upstream.client import UpstreamClient
 from upstream.request import Request, Timeouts
 from upstream.small_reply import SmallReplySink

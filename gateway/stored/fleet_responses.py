@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.shared.store import Away, Store, digest
 from operate.owner_store import Owned
-from translate import wire
+from translate.json import wire
 
 log = logging.getLogger("gateway")
 

@@ -16,9 +16,10 @@ from tornado.httputil import HTTPHeaders
 from gateway.http.auth import keys_of
 from gateway.stored.store import ANYONE, Entry, ResponseStore, items_of
 from operate.client_keys import digest
-from translate import sse, wire
 from translate.errors import ApiError
+from translate.json import wire
 from translate.pair import Crossing
+from translate.streams import sse
 
 NAMED = b'"previous_response_id"'
 ESCAPED = b"\\u00"  # the name of a field may be written with such escapes

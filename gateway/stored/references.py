@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from translate.errors import ApiError
-from translate.json_fields import list_of, object_of, text_of
+from translate.json.json_fields import list_of, object_of, text_of
 
 _MARKS = (
     b'"file_id"', b'"file_ids"', b'"cachedContent"', b'"cached_content"',

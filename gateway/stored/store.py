@@ -16,7 +16,7 @@ from typing import Any
 from gateway.stored.fleet_responses import FleetResponses, name_of
 from gateway.stored.owners import Owners
 from operate.owner_store import Owned
-from translate import wire
+from translate.json import wire
 
 ENTRY_BYTES = 600  # the estimated memory of an entry without its pieces
 POINTER_BYTES = 8  # the memory of one element of an entry's tuple of pieces

@@ -17,8 +17,8 @@ import re
 from typing import Any
 
 from gateway.stored.store import ANYONE, Entry, ResponseStore
-from translate import wire
 from translate.errors import BadRequest
+from translate.json import wire
 from translate.pair import Crossing
 
 LASTING = ("system", "tools")  # the fields that are fixed when a thread is created

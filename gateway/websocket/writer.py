@@ -15,10 +15,12 @@ from typing import Any, Protocol
 
 from gateway.http.response_writer import ResponseWriter, nothing
 from gateway.stored.previous_response import PreviousResponse
-from translate import errors, sse, wire
+from translate import errors
 from translate.errors import ApiError
+from translate.json import wire
 from translate.responses import replay
 from translate.responses.dialect import RESPONSES
+from translate.streams import sse
 
 _TEXT, _COMPRESSED = 0x81, 0xC1  # a whole text message; RSV1 means that it is compressed (RFC 7692)
 _HEADERS = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "x-proxy-upstream", "x-proxy-dropped")

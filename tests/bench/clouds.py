@@ -23,7 +23,7 @@ from tests.gateway.clouds import frames
 from tests.support.house import Client
 from tests.support.script import Answer, Item, Request, Upstream
 from tests.test_proxy import started
-from translate import wire
+from translate.json import wire
 
 MESSAGES = "protocol = messages\napi_key = key-0123456789\n"
 INVOKE = "preset = bedrock-invoke\nregion = us-east-1\n"

@@ -19,11 +19,12 @@ from msgspec.structs import replace
 from tests.conftest import traffic_dir
 from tests.support import asking, corpus, lacking, params
 from tests.support.corpus import Exchange
-from translate import answer_tool, compaction, dialects, pair, provider_tools
+from translate import compaction, dialects, pair
 from translate.conversation import Conversation
 from translate.errors import BadRequest
 from translate.schemas import offer
 from translate.target import Encoded, Policy, Protocol, Target
+from translate.tools import answer_tool, provider_tools
 
 ASKING = {"messages": asking.of_messages, "chat": asking.of_chat}
 NORMAL = {"messages": asking.normal_messages, "chat": asking.normal_chat}

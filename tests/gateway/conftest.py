@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from translate import recurring, wire
+from translate import recurring
+from translate.json import wire
 
 
 @pytest.fixture(autouse=True)

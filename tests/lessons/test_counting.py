@@ -13,7 +13,7 @@ from tests.lessons.street import ASK, OTHER, PATHS, Json
 from tests.support.house import ONCE, Client, House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 from tests.support.streams import END, HI, ROLE, START, STOP, USAGE, chat, ending, having, messages, text
-from translate import tokens
+from translate.counting import tokens
 
 COUNT = "/v1/messages/count_tokens"
 INPUT_TOKENS = "/v1/responses/input_tokens"

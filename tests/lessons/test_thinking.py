@@ -10,7 +10,7 @@ import pytest
 from tests.lessons.street import ASK, Json, Reply, Street, completion, function, message
 from tests.support.script import Answer
 from tests.support.streams import END, HI, ROLE, START, STOP, THINKING, chat, chunk, ending, messages, text, tool
-from translate import effort, sealed_reasoning
+from translate.reasoning import effort, sealed_reasoning
 
 OK_CHAT = completion({"content": "ok"})
 OK_MESSAGES = message({"type": "text", "text": "ok"})

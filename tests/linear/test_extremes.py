@@ -14,8 +14,9 @@ import pytest
 from gateway.passing.passthrough import Passthrough
 from tests.linear import shapes_chat, shapes_messages
 from tests.linear.work import grows_linearly
-from translate import pair, sse
+from translate import pair
 from translate.pair import Asked
+from translate.streams import sse
 from translate.target import Target
 
 MESSAGES, TOOLS, LINE, EVENTS = 100_000, 10_000, 50_000_000, 1_000_000

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from tests.linear.work import grows_linearly
-from translate import dialects, pair, sealed_reasoning
+from translate import dialects, pair
 from translate.conversation import Thinking
 from translate.gemini.array import Elements
 from translate.ollama import request
 from translate.ollama.reply import Lines
+from translate.reasoning import sealed_reasoning
 from translate.target import Asked, Policy, Target
 
 SEAL = base64.b64encode(sealed_reasoning.of_thoughts([Thinking("x", "s")]).encode()).decode()

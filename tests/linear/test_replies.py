@@ -11,7 +11,8 @@ import pytest
 from gateway.passing.passthrough import Passthrough
 from gateway.passing.usage_chunk import UsageChunk
 from tests.linear.work import grows_linearly
-from translate import pair, sse
+from translate import pair
+from translate.streams import sse
 from translate.target import Asked, Policy, Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")

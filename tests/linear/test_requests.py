@@ -18,8 +18,10 @@ from gateway.refusals import scrub, strip_fields
 from operate.logs import redaction
 from tests.linear import shapes_chat, shapes_messages, shapes_responses
 from tests.linear.work import TOO_LITTLE_S, grows_linearly, seconds
-from translate import dialects, foreign_reasoning, pair, tokens
+from translate import dialects, pair
+from translate.counting import tokens
 from translate.errors import ApiError
+from translate.reasoning import foreign_reasoning
 from translate.target import Policy, Protocol, Target
 
 SHAPES: dict[Protocol, dict[str, Callable[[int], Any]]] = {

@@ -16,7 +16,7 @@ from operate.settings.inifile import read_ini
 from operate.settings.load import Upstream, read
 from operate.settings.schema_upstream import UPSTREAM
 from operate.settings.upstreams import split_version
-from translate import effort
+from translate.reasoning import effort
 
 
 def upstream(lines: str, **environ: str) -> Upstream:

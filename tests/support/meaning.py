@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from translate import sealed_reasoning
+from translate.reasoning import sealed_reasoning
 
 STOP = {
     "end_turn": "end", "stop_sequence": "end", "pause_turn": "length", "compaction": "end", "stop": "end",

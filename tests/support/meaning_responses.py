@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.meaning import Meaning, arguments, cited_by, events
-from translate import sealed_reasoning
+from translate.reasoning import sealed_reasoning
 
 STOP = {"max_output_tokens": "length", "content_filter": "refusal"}
 RUN_BY_XAI = "xs_call_"

@@ -17,7 +17,6 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.support.strategies import IDS, NAMES, OBJECTS, WORDS
-from translate import sealed_reasoning, wire
 from translate.chat import citations as chat_citations
 from translate.conversation import (
     Citation,
@@ -36,7 +35,9 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.json import wire
 from translate.messages import citations as messages_citations
+from translate.reasoning import sealed_reasoning
 from translate.repair import as_object
 from translate.responses import citations as responses_citations
 

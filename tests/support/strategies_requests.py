@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.support.strategies import IDS, MARKS, NAMES, NUMBERS, OBJECTS, SCHEMAS, VALUES, WORDS, Json, either, some
-from translate import wire
+from translate.json import wire
 
 _ARGUMENTS = st.one_of(OBJECTS.map(wire.dumps_text), st.sampled_from(["{", '{"a', "", "free text"]))
 _COUNT = st.integers(1, 10**6)

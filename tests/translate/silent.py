@@ -1,6 +1,6 @@
 """Fields that are left out without a report: patterns of names, and why no report is needed.
 
-The names are those of the ledger (translate/ledger.py), with the names of the fields within."""
+The names are those of the ledger (translate/fields/ledger.py), with the names of the fields within."""
 
 from __future__ import annotations
 

@@ -19,10 +19,10 @@ from tests.support import meaning, meaning_gemini, meaning_responses, streams
 from tests.support.crossing import asked
 from tests.translate.responses import material as responses
 from translate import errors, pair
-from translate.raw_controls import RawControls
-from translate.repeats import ArgumentRepeats
+from translate.json.wire import inside, is_object, text_of
+from translate.streams.repeats import ArgumentRepeats
 from translate.target import Protocol
-from translate.wire import inside, is_object, text_of
+from translate.tools.raw_controls import RawControls
 
 UPSTREAMS: tuple[Protocol, ...] = ("messages", "chat", "responses", "gemini")
 CLIENTS: tuple[Protocol, ...] = UPSTREAMS

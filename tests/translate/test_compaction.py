@@ -10,8 +10,9 @@ import pytest
 from anthropic.types.beta import BetaMessage
 from openai.types.responses import Response
 
-from translate import compaction, pair, sealed_reasoning
+from translate import compaction, pair
 from translate.errors import ApiError, BadReply, BadRequest
+from translate.reasoning import sealed_reasoning
 from translate.target import Asked, Encoded, Policy, Protocol, Target
 
 Json = dict[str, Any]

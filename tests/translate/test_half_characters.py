@@ -10,9 +10,10 @@ import pytest
 from tests.support import streams
 from tests.support.crossing import asked
 from tests.translate.responses import material as responses
-from translate import pair, wire
+from translate import pair
 from translate.conversation import Text
-from translate.sequence import Item, Sequence
+from translate.json import wire
+from translate.streams.sequence import Item, Sequence
 from translate.target import Protocol
 
 HIGH, LOW = "\ud83d", "\ude00"

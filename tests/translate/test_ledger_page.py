@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.support import pages
 from translate import dialects
-from translate.ledger import LedgerRow
+from translate.fields.ledger import LedgerRow
 
 NAMES = {"messages": "Messages", "chat": "Chat Completions", "responses": "Responses", "gemini": "Gemini"}
 WORDS = {"mapped": "becomes {}", "carried": "as it is", "dropped": "left out: {}", "refused": "**refused**: {}"}

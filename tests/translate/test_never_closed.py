@@ -15,7 +15,9 @@ from msgspec.structs import replace
 from tests.support import streams
 from tests.support.crossing import asked
 from tests.translate.responses import material as responses
-from translate import errors, pair, sse, wire
+from translate import errors, pair
+from translate.json import wire
+from translate.streams import sse
 from translate.target import Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")

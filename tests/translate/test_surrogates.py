@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.crossed import crossed
-from translate import repair, wire
+from translate import repair
+from translate.json import wire
 from translate.target import Encoded, Protocol
 
 Json = dict[str, Any]

@@ -1,7 +1,7 @@
 """A proxy before a proxy: what the last provider has signed comes back to it when the client goes on.
 
 The proxy next to the client speaks another protocol with the far one than the client does, and the far one another with
-the provider. Each seals and opens what is its own (see translate/sealed_reasoning.py).
+the provider. Each seals and opens what is its own (see translate/reasoning/sealed_reasoning.py).
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from translate import pair, sealed_reasoning
+from translate import pair
 from translate.conversation import Thinking
+from translate.reasoning import sealed_reasoning
 from translate.target import Asked, Encoded, Policy, Protocol, Target
 
 Body = dict[str, Any]

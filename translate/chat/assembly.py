@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, sealed_reasoning, wire
+from translate import errors
 from translate.chat import citations, details, extras, media
 from translate.chat.calls import LEGACY_INDEX, Calls
 from translate.chat.content import parts_of
@@ -29,10 +29,12 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.json_fields import arguments_in, index_of, list_of, object_of, objects_of, text_of, thought
-from translate.leftovers import OPENAI_TIERS, WITHIN, said_beyond
-from translate.repeats import TextRepeats
-from translate.sequence import Sequence
+from translate.fields.leftovers import OPENAI_TIERS, WITHIN, said_beyond
+from translate.json import wire
+from translate.json.json_fields import arguments_in, index_of, list_of, object_of, objects_of, text_of, thought
+from translate.reasoning import sealed_reasoning
+from translate.streams.repeats import TextRepeats
+from translate.streams.sequence import Sequence
 from translate.target import Policy
 
 _PLAIN = frozenset(("role", "content"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from translate.conversation import ToolCall
-from translate.repeats import ArgumentRepeats
-from translate.sequence import Item
+from translate.streams.repeats import ArgumentRepeats
+from translate.streams.sequence import Item
 
 LEGACY_INDEX = 1 << 20  # function_call has no index; no server counts as far as this
 

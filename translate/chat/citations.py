@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import citations
 from translate.conversation import Citation
-from translate.json_fields import list_of, object_of
+from translate.json.json_fields import list_of, object_of
+from translate.parts import citations
 
 
 def read(raw: Any, before: int = 0) -> Citation:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
-from translate.json_fields import text_of
+from translate.json import wire
+from translate.json.json_fields import text_of
 
 _LONE = frozenset(("text", "output_text", "thinking", "reasoning", "refusal", "image_url", "image", "audio"))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import effort, problems, recurring
+from translate import problems, recurring
 from translate.chat import foreign_blocks
 from translate.chat.decode_messages import decode_messages
 from translate.chat.words import WORDS
@@ -23,8 +23,9 @@ from translate.conversation import (
     Tool,
     ToolChoice,
 )
-from translate.json_fields import flag_of, list_of, object_of, text_of
-from translate.leftovers import CACHE_CONTROL, mistyped, note_mark, note_within, split_openai
+from translate.fields.leftovers import CACHE_CONTROL, mistyped, note_mark, note_within, split_openai
+from translate.json.json_fields import flag_of, list_of, object_of, text_of
+from translate.reasoning import effort
 
 _REASONING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget")
 _MAPPED = frozenset(

@@ -15,9 +15,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from translate import sealed_reasoning
 from translate.conversation import Thinking
-from translate.lenient import loads
+from translate.json.lenient import loads
+from translate.reasoning import sealed_reasoning
 
 BLOCKS, OPAQUE = "thinking_blocks", "reasoning_opaque"
 NAMES = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "thinking_content")  # the third one: Copilot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from translate import openai_errors, top_level, usage
+from translate import openai_errors
 from translate.chat import clients, fault, foreign_reasoning, media, responses_body, unreadable_pointers
 from translate.chat.decode_request import decode
 from translate.chat.decode_stream import Decoder
@@ -15,8 +15,10 @@ from translate.chat.reply import collect, explode
 from translate.chat.text_turns import said
 from translate.chat.usage import of_chunk, read_usage
 from translate.chat.words import WORDS
+from translate.counting import usage
 from translate.dialect import Asks, Dialect, Errors, Marks
 from translate.endpoint import Endpoint, Other
+from translate.json import top_level
 from translate.ollama import endpoints as ollama
 
 UNTRANSLATED = ("embeddings", "completions", "moderations", "rerank", "images/generations")

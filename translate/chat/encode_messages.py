@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from translate import citations, readable, readable_parts, repair
+from translate import repair
 from translate.chat import call_ids, details, extras, mistral
 from translate.chat.encode_parts import content, flat, is_private
 from translate.conversation import (
@@ -29,9 +29,10 @@ from translate.conversation import (
 )
 from translate.encode_context import Draft
 from translate.errors import BadRequest
-from translate.json_fields import Body
-from translate.leftovers import BREAKPOINT, breakpoint_of
-from translate.pairing import paired
+from translate.fields.leftovers import BREAKPOINT, breakpoint_of
+from translate.json.json_fields import Body
+from translate.parts import citations, readable, readable_parts
+from translate.tools.pairing import paired
 
 NO_THOUGHT = " "
 """What stands for a thought that another model never had, or a client has not kept. DeepSeek and Kimi answer 400 to a

@@ -7,12 +7,12 @@ and reported otherwise.
 
 from __future__ import annotations
 
-from translate import readable
 from translate.conversation import Audio, Document, Image, Part, Refusal, Text, Thinking, ToolCall, Unknown
 from translate.encode_context import Draft
 from translate.errors import BadRequest
-from translate.json_fields import Body
-from translate.leftovers import breakpoint_of
+from translate.fields.leftovers import breakpoint_of
+from translate.json.json_fields import Body
+from translate.parts import readable
 
 _TEXT = frozenset(("type", "text"))
 

@@ -10,13 +10,16 @@ import hashlib
 import re
 from typing import Any
 
-from translate import affinity, effort, json_mode, leftovers, websearch
-from translate.bridge import Bridged
+from translate import affinity
 from translate.chat.encode_messages import messages
 from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
 from translate.encode_context import Draft
-from translate.json_fields import Body
+from translate.fields import leftovers
+from translate.json.json_fields import Body
+from translate.reasoning import effort
 from translate.target import Encoded, Target
+from translate.tools import json_mode, websearch
+from translate.tools.bridge import Bridged
 
 MAX_USER = 64  # characters of `user`
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, wire
+from translate import errors
 from translate.chat import citations, clients, details, extras, fault, media
 from translate.chat.reply import arguments_of, beside, call_id, leave_explanation
 from translate.chat.stop import write_stop
@@ -24,9 +24,10 @@ from translate.conversation import (
     Thinking,
     ToolCall,
 )
+from translate.counting.usage import with_estimate
+from translate.json import wire
+from translate.streams.writing import StreamWriting
 from translate.target import Asked
-from translate.usage import with_estimate
-from translate.writing import StreamWriting
 
 _PING = b": ping\n\n"
 _UNCOUNTED = 64

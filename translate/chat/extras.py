@@ -17,9 +17,9 @@ import base64
 import binascii
 import re
 
-from translate import sealed_reasoning
 from translate.conversation import Part, Thinking
-from translate.json_fields import Body, object_of, text_of
+from translate.json.json_fields import Body, object_of, text_of
+from translate.reasoning import sealed_reasoning
 from translate.target import Target
 
 UNSIGNED = "skip_thought_signature_validator"  # https://ai.google.dev/gemini-api/docs/thought-signatures

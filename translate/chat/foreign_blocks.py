@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
-from translate.json_fields import Body, list_of, object_of, text_of
-from translate.leftovers import CACHE_CONTROL
+from translate.fields.leftovers import CACHE_CONTROL
+from translate.json import wire
+from translate.json.json_fields import Body, list_of, object_of, text_of
 
 BLOCKS = ("tool_use", "tool_result")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import sealed_reasoning
-from translate.json_fields import Body, objects_of
+from translate.json.json_fields import Body, objects_of
+from translate.reasoning import sealed_reasoning
 
 
 def without(body: Body) -> list[str]:

@@ -1,8 +1,8 @@
-"""What becomes of everything that a Chat request can say: see translate/ledger.py for how to read it."""
+"""What becomes of everything that a Chat request can say: see translate/fields/ledger.py for how to read it."""
 
 from __future__ import annotations
 
-from translate.ledger import Table
+from translate.fields.ledger import Table
 
 LEDGER = Table("chat", """
 name | messages | responses | gemini

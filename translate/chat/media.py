@@ -10,9 +10,9 @@ import re
 
 from msgspec.structs import replace
 
-from translate import reply_media
 from translate.conversation import Audio, Image, Part, Unknown
-from translate.json_fields import Body, object_of, text_of
+from translate.json.json_fields import Body, object_of, text_of
+from translate.parts import reply_media
 from translate.target import Asked
 
 FORM = "chat.form"

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 
-from translate import readable
-from translate.json_fields import Body
+from translate.json.json_fields import Body
+from translate.parts import readable
 
 BETWEEN = "OK."  # what the model says between a tool's word and the user's
 _MODELS = re.compile(r"mistral|mixtral|ministral|magistral|codestral|devstral|pixtral|voxtral", re.I)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, late, wire
+from translate import errors, late
 from translate.chat.reply import no_choice
 from translate.chat.stop import breakdown
-from translate.json_fields import objects_of, text_of
+from translate.json import wire
+from translate.json.json_fields import objects_of, text_of
 
 _FINISH = late.pattern(rb'"finish_reason"\s*:\s*"(\w{1,40})"')
 _ENDED_WELL = late.pattern(rb'"finish_reason"\s*:\s*"(?:stop|tool_calls|length)"')  # in a text its quotes are escaped

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import foreign_parts, wire
 from translate.chat import citations, clients, details, extras, media
 from translate.chat.assembly import Assembly
 from translate.chat.content import parts_of
@@ -30,11 +29,13 @@ from translate.conversation import (
     ToolCall,
     Usage,
 )
+from translate.counting.usage import with_estimate
 from translate.errors import BadReply
-from translate.json_fields import index_of, list_of, object_of, objects_of, text_of
-from translate.leftovers import OPENAI_TIERS
+from translate.fields.leftovers import OPENAI_TIERS
+from translate.json import wire
+from translate.json.json_fields import index_of, list_of, object_of, objects_of, text_of
+from translate.parts import foreign_parts
 from translate.target import Asked, Policy
-from translate.usage import with_estimate
 
 
 def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
 from translate.dialect import EARLY_PING
 from translate.endpoint import Endpoint, Framed
 from translate.errors import BadRequest
-from translate.json_fields import Body, list_of, object_of, objects_of, text_of
+from translate.json import wire
+from translate.json.json_fields import Body, list_of, object_of, objects_of, text_of
 
 _TURNED = frozenset(("input", "instructions", "tools", "tool_choice", "reasoning", "text", "max_output_tokens"))
 _LEFT = frozenset(("include", "truncation", "max_tool_calls"))  # what Chat has no word for

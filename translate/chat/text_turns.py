@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import text_turns
+from translate.counting import text_turns
 
 _ASIDE = frozenset({
     "model", "messages", "stream", "stream_options", "temperature", "top_p", "max_tokens", "max_completion_tokens",

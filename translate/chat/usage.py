@@ -12,8 +12,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from translate.conversation import Usage
-from translate.json_fields import count, count_of, object_of
-from translate.usage import with_thoughts
+from translate.counting.usage import with_thoughts
+from translate.json.json_fields import count, count_of, object_of
 
 _OPENAIS = frozenset((
     "prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details",

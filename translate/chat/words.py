@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from translate.chat.ledger import LEDGER
-from translate.words import Words
+from translate.fields.words import Words
 
 WORDS = Words(
     thoughts="messages.reasoning_content",

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from translate import late
-from translate.json_fields import Body
+from translate.json.json_fields import Body
 from translate.model_list import ListedModel
 
 QUERY = "client_version"

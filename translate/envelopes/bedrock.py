@@ -15,11 +15,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from translate import top_level, wire
 from translate.envelopes import eventstream
 from translate.envelopes.bridge import FIRST_PARTY, Bridge
 from translate.envelopes.envelope import Envelope, Location
 from translate.errors import KINDS, BadReply
+from translate.json import top_level, wire
 from translate.messages.dialect import MESSAGES
 
 VERSION = "bedrock-2023-05-31"

@@ -16,7 +16,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from translate import late, top_level, wire
+from translate import late
+from translate.json import top_level, wire
 
 FIRST_PARTY = (
     "speed", "fallbacks", "fallback_credit_token", "container", "mcp_servers", "inference_geo", "diagnostics",

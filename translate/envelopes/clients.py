@@ -12,10 +12,11 @@ from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from translate import late, top_level, wire
+from translate import late
 from translate.endpoint import Endpoint, Framed, Unsealed
 from translate.envelopes import eventstream
 from translate.errors import KINDS, ApiError, BadRequest
+from translate.json import top_level, wire
 
 PLAIN_VERSION = "2023-06-01"
 _TAKEN = ("anthropic_version", "anthropic_beta")

@@ -12,11 +12,11 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct, field
 
-from translate import compact_json, top_level, wire
-from translate.compact_json import Members
 from translate.dialect import Dialect
 from translate.envelopes.bridge import BETAS, Bridge
-from translate.top_level import Seen
+from translate.json import compact_json, top_level, wire
+from translate.json.compact_json import Members
+from translate.json.top_level import Seen
 
 
 class Location(NamedTuple):

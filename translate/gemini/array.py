@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from translate import sse
 from translate.endpoint import Framed
+from translate.streams import sse
 
 
 class Elements:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, reply_media, wire
+from translate import errors
 from translate.conversation import Event, Fault, Part, Stop, Text, Thinking, ToolCall, Unknown, Usage
+from translate.fields.leftovers import WITHIN, said_beyond
 from translate.gemini import grounding, proofs
 from translate.gemini.fields import camel
 from translate.gemini.stop import breakdown, read_stop
 from translate.gemini.usage import of_event
-from translate.json_fields import index_of, object_of, objects_of, text_of
-from translate.leftovers import WITHIN, said_beyond
-from translate.sequence import Item, Sequence
+from translate.json import wire
+from translate.json.json_fields import index_of, object_of, objects_of, text_of
+from translate.parts import reply_media
+from translate.streams.sequence import Item, Sequence
 
 Raw = dict[str, Any]
 

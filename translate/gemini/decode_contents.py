@@ -14,7 +14,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from translate import wire
 from translate.conversation import (
     Audio,
     Document,
@@ -29,10 +28,11 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
+from translate.fields.leftovers import note_within
 from translate.gemini import proofs
 from translate.gemini.fields import Raw, camel, items, section, text, wrong
-from translate.leftovers import note_within
-from translate.pairing import OpenCalls
+from translate.json import wire
+from translate.tools.pairing import OpenCalls
 
 _ROLES: dict[str, Role] = {"": "user", "user": "user", "model": "assistant", "function": "user"}
 _CALL = frozenset(("id", "name", "args"))

@@ -19,13 +19,13 @@ from translate.conversation import (
     ToolChoice,
 )
 from translate.errors import BadRequest
+from translate.fields.leftovers import note_within
 from translate.gemini import thinking
 from translate.gemini.decode_contents import decode_contents, instructions
 from translate.gemini.decode_tools import allowed, tools_of
 from translate.gemini.fields import Raw, camel, items, number, section, text, whole, word, wrong
 from translate.gemini.schema import as_json_schema
 from translate.gemini.words import WORDS
-from translate.leftovers import note_within
 
 _KNOWN = frozenset({"model", "stream", "contents", "systemInstruction", "tools", "toolConfig", "generationConfig"})
 _GENERATION = frozenset({

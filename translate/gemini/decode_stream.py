@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, sse
+from translate import errors
 from translate.conversation import Event, Usage
 from translate.gemini.assembly import Assembly
 from translate.gemini.reply import explode
-from translate.lenient import NO_JSON, apart, error_event, is_whole, loads, no_json
-from translate.reading import StreamReading
+from translate.json.lenient import NO_JSON, apart, error_event, is_whole, loads, no_json
+from translate.streams import sse
+from translate.streams.reading import StreamReading
 
 
 class Decoder(StreamReading):

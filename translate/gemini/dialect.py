@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from translate import usage, wire
+from translate.counting import usage
 from translate.dialect import Asks, Dialect, Errors, Http, Marks, ModelListing, TokenCounting
 from translate.endpoint import Endpoint
 from translate.errors import BadRequest
@@ -20,7 +20,8 @@ from translate.gemini.fields import camel, flag, section
 from translate.gemini.reply import collect, explode
 from translate.gemini.usage import of_event, read_usage
 from translate.gemini.words import WORDS
-from translate.json_fields import Body
+from translate.json import wire
+from translate.json.json_fields import Body
 from translate.schemas import table
 
 VERSIONS = ("v1beta", "v1", "v1alpha")

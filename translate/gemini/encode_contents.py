@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from translate import readable, readable_parts, repair, wire
+from translate import repair
 from translate.conversation import (
     Audio,
     Document,
@@ -29,8 +29,10 @@ from translate.conversation import (
 from translate.encode_context import Draft
 from translate.errors import BadRequest
 from translate.gemini import proofs
-from translate.json_fields import Body
-from translate.pairing import paired
+from translate.json import wire
+from translate.json.json_fields import Body
+from translate.parts import readable, readable_parts
+from translate.tools.pairing import paired
 
 _DEMANDS_PROOF = re.compile(r"gemini-(?:[3-9]|[1-9]\d)")
 _MEDIA_TYPES = {"image/jpg": "image/jpeg", "": "image/png"}

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 
-from translate import leftovers, readable_parts, websearch
-from translate.bridge import Bridged
 from translate.conversation import Conversation, OutputFormat, Tool, ToolChoice
 from translate.encode_context import Draft
+from translate.fields import leftovers
 from translate.gemini import thinking
 from translate.gemini.encode_contents import contents, function_name, parts_of
 from translate.gemini.schema import as_google
-from translate.json_fields import Body
+from translate.json.json_fields import Body
+from translate.parts import readable_parts
 from translate.target import Encoded, Target
+from translate.tools import websearch
+from translate.tools.bridge import Bridged
 
 MAX_STOPS = 5
 SEARCHERS = websearch.Searchers("gemini", re.compile(r"gemini-(?:2|[3-9]|[1-9]\d)"))

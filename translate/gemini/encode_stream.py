@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, wire
+from translate import errors
 from translate.conversation import (
     Close,
     Event,
@@ -22,8 +22,9 @@ from translate.conversation import (
 )
 from translate.gemini import fault
 from translate.gemini.parts import Parts, about
+from translate.json import wire
+from translate.streams.writing import StreamWriting
 from translate.target import Asked
-from translate.writing import StreamWriting
 
 PING = b"\n"
 

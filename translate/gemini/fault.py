@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
 from translate.errors import ApiError, Overflow, in_words_of, whole_seconds
+from translate.json import wire
 
 _STATUS = {
     "invalid_request": "INVALID_ARGUMENT",

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from translate.errors import BadRequest
-from translate.json_fields import is_number
+from translate.json.json_fields import is_number
 
 Raw = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from translate.gemini import proofs
 from translate.gemini.words import WORDS
-from translate.json_fields import Body, objects_of
+from translate.json.json_fields import Body, objects_of
 
 _NAMES = ("thoughtSignature", "thought_signature")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from translate.conversation import Citation
-from translate.json_fields import is_index, list_of, object_of, objects_of, text_of
+from translate.json.json_fields import is_index, list_of, object_of, objects_of, text_of
 
 Raw = dict[str, Any]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from translate import wire
-from translate.json_fields import Body, list_of
+from translate.json import wire
+from translate.json.json_fields import Body, list_of
 
 _MARK = b'"model"'
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import repair, reply_media, websearch, wire
+from translate import repair
 from translate.conversation import (
     Audio,
     Citation,
@@ -24,11 +24,14 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.counting.usage import with_estimate
 from translate.gemini import grounding, proofs
 from translate.gemini.stop import write_stop
 from translate.gemini.usage import usage_body
+from translate.json import wire
+from translate.parts import reply_media
 from translate.target import Asked
-from translate.usage import with_estimate
+from translate.tools import websearch
 
 Raw = dict[str, Any]
 

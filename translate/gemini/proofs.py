@@ -12,10 +12,10 @@ from __future__ import annotations
 import base64
 import binascii
 
-from translate import sealed_reasoning
 from translate.chat import extras
 from translate.conversation import Ext, Part, Thinking
-from translate.json_fields import object_of
+from translate.json.json_fields import object_of
+from translate.reasoning import sealed_reasoning
 
 OF_CALL, OF_MESSAGE, OF_THOUGHT = extras.OF_CALL, extras.OF_MESSAGE, "thought"
 UNSIGNED = extras.UNSIGNED

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
 from translate.conversation import Close, Delta, Event, Fault, Open, Part, Refusal, Start, Stop, Text, Thinking, Usage
 from translate.errors import BadReply
 from translate.gemini.assembly import Assembly
 from translate.gemini.parts import Parts, about
+from translate.json import wire
 from translate.target import Asked
 
 

@@ -6,10 +6,11 @@ earlier ones do not think. A name that tells no generation counts as the latest.
 
 from __future__ import annotations
 
-from translate import effort, late
+from translate import late
 from translate.conversation import Conversation, Reasoning
 from translate.encode_context import Draft
 from translate.gemini.fields import Raw, flag, text, whole
+from translate.reasoning import effort
 
 WHERE = "generationConfig.thinkingConfig."
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Usage
+from translate.counting.usage import with_thoughts
 from translate.gemini.fields import camel
-from translate.json_fields import count_of, object_of
-from translate.usage import with_thoughts
+from translate.json.json_fields import count_of, object_of
 
 _COUNTS = ("promptTokenCount", "candidatesTokenCount", "totalTokenCount")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from translate.fields.words import Words
 from translate.gemini.ledger import LEDGER
-from translate.words import Words
 
 WORDS = Words(
     history="contents",

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import repair, sealed_reasoning, wire
+from translate import repair
 from translate.conversation import Close, Delta, Document, Event, Ext, Open, Part, Text, Thinking, ToolCall, Unknown
-from translate.json_fields import text_of
+from translate.json import wire
+from translate.json.json_fields import text_of
 from translate.messages import citations
 from translate.messages.decode_messages import rest
-from translate.repeats import ArgumentRepeats
+from translate.reasoning import sealed_reasoning
+from translate.streams.repeats import ArgumentRepeats
 
 Raw = dict[str, Any]
 

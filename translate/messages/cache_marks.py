@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from translate.json_fields import Body
+from translate.json.json_fields import Body
 
 LEAST_CHARACTERS = 3_600  # a shorter prompt is not worth it: Anthropic caches none below 1,024 tokens
 MOST_TURNS = 2

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import citations
 from translate.conversation import Citation
-from translate.websearch import MARK
+from translate.parts import citations
+from translate.tools.websearch import MARK
 
 
 def read(raw: Any) -> Citation:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from translate import sealed_reasoning
 from translate.compaction import USUAL_TRIGGER, Compaction, Wish
 from translate.conversation import Conversation, Unknown
 from translate.errors import BadRequest
-from translate.json_fields import Body, is_number, object_of, objects_of, text_of
+from translate.json.json_fields import Body, is_number, object_of, objects_of, text_of
+from translate.reasoning import sealed_reasoning
 from translate.target import Asked
 
 

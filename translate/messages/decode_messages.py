@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from translate import sealed_reasoning, wire
 from translate.conversation import (
     Document,
     Ext,
@@ -24,8 +23,10 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.leftovers import note_within
+from translate.fields.leftovers import note_within
+from translate.json import wire
 from translate.messages import citations
+from translate.reasoning import sealed_reasoning
 
 Block = dict[str, Any]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from translate import recurring, tool_search
+from translate import recurring
 from translate.conversation import (
     Conversation,
     OutputFormat,
@@ -29,11 +29,12 @@ from translate.conversation import (
     Turn,
 )
 from translate.errors import BadRequest
-from translate.json_fields import is_number
-from translate.leftovers import note_within
+from translate.fields.leftovers import note_within
+from translate.json.json_fields import is_number
 from translate.messages import decode_messages, mid_conversation
 from translate.messages.encode_request import encode
 from translate.messages.words import WORDS
+from translate.tools import tool_search
 
 __all__ = ["decode", "encode"]
 

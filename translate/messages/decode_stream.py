@@ -14,21 +14,23 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from translate import errors, sse, wire
+from translate import errors
 from translate.conversation import Event, Fault, Open, Part, Ping, Start, Stop, ToolCall, Unknown, Usage
 from translate.errors import ApiError, BadReply
-from translate.json_fields import index_of
-from translate.leftovers import WITHIN
-from translate.lenient import apart
+from translate.fields.leftovers import WITHIN
+from translate.json import wire
+from translate.json.json_fields import index_of
+from translate.json.lenient import apart
 from translate.messages.assembly import Block, Raw, block_of, push
 from translate.messages.encode_stream import Encoder
 from translate.messages.fast_path import Template, learn
 from translate.messages.reply import MESSAGE, explode
 from translate.messages.stop import breakdown, explanation_in, read_stop
 from translate.messages.usage import read_usage
-from translate.pieces import BETWEEN
-from translate.reading import Look, as_it_is
-from translate.sequence import CUT, broken_call
+from translate.streams import sse
+from translate.streams.pieces import BETWEEN
+from translate.streams.reading import Look, as_it_is
+from translate.streams.sequence import CUT, broken_call
 
 __all__ = ["Decoder", "Encoder"]
 

@@ -13,7 +13,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from translate import pictures, readable, readable_parts, repair, sealed_reasoning
+from translate import repair
 from translate.conversation import (
     Audio,
     Document,
@@ -30,10 +30,12 @@ from translate.conversation import (
 )
 from translate.encode_context import Draft
 from translate.errors import BadRequest
-from translate.leftovers import BREAKPOINT, CACHE_CONTROL
+from translate.fields.leftovers import BREAKPOINT, CACHE_CONTROL
 from translate.messages import citations, thinking
 from translate.messages.decode_messages import Block
-from translate.pairing import paired
+from translate.parts import pictures, readable, readable_parts
+from translate.reasoning import sealed_reasoning
+from translate.tools.pairing import paired
 
 _MEDIA_TYPES = {"image/jpg": "image/jpeg", "": "image/png"}
 _TEXTUAL = ("application/json", "application/xml", "application/x-yaml")

@@ -11,14 +11,17 @@ from __future__ import annotations
 import hashlib
 import re
 
-from translate import json_mode, leftovers, readable_parts, websearch, wire
-from translate.bridge import Bridged
 from translate.conversation import Conversation, Tool
 from translate.encode_context import Draft
-from translate.json_fields import Body
+from translate.fields import leftovers
+from translate.json import wire
+from translate.json.json_fields import Body
 from translate.messages import cache_marks, forced_tools, sampling, thinking
 from translate.messages.encode_messages import blocks, messages
+from translate.parts import readable_parts
 from translate.target import Encoded, Target
+from translate.tools import json_mode, websearch
+from translate.tools.bridge import Bridged
 
 MAX_USER_ID = 256
 SEARCHERS = websearch.Searchers("messages", re.compile(r"claude", re.I))

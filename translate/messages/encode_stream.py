@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from translate import sealed_reasoning, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -28,9 +27,11 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import ApiError
+from translate.json import wire
 from translate.messages import citations, fault
 from translate.messages.reply import head, input_of_custom, last_words, opening, several
 from translate.messages.usage import write_usage
+from translate.reasoning import sealed_reasoning
 from translate.target import Asked
 
 BEFORE, BETWEEN, INSIDE, HIDDEN, OVER = "before", "between", "inside", "hidden", "over"

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from translate import wire
-from translate.pieces import all_sound
+from translate.json import wire
+from translate.streams.pieces import all_sound
 
 
 class Template:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import capability, wire
+from translate import capability
 from translate.errors import KINDS, ApiError, Overflow, in_words_of
+from translate.json import wire
 
 _TOO_LONG = Overflow((), "prompt is too long: {} tokens > {} maximum", "prompt is too long")
 

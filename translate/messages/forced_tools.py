@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from translate.json_fields import Body
+from translate.json.json_fields import Body
 
 _NEVER = re.compile(
     r"claude-(?:(?:fable|mythos)-5[-.][1-9](?!\d)|(?:opus|sonnet)-5[-.][5-9](?!\d)"

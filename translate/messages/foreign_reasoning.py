@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import compaction, sealed_reasoning, websearch
-from translate.json_fields import Body, objects_of
+from translate import compaction
+from translate.json.json_fields import Body, objects_of
 from translate.messages.words import WORDS
+from translate.reasoning import sealed_reasoning
+from translate.tools import websearch
 
 
 def without(body: Body) -> list[str]:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from translate.conversation import Conversation, Tool
 from translate.errors import BadRequest
-from translate.json_fields import list_of
+from translate.json.json_fields import list_of
 
 CHANGES = ("tool_addition", "tool_removal")
 ReadTool = Callable[[Any, str], Tool]

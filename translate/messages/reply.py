@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from translate import errors, repair, sealed_reasoning, websearch, wire
+from translate import errors, repair
 from translate.conversation import (
     Close,
     Delta,
@@ -28,15 +28,18 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.counting.usage import with_estimate
 from translate.errors import BadReply
-from translate.json_fields import list_of, object_of, text_of
+from translate.json import wire
+from translate.json.json_fields import list_of, object_of, text_of
 from translate.messages import assembly, citations
 from translate.messages.stop import breakdown, explanation_in, read_stop, write_stop
 from translate.messages.usage import read_usage, write_usage
-from translate.sequence import CUT, broken_call
+from translate.reasoning import sealed_reasoning
+from translate.streams.sequence import CUT, broken_call
 from translate.target import Asked, ToolSearch
-from translate.tool_search import Found
-from translate.usage import with_estimate
+from translate.tools import websearch
+from translate.tools.tool_search import Found
 
 MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
 

@@ -12,7 +12,7 @@ import re
 
 from translate.conversation import Sampling
 from translate.encode_context import Draft
-from translate.json_fields import Body
+from translate.json.json_fields import Body
 
 LEAST_TOP_P = 0.95  # with thinking on, top_p may lie between this and 1
 

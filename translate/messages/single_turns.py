@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate.text_turns import TextRequest
+from translate.counting.text_turns import TextRequest
 
 _ASIDE = frozenset({
     "model", "messages", "system", "stream", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences",

@@ -6,7 +6,7 @@ from typing import Any
 
 from translate.conversation import Part, Refusal, Stop, StopReason, ToolCall
 from translate.errors import ApiError
-from translate.json_fields import object_of, text_of
+from translate.json.json_fields import object_of, text_of
 
 _READ: dict[str, StopReason] = {
     "end_turn": "end",

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from translate import effort, late
+from translate import late
 from translate.conversation import Conversation, Reasoning
-from translate.json_fields import Body
+from translate.fields.words import Words
+from translate.json.json_fields import Body
 from translate.messages import sampling
+from translate.reasoning import effort
 from translate.target import Policy
-from translate.words import Words
 
 _FAMILY_4 = r"claude-(?:opus|sonnet|haiku)-4(?:[-.][0-5](?!\d)|[-.@]\d{8}|(?![-.]?\d))"
 _MANUAL = late.pattern(r"claude-3[-.]7|claude-4-(?:opus|sonnet)|" + _FAMILY_4)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Usage
-from translate.json_fields import count_of, objects_of
-from translate.usage import added
+from translate.counting.usage import added
+from translate.json.json_fields import count_of, objects_of
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 

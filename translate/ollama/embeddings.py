@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
 from translate.errors import BadReply, BadRequest
-from translate.json_fields import Body, is_number, object_of, objects_of, text_of
+from translate.json import wire
+from translate.json.json_fields import Body, is_number, object_of, objects_of, text_of
 from translate.ollama.request import plain
 
 _KNOWN = frozenset(("model", "name", "input", "prompt", "dimensions", "options"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from translate.json_fields import Body
+from translate.json.json_fields import Body
 from translate.model_list import ListedModel
 
 VERSION = "0.12.6"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from translate import repair, reply_media, wire
+from translate import repair
 from translate.chat.decode_stream import Decoder
 from translate.conversation import (
     Audio,
@@ -30,7 +30,9 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import ApiError, BadReply
-from translate.json_fields import Body
+from translate.json import wire
+from translate.json.json_fields import Body
+from translate.parts import reply_media
 
 CONTENT_TYPE = "application/x-ndjson"
 _CREATED = re.compile(rb'"created"\s*:\s*(\d{1,11})')

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import effort, json_mode, pictures, readable, wire
 from translate.errors import BadRequest
-from translate.json_fields import Body, is_number, list_of, object_of, objects_of, text_of
-from translate.pairing import OpenCalls
-from translate.readable_parts import DRAWN
+from translate.json import wire
+from translate.json.json_fields import Body, is_number, list_of, object_of, objects_of, text_of
+from translate.parts import pictures, readable
+from translate.parts.readable_parts import DRAWN
+from translate.reasoning import effort
+from translate.tools import json_mode
+from translate.tools.pairing import OpenCalls
 
 _OPTIONS = {
     "temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",

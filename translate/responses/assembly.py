@@ -13,12 +13,12 @@ from typing import Any
 
 from translate import errors
 from translate.conversation import Event, Fault, Stop, Usage
-from translate.json_fields import index_of, list_of, object_of, text_of
-from translate.leftovers import OPENAI_TIERS, WITHIN, said_beyond
+from translate.fields.leftovers import OPENAI_TIERS, WITHIN, said_beyond
+from translate.json.json_fields import index_of, list_of, object_of, text_of
 from translate.responses.readers import CALLS, CallReader, ItemReader, Raw, reader_of
 from translate.responses.stop import failure_of, read_stop
 from translate.responses.usage import usage_of
-from translate.sequence import Sequence
+from translate.streams.sequence import Sequence
 
 # event type -> (what its text is, the key of its index, the type of an item that was never announced)
 _TEXTS = {

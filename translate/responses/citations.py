@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import citations
 from translate.conversation import Citation
+from translate.parts import citations
 
 _PAGE = "url_citation"
 

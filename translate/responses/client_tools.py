@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
 from translate.conversation import Part, Text, Tool, ToolCall, ToolResult, Unknown
-from translate.json_fields import list_of, text_of
+from translate.json import wire
+from translate.json.json_fields import list_of, text_of
 from translate.responses.decode_messages import read_content
 
 Item = dict[str, Any]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from translate import sealed_reasoning
 from translate.compaction import KINDS, Compaction, Wish
 from translate.conversation import Conversation, Part, Turn, Unknown
-from translate.json_fields import Body, is_number
+from translate.json.json_fields import Body, is_number
+from translate.reasoning import sealed_reasoning
 from translate.target import Asked
 
 TRIGGER = "compaction_trigger"

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from translate import openai_media, problems, recurring, sealed_reasoning
+from translate import problems, recurring
 from translate.conversation import (
     Audio,
     Document,
@@ -32,11 +32,13 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.json_fields import json_in, list_of, object_of, text_of
-from translate.leftovers import BREAKPOINT, note_mark, note_within
-from translate.pairing import OpenCalls
+from translate.fields.leftovers import BREAKPOINT, note_mark, note_within
+from translate.json.json_fields import json_in, list_of, object_of, text_of
+from translate.parts import openai_media
+from translate.reasoning import sealed_reasoning
 from translate.responses import citations, media
 from translate.responses.decode_tools import read_tools
+from translate.tools.pairing import OpenCalls
 
 Item = dict[str, Any]
 

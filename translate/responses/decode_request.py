@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import effort, problems
+from translate import problems
 from translate.conversation import Conversation, OutputFormat, Part, Reasoning, Sampling, Text, Tool, ToolCall
 from translate.errors import BadRequest
-from translate.json_fields import flag_of, text_of
-from translate.leftovers import mistyped, note_within, split_openai
+from translate.fields.leftovers import mistyped, note_within, split_openai
+from translate.json.json_fields import flag_of, text_of
+from translate.reasoning import effort
 from translate.responses.decode_messages import History
 from translate.responses.decode_tools import allowed, read_choice, read_tools
 from translate.responses.words import WORDS

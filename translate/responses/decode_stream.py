@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import errors, sse
+from translate import errors
 from translate.conversation import Event, Usage
-from translate.deltas import NUMBER, TEXT, WORD, DeltaReading, Place, Template, template
-from translate.lenient import NO_JSON, apart, error_event, loads, no_json
-from translate.pieces import same_text
+from translate.json.lenient import NO_JSON, apart, error_event, loads, no_json
 from translate.responses.assembly import Assembly
 from translate.responses.reply import explode
+from translate.streams import sse
+from translate.streams.deltas import NUMBER, TEXT, WORD, DeltaReading, Place, Template, template
+from translate.streams.pieces import same_text
 from translate.target import Policy
 
 _PLACES = (

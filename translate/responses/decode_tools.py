@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from translate import problems, recurring
 from translate.conversation import Purpose, Tool, ToolChoice
-from translate.json_fields import object_of, objects_of, text_of
-from translate.leftovers import note_within
+from translate.fields.leftovers import note_within
+from translate.json.json_fields import object_of, objects_of, text_of
 
 _CHOICES: dict[str, Literal["auto", "none", "any"]] = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
 _FUNCTION = ("type", "name", "description", "parameters", "strict", "defer_loading")

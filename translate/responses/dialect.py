@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from translate import openai_errors, usage, wire
+from translate import openai_errors
+from translate.counting import usage
 from translate.dialect import Asks, Dialect, Errors, Marks, TokenCounting
 from translate.endpoint import Endpoint
 from translate.errors import BadRequest
-from translate.json_fields import Body
+from translate.json import wire
+from translate.json.json_fields import Body
 from translate.responses import compaction, fault, foreign_reasoning, media, replay, search_reply
 from translate.responses.decode_request import decode
 from translate.responses.decode_stream import Decoder

@@ -14,13 +14,16 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from translate import citations, readable, readable_parts, repair, sealed_reasoning, websearch
+from translate import repair
 from translate.conversation import Conversation, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn, Unknown
 from translate.encode_context import Draft
-from translate.json_fields import Body
-from translate.leftovers import BREAKPOINT, breakpoint_of
-from translate.pairing import paired
+from translate.fields.leftovers import BREAKPOINT, breakpoint_of
+from translate.json.json_fields import Body
+from translate.parts import citations, readable, readable_parts
+from translate.reasoning import sealed_reasoning
 from translate.responses.encode_parts import content, own
+from translate.tools import websearch
+from translate.tools.pairing import paired
 
 _OF_MESSAGE = ("id", "status", "phase")
 _CALLS = ("function_call", "custom_tool_call")  # the client runs these, so that the turn goes on after them

@@ -7,7 +7,6 @@ meanwhile.
 
 from __future__ import annotations
 
-from translate import readable
 from translate.conversation import (
     Audio,
     Document,
@@ -19,8 +18,9 @@ from translate.conversation import (
 )
 from translate.encode_context import Draft
 from translate.errors import BadRequest
-from translate.json_fields import Body
-from translate.leftovers import breakpoint_of
+from translate.fields.leftovers import breakpoint_of
+from translate.json.json_fields import Body
+from translate.parts import readable
 from translate.responses import citations
 
 

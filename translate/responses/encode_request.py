@@ -11,14 +11,17 @@ import hashlib
 import re
 from typing import Any
 
-from translate import affinity, effort, json_mode, leftovers, websearch
-from translate.bridge import Bridged
+from translate import affinity
 from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
 from translate.encode_context import Draft
 from translate.errors import BadRequest
-from translate.json_fields import Body
+from translate.fields import leftovers
+from translate.json.json_fields import Body
+from translate.reasoning import effort
 from translate.responses.encode_messages import instructions, items
 from translate.target import Encoded, Target
+from translate.tools import json_mode, websearch
+from translate.tools.bridge import Bridged
 
 LEAST_MAX_TOKENS = 16  # OpenAI answers 400 to less
 MAX_USER = 64  # characters of `user`

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, sealed_reasoning, websearch, wire
+from translate import errors
 from translate.conversation import (
     Close,
     Image,
@@ -23,13 +23,16 @@ from translate.conversation import (
     ToolCall,
     Unknown,
 )
+from translate.counting.usage import with_estimate
+from translate.json import wire
+from translate.reasoning import sealed_reasoning
 from translate.responses import citations, fault, items, media
 from translate.responses.stop import incomplete_reason, words_of_refusal
 from translate.responses.usage import usage_body
-from translate.sequence import CUT
+from translate.streams.sequence import CUT
+from translate.streams.writing import StreamWriting
 from translate.target import Asked
-from translate.usage import with_estimate
-from translate.writing import StreamWriting
+from translate.tools import websearch
 
 _COMMENT = b": ping\n\n"
 KEEPALIVE = b'event: keepalive\ndata: {"type":"keepalive"}\n\n'  # clients' idle timers see no comments

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import openai_errors, sse, wire
+from translate import openai_errors
 from translate.errors import KINDS, ApiError
+from translate.json import wire
 from translate.responses import items
 from translate.responses.stop import failure_of
+from translate.streams import sse
 
 HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it is
 

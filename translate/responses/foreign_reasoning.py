@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import compaction, sealed_reasoning
-from translate.json_fields import Body
+from translate import compaction
+from translate.json.json_fields import Body
+from translate.reasoning import sealed_reasoning
 from translate.responses.words import WORDS
 
 

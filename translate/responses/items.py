@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
 from translate.conversation import Refusal, Text, ToolCall
+from translate.json import wire
 from translate.target import Asked
 
 IN_PROGRESS, COMPLETED, INCOMPLETE = b"in_progress", b"completed", b"incomplete"

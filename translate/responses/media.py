@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import reply_media
 from translate.conversation import Image, Part
-from translate.json_fields import objects_of, text_of
+from translate.json.json_fields import objects_of, text_of
+from translate.parts import reply_media
 
 Raw = dict[str, Any]
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any
 
-from translate import repeats, sealed_reasoning
 from translate.conversation import Ext, Part, Refusal, Text, Thinking, ToolCall, Unknown
-from translate.json_fields import json_in, list_of, text_of
-from translate.leftovers import said_beyond
+from translate.fields.leftovers import said_beyond
+from translate.json.json_fields import json_in, list_of, text_of
+from translate.reasoning import sealed_reasoning
 from translate.responses import citations, media
 from translate.responses.decode_messages import said_in
-from translate.sequence import Item, Sequence
+from translate.streams import repeats
+from translate.streams.sequence import Item, Sequence
 
 Raw = dict[str, Any]
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from translate import sse, wire
 from translate.errors import BadReply
-from translate.json_fields import Body
+from translate.json import wire
+from translate.json.json_fields import Body
+from translate.streams import sse
 
 _ENDED_WELL = ("response.completed", "response.incomplete")
 _WHOLE = [kind.encode() for kind in _ENDED_WELL]

@@ -6,7 +6,7 @@ from typing import Any
 
 from translate.conversation import Part, Tool, Unknown
 from translate.target import ToolSearch
-from translate.tool_search import Found
+from translate.tools.tool_search import Found
 
 Raw = dict[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from translate import errors
 from translate.conversation import Stop, StopReason
-from translate.json_fields import object_of
+from translate.json.json_fields import object_of
 
 REFUSED = "The model declined to answer this request."
 

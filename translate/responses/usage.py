@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Usage
-from translate.json_fields import count_of, object_of
+from translate.json.json_fields import count_of, object_of
 
 _COUNTS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")  # the latter two: gateways
 

@@ -13,8 +13,8 @@ import marshal
 from msgspec import Struct, field, structs
 from msgspec.structs import replace
 
-from translate import wire
 from translate.conversation import Conversation, OutputFormat, Part, Tool, ToolCall, Turn
+from translate.json import wire
 from translate.schemas import names, table
 from translate.schemas.fitting import Fitted, fitted
 from translate.schemas.places import Schema, noted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from translate import wire
+from translate.json import wire
 
 Schema = dict[str, Any]
 

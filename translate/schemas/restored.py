@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from translate import wire
 from translate.conversation import Close, Delta, Event, Open, Text, ToolCall
+from translate.json import wire
 from translate.schemas.root import WRAPPED
 from translate.target import Asked, Reshaped
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from translate.json_fields import is_number
+from translate.json.json_fields import is_number
 from translate.schemas.places import LISTS, MAPS, ONES, Schema, changed, list_in, noted
 
 TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")

@@ -12,7 +12,7 @@ from tests.gateway.batches.test_messages import CLIENTS
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from tests.support.two_upstreams import error, house_text
-from translate import wire
+from translate.json import wire
 
 PATH = "/v1/embeddings"
 WAITS = "[batches]\nembeddings_ms = {}\nembeddings_inputs = {}\n[prices]\na/m = 1, 3\n"

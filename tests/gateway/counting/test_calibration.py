@@ -16,8 +16,10 @@ from gateway.counting.calibration import Calibration
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from tests.support.two_upstreams import house_text, says
-from translate import recurring, token_features, wire
-from translate.token_features import Features
+from translate import recurring
+from translate.counting import token_features
+from translate.counting.token_features import Features
+from translate.json import wire
 
 LEAST_EXCHANGES = 5  # of a model, so that there is something to tell apart
 TOOL = {"name": "look", "input_schema": {"type": "object", "properties": {"at": {"type": "string"}}}}

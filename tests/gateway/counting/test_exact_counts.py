@@ -19,7 +19,8 @@ from tests.gateway.counting.test_calibration import _used
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
 from tests.support.two_upstreams import says
-from translate import dialects, pair, text_turns
+from translate import dialects, pair
+from translate.counting import text_turns
 from translate.target import Target
 
 pytest.importorskip("bpe_openai", reason="not installed: bpe_openai (pip install -r extras/tokenizers.txt)")

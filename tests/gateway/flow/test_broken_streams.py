@@ -12,9 +12,9 @@ import pytest
 from gateway.passing.passthrough import MAX_LINE_BYTES, TAIL_BYTES, Passthrough
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
-from translate import sse
 from translate.errors import ApiError
 from translate.responses.fault import HEAD_BYTES
+from translate.streams import sse
 
 CUT = ApiError("upstream", "connection lost")
 RESPONSE = {

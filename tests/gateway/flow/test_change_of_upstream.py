@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
-from translate import sealed_reasoning
+from translate.reasoning import sealed_reasoning
 
 PATHS = {"messages": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses"}
 SIGNED = {"type": "thinking", "thinking": "hm", "signature": "EqQBCgIYAhIM"}

@@ -13,7 +13,8 @@ from tests.gateway.stored.test_responses_state import ALICE, BOB, CLIENTS, ask, 
 from tests.gateway.websocket.sockets import Socket, with_socket
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
-from translate import compaction, sealed_reasoning
+from translate import compaction
+from translate.reasoning import sealed_reasoning
 
 TRIGGER = {"type": "compaction_trigger"}
 SUMMARIZE: Any = {"type": "summarize"}

@@ -16,7 +16,7 @@ from tests.support import sdk_gemini
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
 from tests.support.sdk_gemini import QUIET, WEATHER
-from translate import dialects, wire
+from translate import dialects
 from translate.conversation import (
     Citation,
     Close,
@@ -31,6 +31,7 @@ from translate.conversation import (
     ToolCall,
     Usage,
 )
+from translate.json import wire
 from translate.target import Asked, Policy
 
 PROTOCOLS = tuple(dialects.names())

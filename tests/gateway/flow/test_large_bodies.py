@@ -15,7 +15,7 @@ from gateway.flow.states import Event
 from gateway.refusals import learned_quirks
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
-from translate import wire
+from translate.json import wire
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 REPLY = Answer.json({"type": "message", "role": "assistant", "content": [{"type": "text", "text": "a"}], "usage": {}})

@@ -12,7 +12,7 @@ from conformance import grammar
 from tests.support import sdk_responses
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
-from translate.answer_tool import NAME
+from translate.tools.answer_tool import NAME
 
 HI = [{"role": "user", "content": "hi"}]
 ASK: dict[str, dict[str, Any]] = {

@@ -13,7 +13,7 @@ from gateway.http import response_writer as writing
 from tests.gateway.http.test_bounds import CHAT, MESSAGES, OK, limited, said
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
-from translate import sse
+from translate.streams import sse
 
 MB, KB = 1 << 20, 1 << 10
 

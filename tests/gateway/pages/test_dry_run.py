@@ -12,7 +12,7 @@ import pytest
 from tests.support import lacking
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
-from translate import sealed_reasoning
+from translate.reasoning import sealed_reasoning
 
 ASK = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "it's $HOME"}]}
 NOWHERE = "http://127.0.0.1:9"

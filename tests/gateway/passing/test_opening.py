@@ -14,7 +14,8 @@ from tests.gateway.flow.stories import HEDGED, warm
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import house_text, section
-from translate import dialects, sse
+from translate import dialects
+from translate.streams import sse
 from translate.target import Protocol
 
 PATHS: dict[Protocol, str] = {

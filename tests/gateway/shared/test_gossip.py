@@ -18,7 +18,7 @@ from gateway.shared.gossip import Gossip
 from gateway.shared.memory_store import MemoryStore
 from gateway.shared.shared import Shared
 from operate.settings.load import read
-from translate.token_features import Features
+from translate.counting.token_features import Features
 
 TWO_KEYS = """
 [upstream a]

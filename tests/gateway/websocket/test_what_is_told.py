@@ -14,7 +14,7 @@ from tests.gateway.stored.test_responses_state import chat_text
 from tests.gateway.websocket.sockets import Socket, with_socket
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
-from translate import sealed_reasoning
+from translate.reasoning import sealed_reasoning
 
 SDKS: TypeAdapter[Any] = TypeAdapter(ResponsesServerEvent)
 LOST = {"truncation": "auto", "top_logprobs": 3}

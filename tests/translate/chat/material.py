@@ -7,7 +7,6 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-from translate import wire
 from translate.chat.decode_stream import Decoder
 from translate.conversation import (
     Close,
@@ -24,6 +23,7 @@ from translate.conversation import (
     ToolCall,
     Unknown,
 )
+from translate.json import wire
 from translate.target import Policy
 
 DONE = b"data: [DONE]\n\n"

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.translate.chat.material import DONE, STOP, chunk, cuts, decode, short, sse
-from translate import sse as framing
-from translate import wire
 from translate.chat.decode_stream import Decoder
 from translate.conversation import Fault, Stop
+from translate.json import wire
+from translate.streams import sse as framing
 from translate.target import Policy
 
 
@@ -26,7 +26,7 @@ def test_an_endless_event_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_endless_body_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("translate.sse.Most.event_bytes", 100)
+    monkeypatch.setattr("translate.streams.sse.Most.event_bytes", 100)
     decoder = Decoder()
     [fault] = decoder.feed(b"{" + b"x" * 200)
     assert isinstance(fault, Fault)

@@ -10,9 +10,11 @@ import pytest
 from conformance.grammar import check_chat, check_messages, check_responses
 from tests.conftest import exchange_files, read_exchange
 from tests.support import lacking
-from translate import dialects, foreign_reasoning, pair, sealed_reasoning, wire
+from translate import dialects, pair
 from translate.chat import extras
 from translate.conversation import Text, Thinking
+from translate.json import wire
+from translate.reasoning import foreign_reasoning, sealed_reasoning
 from translate.target import Asked, Policy, Protocol, Target
 
 RECORDED = "chat-gemini-compat-n-11e63ba0bc"

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from tests.translate.chat.material import DONE, ROLE, STOP, call, chunk, every_way, sse
-from translate import wire
 from translate.chat import details
 from translate.chat.decode_stream import Decoder, learn
 from translate.conversation import Delta, Event, Fault, Stop
+from translate.json import wire
 
 
 class Counting(Decoder):

@@ -16,8 +16,8 @@ from tests.support import sdk
 from translate import pair
 from translate.chat.decode_stream import Decoder
 from translate.conversation import Delta, Open, ToolCall
+from translate.json.wire import text_of
 from translate.target import Asked, Target
-from translate.wire import text_of
 
 TEXT = 'say "hi" \\ to 😀\n'
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}

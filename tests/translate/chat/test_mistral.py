@@ -8,7 +8,7 @@ import pytest
 
 from translate import pair
 from translate.chat.mistral import BETWEEN
-from translate.readable import GO_ON
+from translate.parts.readable import GO_ON
 from translate.target import Target
 
 Json = dict[str, Any]

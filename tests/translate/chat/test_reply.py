@@ -11,7 +11,7 @@ from tests.translate.chat.test_encode_stream import ASKED, CITED, part
 from translate import errors
 from translate.chat import reply
 from translate.conversation import Event, Fault, Refusal, Start, Stop, Text, Thinking, ToolCall, Usage
-from translate.lenient import body_of
+from translate.json.lenient import body_of
 from translate.target import Policy
 
 

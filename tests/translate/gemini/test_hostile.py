@@ -12,9 +12,10 @@ import pytest
 
 from conformance import grammar
 from tests.support import corpus, sdk_gemini
-from translate import dialects, errors, pair, wire
+from translate import dialects, errors, pair
 from translate.conversation import Close, Delta, Fault, Open, Start, Stop
 from translate.gemini.decode_stream import Decoder
+from translate.json import wire
 from translate.target import Asked, Target
 
 ODD: tuple[Any, ...] = (None, True, -1, 1e300, "", "\ud83d", "x", [], [None], [[]], {}, {"": None}, {"text": 5})

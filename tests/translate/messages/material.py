@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tests.conftest import exchange_files, read_exchange
-from translate import wire
 from translate.conversation import Close, Delta, Event, Fault, Open, Ping, Start, Stop
+from translate.json import wire
 from translate.messages.decode_stream import Decoder
 
 

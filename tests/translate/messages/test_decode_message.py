@@ -8,10 +8,10 @@ import pytest
 
 from tests.translate.messages.material import check_order, decode, ended, opened, sse, start, stopped, text, ways
 from tests.translate.messages.reading import HI, fault_of, parts, read, stop_of
-from translate import sse as framing
-from translate import wire
 from translate.conversation import Open, Ping, Start, Stop, Text, ToolCall, Usage
+from translate.json import wire
 from translate.messages.decode_stream import Decoder
+from translate.streams import sse as framing
 
 
 def test_start_is_held_back() -> None:

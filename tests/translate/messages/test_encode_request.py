@@ -22,8 +22,8 @@ from translate.conversation import (
 )
 from translate.errors import BadRequest
 from translate.messages.decode_request import decode, encode
-from translate.pairing import LOST_RESULT
 from translate.target import Target
+from translate.tools.pairing import LOST_RESULT
 
 
 def test_the_least_request() -> None:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance import grammar
-from translate import sealed_reasoning, wire
 from translate.conversation import (
     Citation,
     Close,
@@ -31,8 +30,10 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import ApiError
+from translate.json import wire
 from translate.messages.decode_stream import Encoder
 from translate.messages.reply import collect
+from translate.reasoning import sealed_reasoning
 from translate.target import Asked
 
 ASKED = Asked("my-model", "k1", 0, 42, {"long_name_1234": "a very long name"})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translate import wire
+from translate.json import wire
 from translate.messages.fast_path import Template, learn
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tests.translate.messages.material import check_order, view
-from translate import wire
 from translate.conversation import (
     Close,
     Delta,
@@ -23,6 +22,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import ApiError, BadReply
+from translate.json import wire
 from translate.messages.reply import collect, explode
 from translate.target import Asked
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from translate import wire
 from translate.conversation import (
     Close,
     Delta,
@@ -20,6 +19,7 @@ from translate.conversation import (
     ToolCall,
     Unknown,
 )
+from translate.json import wire
 from translate.responses.decode_stream import Decoder
 
 Json = dict[str, Any]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from translate import sealed_reasoning
 from translate.conversation import (
     Audio,
     Conversation,
@@ -25,6 +24,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
+from translate.reasoning import sealed_reasoning
 from translate.responses.decode_request import decode
 
 PNG = "data:image/png;base64,AAAA"

@@ -24,9 +24,11 @@ from tests.translate.responses.material import (
     short,
     text,
 )
-from translate import sealed_reasoning, sse, wire
 from translate.conversation import Citation, Close, Delta, Fault, Open, Start, Stop, Text, Thinking
+from translate.json import wire
+from translate.reasoning import sealed_reasoning
 from translate.responses.decode_stream import Decoder, learn
+from translate.streams import sse
 
 SUMMARY = "response.reasoning_summary_text.delta"
 OPENED = added(0, type="message", id="msg_1", content=[], phase="commentary")
@@ -326,7 +328,7 @@ def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_body_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("translate.sse.Most.event_bytes", 100)
+    monkeypatch.setattr("translate.streams.sse.Most.event_bytes", 100)
     assert "larger than" in short(read(b"{" + b"x" * 101))[0]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.conversations import of_client
-from translate import json_mode, pair, sealed_reasoning
+from translate import pair
 from translate.conversation import (
     Audio,
     Conversation,
@@ -27,9 +27,11 @@ from translate.conversation import (
 )
 from translate.encode_context import Draft
 from translate.errors import BadRequest
+from translate.reasoning import sealed_reasoning
 from translate.responses.decode_request import decode
 from translate.responses.encode_request import encode
 from translate.target import Encoded, Policy, Target
+from translate.tools import json_mode
 
 
 def sent(conversation: Conversation, policy: Policy | None = None, model: str = "gpt-5.2") -> Encoded:

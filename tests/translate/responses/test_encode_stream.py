@@ -10,7 +10,7 @@ import pytest
 from conformance import grammar
 from tests.support import sdk_responses
 from tests.support.meaning_responses import of_responses
-from translate import dialects, sealed_reasoning, wire
+from translate import dialects
 from translate.conversation import (
     Citation,
     Close,
@@ -30,6 +30,8 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import ApiError, BadReply
+from translate.json import wire
+from translate.reasoning import sealed_reasoning
 from translate.responses.encode_stream import Encoder
 from translate.responses.reply import collect, explode
 from translate.target import Asked

@@ -11,7 +11,7 @@ import pytest
 
 from tests.translate.responses.material import CREATED, call, done, event, message, read, short
 from translate.conversation import Citation, Close, Open, Start, Text
-from translate.json_fields import text_of
+from translate.json.json_fields import text_of
 from translate.responses import assembly
 
 DELTA = "response.output_text.delta"

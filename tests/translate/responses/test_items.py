@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tests.support.conversations import of_client
-from translate import sealed_reasoning
 from translate.conversation import (
     Document,
     Image,
@@ -22,6 +21,7 @@ from translate.conversation import (
     Turn,
 )
 from translate.errors import BadRequest
+from translate.reasoning import sealed_reasoning
 from translate.responses.decode_request import decode
 from translate.responses.encode_request import encode
 from translate.target import Encoded, Policy, Target

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from translate import sealed_reasoning, wire
 from translate.conversation import Open, Thinking
+from translate.json import wire
+from translate.reasoning import sealed_reasoning
 from translate.responses.decode_stream import Decoder
 from translate.responses.reply import explode
 

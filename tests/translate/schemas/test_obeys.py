@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.support.strategies import HOSTILE, VALUES, few
 from tests.translate.schemas import judges
-from translate import wire
 from translate.conversation import Close, Delta, Open, ToolCall
+from translate.json import wire
 from translate.schemas import names, table
 from translate.schemas.fitting import Fitted, fitted
 from translate.schemas.restored import RestoredSchemas

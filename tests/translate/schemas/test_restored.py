@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.strategies import VALUES
-from translate import wire
 from translate.conversation import Close, Delta, Event, Open, Stop, Text, Thinking, ToolCall
+from translate.json import wire
 from translate.schemas import names
 from translate.schemas.restored import ANSWER, RestoredSchemas
 from translate.target import Asked, Reshaped

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from translate import sse, usage, wire
 from translate.conversation import (
     Close,
     Conversation,
@@ -27,14 +26,17 @@ from translate.conversation import (
     Turn,
     Usage,
 )
+from translate.counting import usage
+from translate.counting.usage import with_estimate
 from translate.dialect import Dialect, Errors, Http, Marks
 from translate.endpoint import Endpoint, Framed
 from translate.errors import ApiError, BadReply, BadRequest
-from translate.json_fields import Body
-from translate.ledger import Table
+from translate.fields.ledger import Table
+from translate.fields.words import Words
+from translate.json import wire
+from translate.json.json_fields import Body
+from translate.streams import sse
 from translate.target import Asked, Encoded, Policy, Target
-from translate.usage import with_estimate
-from translate.words import Words
 
 LEDGER = Table("toy", """
 name | messages

@@ -1,0 +1,1 @@
+"""Tokens: what a reply took, and what a request would take."""

@@ -1,0 +1,1 @@
+"""What becomes of each field of a request that crosses: mapped, carried, dropped and reported, or refused."""

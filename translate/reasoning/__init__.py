@@ -1,0 +1,1 @@
+"""How hard a model thinks, and how its thoughts survive a client of another protocol."""
