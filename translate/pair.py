@@ -63,7 +63,7 @@ def _request(client: Dialect, upstream: Dialect, body: Body, target: Target, mor
         return _encoded(client, upstream, body, target, conversation)
     conversation.turns += [turn for turn in more if turn.parts]
     if client is not upstream:
-        conversation = client.followed(conversation)
+        conversation = readable_parts.headed(client.followed(conversation))
     way = client.compaction
     conversation, wish = way.wished(conversation)
     changes = compaction.tool_changes(conversation) if wish is not None else ()

@@ -48,8 +48,8 @@ mcp_servers | - Anthropic calls them; the model answers without their tools |
 thread | ! the upstream holds no conversations; where [responses] keeps any, this proxy holds them in its place |
 role:user role:assistant | = messages, with the same role; neighbours of one role become one message | = input | = \
 contents
-role:system | = messages, as marked text in the user's turn: its place counts | = input, a system message | = \
-contents
+role:system | = messages, the system message at the head, marked text in the user's turn later: its place counts | = \
+input, a system message; at the head instructions | = contents; at the head systemInstruction
 block:text | = messages | = input | = contents
 block:image | = messages, an image_url part; a file_id is refused | = input, an input_image; a file_id is refused | = \
 contents

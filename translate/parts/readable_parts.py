@@ -3,7 +3,7 @@
 - Chat tells the authors of one role apart: models of other protocols read the name before the words.
 - Responses has items that no other protocol knows (messages between Codex's agents, and types that do not exist yet):
   the texts and pictures in them take their place.
-- Messages has instructions that hold for one turn only.
+- Messages has instructions that hold for one turn only, and takes those at the head as messages, too.
 - Pictures in the instructions at the head go into the user's first turn, since instructions of other protocols are only
   texts. Pictures and sounds that the model has made go into the user's next turn, unless the upstream's own protocol
   has them in the model's turns.
@@ -46,6 +46,26 @@ def without_media(given: Conversation, *, model_shows: bool) -> Conversation:
     moved = replace(first, parts=[*shown, *first.parts]) if first is not None else Turn("user", shown)
     rest = given.turns[1:] if first is not None else given.turns
     return replace(given, system=[part for part in given.system if part not in media], turns=[moved, *rest])
+
+
+def headed(given: Conversation) -> Conversation:
+    """Returns the conversation with the instructions that stand before all turns among those at the head."""
+    if not given.turns or given.turns[0].role != "system":
+        return given
+    first = next((i for i, turn in enumerate(given.turns) if turn.role != "system"), len(given.turns))
+    leading, later = given.turns[:first], given.turns[first:]
+    said = [part for turn in leading if not turn.for_one_turn for part in _with_fields(turn)]
+    kept = [turn for turn in leading if turn.for_one_turn]
+    return replace(given, system=[*given.system, *said], turns=[*kept, *later])
+
+
+def _with_fields(turn: Turn) -> list[Part]:
+    """Returns the parts of a turn that is none any more. What else it says goes with the first one."""
+    if not turn.ext or not turn.parts:
+        return turn.parts
+    first, own = turn.parts[0], turn.ext
+    ext = own | {group: own.get(group, {}) | left for group, left in first.ext.items()}
+    return [replace(first, ext=ext), *turn.parts[1:]]
 
 
 def spoken(given: Conversation) -> Conversation:

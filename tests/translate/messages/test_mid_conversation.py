@@ -156,3 +156,36 @@ def test_all_of_it_comes_home() -> None:
     hello = {"role": "user", "content": [{"type": "text", "text": "hello"}]}
     home = pair.request("messages", "messages", body, Target("m")).body
     assert home == body | {"messages": [hello if message == HELLO else message for message in body["messages"]]}
+
+
+# ----------------------------------------------------------------------------------------- at the head
+
+
+@pytest.mark.parametrize("upstream", ["chat", "responses", "gemini"])
+def test_a_system_message_before_all_others_is_an_instruction(upstream: Protocol) -> None:
+    """It is what it would be as `system`, and stands behind that."""
+    first = system({"type": "text", "text": "be kind"}, {"type": "text", "text": "be brief"})
+    once = system({"type": "text", "text": "only then"}, clear_at="next_user_message")
+    answered = [{"role": "assistant", "content": "yes"}, HELLO]
+    body = asked(*answered, system="be wise")
+    meant = body | {"system": [{"type": "text", "text": text} for text in ("be wise", "be kind", "be brief")]}
+    apart = [system(block) for block in first["content"]]
+    for leading in ([first], [once, first], [first, once], apart):
+        out = sent(upstream, body | {"messages": [*leading, *body["messages"]]})
+        assert out.body == sent(upstream, meant).body and out.dropped == []
+    alone = sent(upstream, asked() | {"messages": [first, HELLO]}).body
+    assert alone == sent(upstream, asked(system=first["content"])).body
+
+
+def test_what_it_says_beside_its_words_is_reported() -> None:
+    marked = system({"type": "text", "text": "be kind"}, cache_control={"type": "ephemeral"}, new=1)
+    out = sent("responses", asked() | {"messages": [marked, HELLO]})
+    assert out.body["instructions"] == "be kind" and {"cache_control", "new"} <= set(out.dropped)
+
+
+def test_it_comes_home_where_it_stood() -> None:
+    body = asked() | {"messages": [system({"type": "text", "text": "be kind"}, new=1), system(added("c")), HELLO]}
+    hello = {"role": "user", "content": [{"type": "text", "text": "hello"}]}
+    assert pair.request("messages", "messages", body, Target("m")).body == body | {
+        "messages": [*body["messages"][:2], hello]
+    }
