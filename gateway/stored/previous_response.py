@@ -29,7 +29,8 @@ _ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,1000})"')
 _KEY_OF_ITEM = re.compile(r"_([0-9a-zA-Z]+)_[0-9]+")  # in the proxy's own ids: the key of the response, and a number
 _BUILDS_ON = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\]{1,1000})"')
 _ID_WITHIN = 4096  # bytes: the id is at the beginning of a response, or of its first event
-_LAST = (b'"response.completed"', b'"response.incomplete"')
+_ENDED_WELL = ("response.completed", "response.incomplete", "response.done")
+_LAST = tuple(b'"%b"' % kind.encode() for kind in _ENDED_WELL)
 _ITEM_DONE = b'"response.output_item.done"'
 
 
@@ -208,7 +209,7 @@ class PreviousResponse:
         elif any(mark in data for mark in _LAST):
             event = _object(data)
             response = event.get("response")
-            if event.get("type") in ("response.completed", "response.incomplete") and isinstance(response, dict):
+            if event.get("type") in _ENDED_WELL and isinstance(response, dict):
                 self.came(response if response.get("output") else response | {"output": self._items})
 
     def whole(self, body: bytes) -> None:

@@ -41,7 +41,7 @@ PATHS: dict[Protocol, str] = {
     "gemini": "/v1beta/models/m:streamGenerateContent?alt=sse",
 }
 # Ends that clients of the protocol itself do not know.
-NO_END = {"names alone", "response.done", "snake case"}
+NO_END = {"names alone", "snake case"}
 
 
 @pytest.mark.parametrize("protocol", PATHS)

@@ -39,7 +39,7 @@ UNSERVED = (
 )
 """Where the SDKs keep what a model is to be told again."""
 
-_ENDED = rb"response\.(?:completed|failed|incomplete|cancelled)"
+_ENDED = rb"response\.(?:completed|failed|incomplete|cancelled|done)"
 
 
 def _looks_like(body: Body, headers: Mapping[str, str]) -> bool:

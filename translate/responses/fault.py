@@ -18,7 +18,8 @@ from translate.streams import sse
 
 HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it is
 
-_FAILED = re.compile(rb'(?:\{\s*"type"\s*:\s*")?response\.(failed|cancelled)\b')
+_FAILED = re.compile(rb'(?:\{\s*"type"\s*:\s*")?response\.(failed|cancelled|done)\b')
+_DONE = b"done"  # in the words of the realtime protocol, whatever has come of the response
 _ERROR = re.compile(rb'"error"\s*:\s*(?=\{)')
 _OBJECT = re.compile(rb'\{(?>(?:[^{}"]++|"(?>(?:[^"\\]++|\\.)*)")*)\}')  # without one in it
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
@@ -58,16 +59,19 @@ def failed(error: ApiError, response: dict[str, Any], number: int) -> bytes:
 
 
 def of_failed(name: bytes, data: bytes) -> ApiError | None:
-    """Returns the error of the response in this event, if the event says that it has failed or was cancelled. Of a long
-    event, such as repeats the instructions, its beginning is enough."""
+    """Returns the error of the response in this event, if the event says that it has failed or was cancelled, or the
+    response does where the event says just that it is done. Of a long event, such as repeats the instructions, its
+    beginning is enough."""
     if (ended := _FAILED.match(name or data)) is None:
         return None
     try:
         said = wire.loads(data)
         response = said.get("response") if isinstance(said, dict) else None
     except ValueError:
-        response = _beginning(data)
-    return failure_of(response | {"status": ended[1].decode()}) if isinstance(response, dict) else None
+        response = _beginning(data) if ended[1] != _DONE else None
+    if not isinstance(response, dict):
+        return None
+    return failure_of(response if ended[1] == _DONE else response | {"status": ended[1].decode()})
 
 
 def _beginning(data: bytes) -> dict[str, Any]:

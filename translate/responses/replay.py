@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from translate.errors import BadReply
 from translate.json import wire
 from translate.json.json_fields import Body
+from translate.responses.stop import failure_of
 from translate.streams import sse
 
-_ENDED_WELL = ("response.completed", "response.incomplete")
+_ENDED_WELL = ("response.completed", "response.incomplete", "response.done")
 _WHOLE = [kind.encode() for kind in _ENDED_WELL]
 _TERMINAL = {"failed": "failed", "incomplete": "incomplete", "cancelled": "failed"}
 _CALLS = {
@@ -58,7 +59,7 @@ def whole_in(stream: bytes) -> bytes | None:
         if any(mark in data for mark in _WHOLE):
             said = wire.loads(data)
             response = said.get("response") if isinstance(said, dict) and said.get("type") in _ENDED_WELL else None
-            return wire.dumps(response) if isinstance(response, dict) else None
+            return wire.dumps(response) if isinstance(response, dict) and failure_of(response) is None else None
     return None
 
 

@@ -84,10 +84,10 @@ def test_a_client_that_has_a_quota_is_charged_what_it_tells() -> None:
                 assert found == ((7, 3) if used else (None, None)), record
 
 
-@pytest.mark.parametrize("last", ["failed", "cancelled"])
+@pytest.mark.parametrize(("last", "state"), [(s, s) for s in ("failed", "cancelled")] + [("done", "failed")])
 @pytest.mark.parametrize("opening", [OPENINGS["responses"], OPENINGS["responses"][:1], []])
-def test_a_stream_that_ends_so_before_its_first_word(opening: list[bytes], last: str) -> None:
-    broken = [*opening, event(f"response.{last}", response=RESPONSE | {"status": last})]
+def test_a_stream_that_ends_so_before_its_first_word(opening: list[bytes], last: str, state: str) -> None:
+    broken = [*opening, event(f"response.{last}", response=RESPONSE | {"status": state})]
     good = Answer.sse([*OPENINGS["responses"], WORDS["responses"]])
     ask = ASKS["/v1/responses"] | {"stream": True}
     with Upstream(lambda r: Answer.sse(broken)) as a, Upstream(lambda r: good) as b, two(a, b) as house:
@@ -95,6 +95,16 @@ def test_a_stream_that_ends_so_before_its_first_word(opening: list[bytes], last:
         assert house.post("/v1/responses", ask)[1]["x-proxy-upstream"] == "b"
         assert house.post("/v1/responses", ask | {"model": "only"})[2].endswith(broken[-1])
         assert told.last(2)["error.type"]
+
+
+def test_a_stream_that_says_it_is_done_has_ended_well() -> None:
+    """Its client gets it as it came, and one that asked for a whole reply the response in it."""
+    said = [*OPENINGS["responses"], WORDS["responses"], event("response.done", response=RESPONSE | GOOD)]
+    with Upstream(lambda r: Answer.sse(said)) as up, two(up, up, "* = a") as house:
+        told = Seen(house)
+        assert house.post("/v1/responses", ASKS["/v1/responses"] | {"stream": True})[2] == b"".join(said)
+        assert "error.type" not in told.last()
+        assert json.loads(house.post("/v1/responses", ASKS["/v1/responses"])[2]) == RESPONSE | GOOD
 
 
 @pytest.mark.parametrize("order", [("request_id", "type", "error"), ("type", "error", "request_id")])
