@@ -63,7 +63,9 @@ def _request(client: Dialect, upstream: Dialect, body: Body, target: Target, mor
         return _encoded(client, upstream, body, target, conversation)
     conversation.turns += [turn for turn in more if turn.parts]
     if client is not upstream:
-        conversation = readable_parts.headed(client.followed(conversation))
+        conversation = client.followed(conversation)
+        if conversation.turns and conversation.turns[0].role == "system":
+            conversation = readable_parts.headed(conversation)
     way = client.compaction
     conversation, wish = way.wished(conversation)
     changes = compaction.tool_changes(conversation) if wish is not None else ()

@@ -50,8 +50,6 @@ def without_media(given: Conversation, *, model_shows: bool) -> Conversation:
 
 def headed(given: Conversation) -> Conversation:
     """Returns the conversation with the instructions that stand before all turns among those at the head."""
-    if not given.turns or given.turns[0].role != "system":
-        return given
     first = next((i for i, turn in enumerate(given.turns) if turn.role != "system"), len(given.turns))
     leading, later = given.turns[:first], given.turns[first:]
     said = [part for turn in leading if not turn.for_one_turn for part in _with_fields(turn)]

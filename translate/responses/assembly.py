@@ -15,7 +15,8 @@ from translate import errors
 from translate.conversation import Event, Fault, Stop, Usage
 from translate.fields.leftovers import OPENAI_TIERS, WITHIN, said_beyond
 from translate.json.json_fields import index_of, list_of, object_of, text_of
-from translate.responses.readers import CALLS, CallReader, ItemReader, Raw, reader_of
+from translate.responses.item_reader import ItemReader, Raw
+from translate.responses.readers import CALLS, CallReader, reader_of
 from translate.responses.stop import failure_of, read_stop
 from translate.responses.usage import usage_of
 from translate.streams.sequence import Sequence
@@ -33,6 +34,7 @@ _TEXTS = {
 }
 # The event's name says how the response ended, whatever the response says.
 _ENDS = {f"response.{status}": {"status": status} for status in ("incomplete", "failed", "cancelled")}
+_PARTS = {"output_text": "text", "refusal": "refusal"}  # of a message, and what they are
 _DONE_KEYS = ("text", "refusal", "arguments", "input")
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
 MOST_COMPARED = 64  # an item under another index and id is compared with so many: the same one is near
@@ -116,8 +118,10 @@ class Assembly:
             item = object_of(data, "item")
             if item.get("type") == "message" or not self._waits(data, item):
                 self._reader(data, item, is_whole=True).over(item)
-        elif kind == "response.content_part.done":
-            self._part_done(object_of(data, "part"), data)
+        elif stem == "response.content_part":
+            part = data.get("part")
+            if isinstance(part, dict) and (part_kind := _PARTS.get(str(part.get("type")))) is not None:
+                self._of_part(last, part_kind, part, data)
         elif kind == "response.output_text.annotation.added":
             self._reader(data, {"type": "message"}).note(index_of(data.get("content_index")), data.get("annotation"))
         elif kind in ("response.created", "response.queued", "response.in_progress"):
@@ -162,16 +166,19 @@ class Assembly:
         elif last == "done":
             reader.whole(what, index, next((data[k] for k in _DONE_KEYS if isinstance(data.get(k), str)), ""))
 
-    def _part_done(self, part: Raw, data: Raw) -> None:
-        kind = {"output_text": "text", "refusal": "refusal"}.get(text_of(part, "type"))
-        if kind is None:
+    def _of_part(self, last: str, kind: str, part: Raw, data: Raw) -> None:
+        """Reads that a part of a message begins, or all of it. last: of the event's type."""
+        reader, index = self._reader(data, {"type": "message"}), data.get("content_index")
+        if type(index) is not int:
+            index = index_of(index)
+        if last == "added":
+            reader.announced(kind, index)
+        if last != "done":
             return
-        text, notes = text_of(part, kind), list_of(part, "annotations")
-        if text or notes:
-            reader = self._reader(data, {"type": "message"})
-            reader.whole(kind, index_of(data.get("content_index")), text)
-            if notes:
-                reader.noted(index_of(data.get("content_index")), notes)
+        reader.whole(kind, index, text_of(part, kind))
+        if part.get("annotations"):
+            reader.noted(index, list_of(part, "annotations"))
+        reader.ended(kind, index)
 
     def _about(self, response: Raw) -> None:
         if (start := self._sequence.start) is not None:

@@ -408,8 +408,9 @@ def test_what_goes_on_after_its_part_is_over_is_not_taken_for_more_of_another() 
         return b"data: %b\n\n" % json.dumps({"type": f"response.{kind}.delta", **place}).encode()
 
     raw = CREATED + said("output_text", 0, "a") + said("refusal", 1, "no") + said("output_text", 0, "b")
-    assert parsed(raw + b"|" + said("output_text", 0, "c")) == [4, 1]
-    assert short(read(raw + said("output_text", 0, "c")))[:2] == ["text: a", "open refusal: no"]
+    assert parsed(raw + b"|" + said("output_text", 0, "c") + b"|" + said("refusal", 1, "!")) == [4, 0, 1]
+    told = ["text: a", "refusal: no", "text: bc", "open refusal: !"]
+    assert short(read(raw + said("output_text", 0, "c") + said("refusal", 1, "!")))[:4] == told
 
 
 ODD: dict[str, bytes] = {

@@ -39,6 +39,18 @@ TEXT = text(0, "Hello") + text(0, " you")
 ARGUMENTS = arguments('{"a"') + arguments(":1}")
 FINAL = message("Hello you")
 
+TWO = message("", content=[part("ab"), part("12")])
+TWO_SAID = ["text: ab", "text: 12", "stop end"]
+
+
+def begins(index: int) -> bytes:
+    return event("response.content_part.added", item_id="msg_1", output_index=0, content_index=index, part=part(""))
+
+
+def ends(index: int, said: Json) -> bytes:
+    return event("response.content_part.done", item_id="msg_1", output_index=0, content_index=index, part=said)
+
+
 CASES: dict[str, tuple[bytes, list[str]]] = {
     "another content index in the item": (
         text(0, "Hello", content_index=1) + text(0, " you", content_index=1) + over(0, **FINAL) + done(output=[FINAL]),
@@ -47,6 +59,62 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
     "a content index for each delta": (
         text(0, "Hello", content_index=0) + text(0, " you", content_index=1) + over(0, **FINAL) + done(output=[FINAL]),
         ["text: Hello", "text:  you", "stop end"],
+    ),
+    "parts in turns": (
+        text(0, "a")
+        + text(0, "1", content_index=1)
+        + text(0, "b")
+        + text(0, "2", content_index=1)
+        + over(0, **TWO)
+        + done(output=[TWO]),
+        ["text: a", "text: 1", "text: b", "text: 2", "stop end"],
+    ),
+    "parts in turns, announced": (
+        begins(0)
+        + begins(1)
+        + text(0, "a")
+        + text(0, "1", content_index=1)
+        + text(0, "b")
+        + text(0, "2", content_index=1)
+        + over(0, **TWO)
+        + done(output=[TWO]),
+        TWO_SAID,
+    ),
+    "parts in turns, announced and ended": (
+        begins(0)
+        + text(0, "a")
+        + begins(1)
+        + text(0, "1", content_index=1)
+        + text(0, "b")
+        + ends(0, part("ab"))
+        + text(0, "2", content_index=1)
+        + ends(1, part("12"))
+        + over(0, **TWO)
+        + done(output=[TWO]),
+        TWO_SAID,
+    ),
+    "a part's last word, behind the beginning of the next one, says more": (
+        text(0, "a") + text(0, "1", content_index=1) + ends(0, part("ab")) + ends(1, part("12")) + done(output=[]),
+        ["text: a", "text: 1", "text: b", "text: 2", "stop end"],
+    ),
+    "an item's last word says more of an earlier kind": (
+        text(0, "a")
+        + event("response.refusal.delta", item_id="msg_1", output_index=0, content_index=1, delta="no")
+        + over(0, **message("", content=[part("ab"), {"type": "refusal", "refusal": "no"}])),
+        ["text: a", "refusal: no", "text: b", "stop refusal"],
+    ),
+    "messages in turns": (
+        text(0, "a")
+        + text(1, "1", item_id="msg_2")
+        + text(0, "b")
+        + text(1, "2", item_id="msg_2")
+        + over(0, **message("ab"))
+        + over(1, **(message("12") | {"id": "msg_2"})),
+        TWO_SAID,
+    ),
+    "messages in turns that nothing ends": (
+        text(0, "a") + text(1, "1", item_id="msg_2") + text(0, "b") + text(1, "2", item_id="msg_2"),
+        TWO_SAID,
     ),
     "no content index": (
         text(0, "Hello", content_index=None) + text(0, " you", content_index=None) + over(0, **FINAL),
@@ -168,6 +236,12 @@ def test_annotations_come_by_their_own_events(index: Any) -> None:
     )
     events = read(CREATED + TEXT + note + note + done(output=[]))
     assert [cited.raw for e in events if isinstance(e, Close) for cited in e.citations] == [URL]
+
+
+def test_what_an_announced_part_cites_stays_with_it() -> None:
+    words = text(0, "a") + text(0, "1", content_index=1) + text(0, "b") + ends(0, part("ab", annotations=[URL]))
+    events = read(CREATED + begins(0) + begins(1) + words + ends(1, part("1")) + done(output=[]))
+    assert [[cited.raw for cited in e.citations] for e in events if isinstance(e, Close)] == [[URL], []]
 
 
 def test_what_is_no_annotation_is_left_out() -> None:
