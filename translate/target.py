@@ -48,6 +48,7 @@ class Policy(Struct, frozen=True):
     deferred_tools: int = 20  # from so many on the proxy searches them; fewer are all offered (see tool_search.py)
     max_continuations: int = 8  # further requests of one turn, at most (see continued_turn.py)
     proofs: bool = True  # does what gateways have signed go back in fields of theirs (Chat only; learned)
+    only_streams: bool = False  # are whole replies asked for as streams, since it gives nothing else (learned)
     cache_marks: bool = False  # Messages: may the prompt's stable beginning be marked where the client marks nothing
 
     @property

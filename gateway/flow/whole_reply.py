@@ -25,6 +25,7 @@ from translate.dialect import Reply
 from translate.errors import ApiError
 from translate.json.json_fields import Body
 from translate.pair import Crossing
+from translate.streams import sse
 from translate.target import Asked
 
 _ID = re.compile(rb'"id"\s*:\s*"(?:msg_|resp_|chatcmpl-)([A-Za-z0-9_-]{1,200})"')
@@ -135,7 +136,9 @@ def formed(
     if seal is not None and seal.task:
         body = seal.envelope.counted(body)
     wanted = request.streams  # then its first byte has shown that it is no stream
-    streamed = not wanted and "event-stream" in content_type and body.lstrip()[:1] != b"{"
+    begins = body.lstrip()
+    is_stream = begins[:1] != b"{" and ("event-stream" in content_type or sse.begins(begins))
+    streamed = not wanted and is_stream
     passes = verbatim and (streamed is wanted or bool(request.task) or request.endpoint.untranslated)
     if verbatim and not passes:
         reply.whole(body, streamed)

@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.refusals import strip_fields, told_limits
+from gateway.refusals.told_limits import ONLY_STREAMS
 from gateway.routing.router import Route
 from translate import dialects, pair
 from translate.conversation import Turn
@@ -47,6 +48,8 @@ class Quirk(Struct, frozen=True):
         return self.field.removeprefix(SETTING) if self.field.startswith(SETTING) else ""
 
     def __str__(self) -> str:
+        if self.setting == ONLY_STREAMS:
+            return "a whole reply is asked for as a stream, and put together"
         if self.setting:
             return f"its {self.setting} is {self.instead}"
         if self == NO_PROOFS:

@@ -1,7 +1,8 @@
 """What a refusal says of an upstream's limits: how much its model writes, holds in all, and how hard it may think.
 
-Each limit stands for a setting of [upstream], which holds for later requests as if it were in the file. "context" is
-one that only refusals tell: the length of the model's context, of which a reply gets what the prompt leaves.
+Each limit stands for a setting of [upstream], which holds for later requests as if it were in the file. Two are told by
+refusals alone: "context", the length of the model's context, of which a reply gets what the prompt leaves; and
+"only_streams", for what gives no whole replies.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from translate.reasoning import effort
 from translate.target import Policy
 
 MAX_READ = 8 * 1024  # characters of an error
+ONLY_STREAMS = "only_streams"
 LEAST = 256  # tokens that every model may write: a smaller number in the same error is about another field
 
 _EFFORT_FIELDS = ("reasoning_effort", "reasoning.effort", "output_config.effort")
@@ -73,6 +75,16 @@ _NO_CHOICE = (
 )  # fmt: skip
 
 
+# Whole replies, of which it gives none, or none with thoughts.
+_ONLY_STREAMS = late.pattern(
+    r"\bstream must be (?:set to )?true"  # OpenAI's Codex
+    r"|\bonly supports? (?:the )?stream(?:ing)?\b"  # Qwen
+    r"|enable_thinking must be set to false for non-streaming"  # Qwen
+    r"|enable.thinking (?:can ?not|is not).{0,20}? support(?:ed)? when [`'\"]?stream ?= ?false",  # ModelScope
+    re.I,
+)
+
+
 def read(error: ApiError) -> Iterator[ToldLimit]:
     message = error.message[:MAX_READ]
     if error.kind == "context_overflow":
@@ -95,6 +107,8 @@ def read(error: ApiError) -> Iterator[ToldLimit]:
     for pattern, field in _NO_CHOICE:
         if (found := pattern.search(message)) is not None:
             yield ToldLimit(found.group(), "thinking_switch", field)
+    if (found := _ONLY_STREAMS.search(message)) is not None:
+        yield ToldLimit(found.group(), ONLY_STREAMS, "true")
 
 
 def _window(message: str) -> Iterator[ToldLimit]:
@@ -119,6 +133,7 @@ def beyond(error: ApiError, sent: dict[str, Any], data: dict[str, Any], own: Own
             found.append((setting, str(window - max(given - _estimate(data), 0))))  # its template takes some, too
         elif (
             setting == "thinking_switch"
+            or (setting == ONLY_STREAMS and not sent.get("stream"))
             or (setting == "max_tokens" and most > int(value) >= LEAST)
             or (setting == "reasoning_effort" and word and word not in value.split(", "))
         ):
@@ -134,6 +149,8 @@ def heeded(policy: Policy, settings: list[tuple[str, str]], data: dict[str, Any]
             policy = replace(policy, max_tokens=min(filter(None, (policy.max_tokens, most)), default=0))
         elif name == "reasoning_effort":
             policy = replace(policy, reasoning_effort=value)
+        elif name == ONLY_STREAMS:
+            policy = replace(policy, only_streams=True)
         else:
             policy = replace(policy, thinking_switch=value)
     return policy

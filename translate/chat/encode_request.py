@@ -42,7 +42,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
         body["response_format"] = _format(conversation.output, draft)
     _reasoning(body, conversation, target, draft)
     _identity(body, conversation, target, draft)
-    if conversation.stream:
+    if conversation.stream or target.policy.only_streams:
         body["stream"] = True
         if target.policy.stream_options:
             body["stream_options"] = {"include_usage": True}

@@ -43,7 +43,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
         _made_to_fit(body, conversation, target, draft)
         if cache_marks.cap(body):
             draft.drop(leftovers.CACHE_CONTROL)
-    if conversation.stream:
+    if conversation.stream or target.policy.only_streams:
         body["stream"] = True
     encoded = Encoded(body, draft.dropped, draft.tool_names, bridged.custom, bridged.namespaces, recurs=draft.recurs)
     if target.policy.cache_marks and not draft.home:

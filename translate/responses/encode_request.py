@@ -56,7 +56,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
         body["text"] = {"format": _format(conversation.output, draft)}
     _reasoning(body, conversation, target, draft)
     _identity(body, conversation, target, draft)
-    if conversation.stream:
+    if conversation.stream or target.policy.only_streams:
         body["stream"] = True
     if not draft.home:
         body["store"] = False

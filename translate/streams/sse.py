@@ -22,6 +22,8 @@ _MARGIN = 3  # bytes of a blank line ("\r\n\r\n") that may have come before its 
 LINE = re.compile(rb"\r\n|\n|\r")
 
 
+_FIELD = re.compile(rb"(?:event|data|id|retry)?:")
+
 FEW = 1024  # bytes: a few events
 
 
@@ -110,6 +112,11 @@ def _split(data: bytes) -> list[bytes]:
         if len(lines) % 2 and not any(lines[1::2]):  # the blank lines
             return lines[::2]
     return data.split(b"\n\n")
+
+
+def begins(body: bytes) -> bool:
+    """Tells whether a body is a stream of events by how it begins: some servers give none a Content-Type."""
+    return _FIELD.match(body) is not None
 
 
 def fields(event: bytes) -> tuple[bytes, bytes]:

@@ -117,7 +117,8 @@ def test_azure_keeps_the_clients_own_query_but_not_its_version() -> None:
 
 def test_a_setting_that_translators_ask_for_reaches_them_by_its_name() -> None:
     """A field of Policy is an upstream's setting of the same name and type, or somebody works it out."""
-    worked_out = {"max_tokens", "cache_marks", "prompt_cache_key", "deferred_tools", "max_continuations", "proofs"}
+    worked_out = {"max_tokens", "cache_marks", "prompt_cache_key", "deferred_tools", "max_continuations", "proofs",
+                  "only_streams"}  # fmt: skip
     assert set(Policy.__struct_fields__) == set(upstreams.HABITS) | worked_out
     text = "[upstream up]\nprotocol = chat\nbase_url = http://x\nimages = false\nmax_stops = 7\nrename = a=b\n"
     policy = Router(load.read(text, environ={})).upstreams["up"].policy
