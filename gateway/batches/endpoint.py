@@ -96,7 +96,6 @@ class BatchesRequest(HTTPMessageDelegate):
             ports.in_flight.begins(self)
             self.request.begins(self._target.partition("?")[2], headers, ports.access)
         except ApiError as error:
-            self.writer.last()
             self._refuse(error)
             self._over()
 
@@ -125,7 +124,10 @@ class BatchesRequest(HTTPMessageDelegate):
 
     def stop(self, why: ApiError) -> None:
         """Ends the request by the proxy's own will."""
-        if self._task is not None and not self._task.done():
+        if self._task is None:  # its body still comes in
+            self._refuse(why)
+            self._over()
+        elif not self._task.done():
             self._ends = why
             self._task.cancel()
 
@@ -138,7 +140,6 @@ class BatchesRequest(HTTPMessageDelegate):
         if self.writer.left:
             self.writer.hang_up()
         elif not self._read and ports.now() - self._clock.began > ports.body_timeout_s + self.request.size / SLOWEST:
-            self.writer.last()
             self._refuse(upstream_request.too_slow(ports.body_timeout_s))
             self._over()
 

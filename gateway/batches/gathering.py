@@ -64,6 +64,9 @@ class Gathering:
     def abort(self) -> None:
         self.status = 0
 
+    def cut_off(self) -> bool:
+        return False
+
     def when_sent(self, then: Callable[[bool], None]) -> None:
         then(True)
 

@@ -253,6 +253,12 @@ class Broadcast:
         self.ended = self.aborted = self._own_reader.done = True
         self.own.abort()
 
+    def cut_off(self) -> bool:
+        if self._own_reader.done:
+            return self.own.cut_off()
+        self.abort()
+        return True
+
     def settle(
         self, source: Source | None, reply: Reply | None, error: ApiError | None, usage: Usage | None, usd: float | None
     ) -> None:

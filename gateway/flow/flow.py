@@ -123,7 +123,6 @@ class Flow(HTTPMessageDelegate):
         except ApiError as refusal:
             request.refusal = refusal
             if "Expect" in headers:  # the client sends the body only once we tell it to
-                self.writer.last()
                 self.end(Event.REFUSED, refusal, self.completion.refuse, refusal, self.lead)
 
     def data_received(self, chunk: bytes) -> None:
@@ -381,9 +380,8 @@ class Flow(HTTPMessageDelegate):
         if self.state < State.FLUSHING:
             self.completion.aborted = True
             self.on_broken(why, Event.STOPPED)
-        elif isinstance(why, Cancelled):
+        elif isinstance(why, Cancelled) and self.writer.cut_off():
             self.completion.error, self.completion.said = why, why.message
-            self.writer.abort()
 
     def standing(self) -> Standing:
         route = self.lead.route if self.lead is not None else None

@@ -92,13 +92,16 @@ class HeldReply:
         self._writer.last()
 
     def abort(self) -> None:
-        """Cuts the connection. While a hook is still asked, the client has nothing yet and is told why: an operator has
-        cancelled the request, as nothing else ends one that waits only for its client."""
+        self._writer.abort()
+
+    def cut_off(self) -> bool:
+        """While a hook is still asked, the client has nothing yet and is told why: an operator has cancelled the
+        request, as nothing else ends one that waits only for its client."""
         if self._judging is None or self._judging.done():
-            self._writer.abort()
-            return
+            return self._writer.cut_off()
         self._judging.cancel()
         self._refuse(Cancelled())
+        return True
 
     def over(self) -> None:
         self._writer.over()

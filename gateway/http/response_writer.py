@@ -71,6 +71,9 @@ class Writer(Protocol):
 
     def abort(self) -> None: ...
 
+    def cut_off(self) -> bool:
+        """Breaks off a reply of which all is said, if its client has not got all of it. Returns whether it did."""
+
 
 class ResponseWriter:
     """The reply to one request. state: "open" (nothing is sent) -> "streaming" -> "done". If the client has left,
@@ -229,6 +232,15 @@ class ResponseWriter:
         self.state = "done"
         self._conn.close()
 
+    def cut_off(self) -> bool:
+        """What the kernel has taken is on its way, and a close could only take it back: the client may be sending the
+        rest of its request, or the next one already."""
+        if self._stream._closed or not self._stream._write_futures:
+            return False
+        self._lost = True
+        self.abort()
+        return True
+
     def _queue(self, data: bytes) -> None:
         """Sends bytes; those that the kernel does not take now wait in the stream."""
         stream = self._stream
@@ -272,8 +284,8 @@ class ResponseWriter:
             conn.finish()
             return
         # The request still comes in. A close with unread bytes would discard the reply on its way (RFC 9112, section
-        # 9.6). So only the sending side is closed, and the client may go on sending for a while; Tornado reads that
-        # and drops it.
+        # 9.6). So only the sending side is closed, and the client may go on sending for a while; that is read and
+        # dropped.
         conn._disconnect_on_finish = conn._write_finished = True
         self._stream.write(data).add_done_callback(self._linger)
 
@@ -285,10 +297,13 @@ class ResponseWriter:
             asyncio.get_running_loop().call_later(LINGER_S, self._conn.close)
 
     def _connection_line(self) -> bytes:
-        """The Connection header, which tells the client what Tornado has decided about keep-alive."""
-        if self._conn._disconnect_on_finish:
+        """The Connection header, which tells the client whether another request may follow. None may after a reply that
+        begins before its request has ended (_finish)."""
+        conn = self._conn
+        if conn._disconnect_on_finish or not conn._read_finished:
+            conn._disconnect_on_finish = True
             return b"Connection: close\r\n"
-        request = self._conn._request_start_line
+        request = conn._request_start_line
         return b"Connection: Keep-Alive\r\n" if request is not None and request.version == "HTTP/1.0" else b""
 
 

@@ -81,7 +81,7 @@ class Relay(HTTPMessageDelegate):
         self._asked: FileRequest | None = None  # for a request about files
         most = service.settings.limits.upload_mb << 20
         self._intake = Intake(ports, self.request, most, self._end)
-        self._reply = Reply(ports, self.request, self._clock, self._failover, self._intake, self.writer)
+        self._reply = Reply(ports, self.request, self._clock, self._failover, self.writer)
         self._task: asyncio.Task[None] | None = None
         self._ends: ApiError | None = None  # why the task is cancelled; None = the client has left
         self._route: Route | None = None
@@ -113,7 +113,6 @@ class Relay(HTTPMessageDelegate):
             request.begins(query, headers, ports.access)
             self._begins()
         except ApiError as error:
-            self.writer.last()
             self._refuse(error)
             self._over()
             return
@@ -153,7 +152,6 @@ class Relay(HTTPMessageDelegate):
         """Ends the request with this error, whatever it is doing."""
         if self._ends is None and self._task is not None and not self._task.done():
             self._ends = error
-            self.writer.last()
             self._task.cancel()
 
     def shut_down(self) -> None:
@@ -165,8 +163,8 @@ class Relay(HTTPMessageDelegate):
         if self._task is not None and not self._task.done():
             self._aborted = True
             self._end(why)
-        elif isinstance(why, Cancelled):
-            self._reply.breaks_off(why)
+        elif isinstance(why, Cancelled) and self.writer.cut_off():
+            self._reply.error = why
 
     def standing(self) -> Standing:
         route, coming = self._route, self._coming

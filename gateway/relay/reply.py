@@ -11,7 +11,6 @@ from gateway.http import header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.retry_policy import Outcome
 from gateway.relay.incoming import Coming
-from gateway.relay.intake import Intake
 from gateway.routing.router import Route
 from translate.conversation import Usage
 from translate.errors import ApiError
@@ -20,9 +19,7 @@ from translate.errors import ApiError
 class Reply:
     """The reply. status, error: what the client got. streaming: the reply has begun, and more of it comes."""
 
-    def __init__(
-        self, ports: Ports, request: ClientRequest, clock: Clock, failover: Failover, intake: Intake, writer: Writer
-    ) -> None:
+    def __init__(self, ports: Ports, request: ClientRequest, clock: Clock, failover: Failover, writer: Writer) -> None:
         self.status = 0
         self.error: ApiError | None = None
         self.streaming = False
@@ -30,7 +27,6 @@ class Reply:
         self._request = request
         self._clock = clock
         self._failover = failover
-        self._intake = intake
         self._writer = writer
         self._used: Usage | None = None
 
@@ -85,8 +81,6 @@ class Reply:
         self.error = outcome.error
         self._clock.given(whole=True)
         head = self._head(route, coming)
-        if not self._intake.read:
-            self._writer.last()
         is_told = coming.status >= 400  # else an error under a good status
         self.status = coming.status if is_told and not coming.cut else words.status(outcome.error)
         if not coming.cut and outcomes.is_readable(body := coming.body()):
@@ -103,8 +97,6 @@ class Reply:
         self.error, self.status = error, words.status(error)
         head = header_rules.JSON_HEAD + header_rules.of_refusal(self.status, key, upstream, error.retry_after)
         head += header_rules.lines(charges.left(self._request, self._ports))
-        if not self._intake.read:
-            self._writer.last()
         self._writer.whole(self.status, head, self._ports.masked(words.body(error, key)))
 
     def breaks_off(self, error: ApiError) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.http.response_writer import ResponseWriter
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from tests.console.dashboard.test_data import ADMIN, CLIENTS, OTHER, REPLY, data, told
@@ -19,6 +21,8 @@ from tests.support.house import Cut, House
 from tests.support.script import Answer, Gate, Request, Upstream
 
 DELTA = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"hi"}}]}\n\n'
+FORM = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nword\r\n'
+DONE = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 TWO = "[upstream one]\nprotocol = chat\nbase_url = {0}\n[upstream two]\nprotocol = chat\nbase_url = {0}\n"
 MODELS = "[models]\n* = one, two\nonly = one\n"
 ASKS = {
@@ -139,6 +143,44 @@ def test_a_client_that_takes_nothing_of_its_reply_is_cut_off(gate: Gate) -> None
         assert house.post(f"/dashboard/cancel/{row['id']}", b"")[0] == 200
         house.wait(lambda proxy: not proxy.service.flows)
         assert records(house)[0]["ended"] == "cancelled"
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_a_reply_that_is_out_already_is_not_taken_back(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client may be sending the next request, which a closed connection would lose as well."""
+    ends: list[Callable[[], None]] = []
+    sent = ResponseWriter.when_sent
+    monkeypatch.setattr(ResponseWriter, "when_sent", lambda self, then: ends.append(partial(sent, self, then)))
+    reply = Answer.sse([DELTA, DONE]) if stream else Answer.json(REPLY)
+    asked = ASKS["/v1/chat/completions"] | {"stream": stream}
+    with Upstream([reply]) as up, House(TWO.format(up.url) + MODELS) as house, house.connect() as client:
+        client.send("POST", "/v1/chat/completions", asked)
+        row = running(house, "FLUSHING")
+        assert house.post(f"/dashboard/cancel/{row['id']}", b"")[0] == 200
+        monkeypatch.undo()
+        house.on_loop(lambda: [end() for end in ends])
+        assert client.reply()[0] == 200
+        assert records(house)[0]["ended"] == "finished"
+        client.send("POST", "/v1/chat/completions", asked)
+        assert client.reply()[0] == 200
+
+
+@pytest.mark.parametrize("path", [*ASKS, "/v1/audio/transcriptions", "/v1/messages/batches"])
+def test_a_request_whose_body_still_comes_is_told_at_once_and_may_send_on(path: str) -> None:
+    with House(TWO.format("http://127.0.0.1:9") + MODELS) as house, house.connect() as client:
+        kind = "multipart/form-data; boundary=x" if "audio" in path else "application/json"
+        client.socket.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nx-api-key: any\r\n".encode()
+            + b"Content-Length: 3000000\r\n\r\n%b" % (FORM if "audio" in path else b" ")
+        )
+        row = running(house, "RECEIVING")
+        assert house.post(f"/dashboard/cancel/{row['id']}", b"")[0] == 200
+        client.socket.sendall(b" " * 2_990_000)
+        status, headers, body = client.reply()
+        assert status == 403 and headers["connection"] == "close" and b"an operator of the proxy" in body
+        assert client.socket.recv(1) == b""
+        client.socket.close()
+        house.wait(lambda proxy: not proxy.service.flows)
 
 
 def test_what_waits_for_a_slot_can_be_cancelled(gate: Gate) -> None:

@@ -126,6 +126,11 @@ class Writer:
         self.state = "done"
         self._book.does("abort")
 
+    def cut_off(self) -> bool:
+        if self.slow:
+            self.abort()
+        return self.slow
+
     def watch(self, on_left: Callable[[], None]) -> None:
         self.on_left = on_left
         if self.closed:

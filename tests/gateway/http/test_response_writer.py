@@ -35,7 +35,9 @@ def pair() -> tuple[ClientStream, socket.socket]:
 
 
 def answer_on(stream: ClientStream) -> ResponseWriter:
-    conn: Any = SimpleNamespace(stream=stream, _request_start_line=None, _disconnect_on_finish=False)
+    conn: Any = SimpleNamespace(
+        stream=stream, _request_start_line=None, _disconnect_on_finish=False, _read_finished=True
+    )
     return ResponseWriter(conn)
 
 
@@ -108,6 +110,25 @@ def test_the_last_piece_is_not_lost_where_no_end_comes() -> None:
         answer.write_last(b"word")
         answer.abort()
         assert theirs.recv(4096).endswith(b"\r\n\r\n4\r\nword\r\n") and stream.closed()
+        theirs.close()
+
+    asyncio.run(run())
+
+
+def test_only_what_still_waits_for_its_client_is_cut_off() -> None:
+    async def run() -> None:
+        stream, theirs = pair()
+        conn = HTTP1Connection(stream, is_client=False)
+        conn._request_start_line = RequestStartLine("POST", "/", "HTTP/1.1")
+        conn._read_finished = True
+        answer, sent = ResponseWriter(conn), []
+        answer.whole(200, b"", b"word")
+        assert not answer.cut_off() and not stream.closed() and theirs.recv(4096).endswith(b"word")
+        answer = ResponseWriter(conn)
+        answer.whole(200, b"", b"word " * 100_000)
+        assert answer.cut_off() and stream.closed() and not answer.cut_off()
+        answer.when_sent(sent.append)
+        assert sent == [False]
         theirs.close()
 
     asyncio.run(run())
