@@ -284,7 +284,7 @@ class Failover:
         self.log(failed, outcome, then, decision.why)
         if decision.act == "next":
             self._go_to(failed, outcome.error, others[0])
-        elif decision.act == "again" and decision.wait:
+        elif decision.act == "again" and (decision.wait or other_key):
             self._note(failed, outcome.error)
             if other_key:
                 self.plan[self.at] = self.plan.pop(other_key)

@@ -5,7 +5,8 @@ said so by its status (too early, too many, not now), by its words or by x-shoul
 an error; or a page, a redirect or nothing came in place of a reply. Any other failure, also a time-out, goes to the
 client, unless the settings ask for more. Other endpoints are asked first, at once. The same endpoint is asked again
 only after a wait, as long as its retry budget lasts; with another key, where the failure may be about the key's
-account. A Retry-After is obeyed up to a limit; beyond that the client gets the error at once.
+account, and at once after the first overload. A Retry-After is obeyed up to a limit; beyond that the client gets the
+error at once.
 """
 
 from __future__ import annotations
@@ -83,9 +84,8 @@ class Outcome(Struct, frozen=True):
 
     @property
     def may_be_the_keys(self) -> bool:
-        """Whether another key of the same upstream may be answered: some give each account a part of their servers. 529
-        says that all are overloaded."""
-        return self.cause == "status" and 500 <= self.error.status < 600 and self.error.status != 529
+        """Whether another key of the same upstream may be answered: some give each account a part of their servers."""
+        return self.cause in ("status", "first event") and 500 <= self.error.status < 600
 
     @property
     def is_fault(self) -> bool:
@@ -155,6 +155,8 @@ def decide(
     if asked > policy.max_retry_after:
         return Decision("give up", why=f"the upstream asks for {asked:g} s ([retry] max_retry_after)")
     wait = max(asked, pause(policy, chances.attempts, rng))  # some upstreams ask for 0 s
+    if chances.other_key and chances.attempts == 1 and outcome.error.kind == "overloaded":
+        wait = 0.0  # the first key's servers are full, and nobody has said so of the other's yet
     if wait >= seconds_left:
         return Decision("give up", why="no time is left to wait")
     if not chances.in_budget():

@@ -203,11 +203,29 @@ def test_all_keys_together_have_no_more_attempts_than_one() -> None:
         assert len({request.headers["authorization"] for request in up.requests}) >= 2
 
 
-def test_an_overload_of_all_is_waited_for_with_the_same_key() -> None:
-    """Where a conversation's prompt is cached."""
-    with Upstream([error(529), says("ok")]) as up, House(house_text("* = a", QUICK, a=section(up.url, KEYS))) as house:
+OVERLOADED = b'data: {"error":{"message":"overloaded","type":"overloaded_error","code":529}}\n\n'
+
+
+@pytest.mark.parametrize(
+    "overload", [error(529), error(529, headers=ASKED_TO_WAIT), error(503), Answer.sse([OVERLOADED])]
+)
+def test_after_an_overload_another_key_is_asked_at_once(overload: Answer) -> None:
+    """Each account has servers of its own, or a part of them; but only the first time: all may be full."""
+    slow = "[retry]\nbackoff = 60\nmax_backoff = 60\n"
+    with Upstream([overload, says("ok")]) as up, House(house_text("* = a", slow, a=section(up.url, KEYS))) as house:
+        told = Seen(house)
         assert said(house.post(PATH, ASK)) == "ok"
-        assert len({request.headers["authorization"] for request in up.requests}) == 1
+        assert len({request.headers["authorization"] for request in up.requests}) == 2
+        record = told.last()
+    assert record["attempts"] == 2 and len(record["tried"]) == 1
+
+
+def test_an_overload_of_all_keys_is_waited_for() -> None:
+    keys = "keys = sk-one-0000000001, sk-two-0000000002, sk-three-000000003, sk-four-0000000004\n"
+    with Upstream(lambda r: error(529)) as up, House(house_text("* = a", QUICK, a=section(up.url, keys))) as house:
+        told = Seen(house)
+        assert house.post(PATH, ASK)[0] in (503, 529) and len(up.requests) == 3
+        assert told.last()["attempts"] == 3
 
 
 # ------------------------------------------------------------------------------------------ what belongs to one key
