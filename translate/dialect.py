@@ -67,7 +67,7 @@ class Decoder(Protocol):
 
 class Encoder(Protocol):
     """Events as the bytes of one client's stream. It begins with the first event that needs it, and writes nothing
-    after its terminal event. A Fault leaves what is open as it is, since clients run what is closed."""
+    after its terminal event. A Fault leaves an open call as it is, since clients run what is closed."""
 
     @property
     def started(self) -> bool:

@@ -3,8 +3,9 @@
 A machine of five states: BEFORE message_start, BETWEEN blocks, INSIDE one, in a part that is HIDDEN (Messages
 has no block for it), OVER. Each method says what its event means in each state, and every path ends legally:
 nothing is written after the last event, an open block is stopped before a Stop, a missing Start is made up. A
-Fault does not stop the open block: clients would take half a tool call for a whole one. Deltas, which are
-nearly all of a stream, are three joins of bytes; everything else happens once for a block or a reply.
+Fault stops an open block that has words, since clients keep only those of stopped blocks; not that of a call: they
+would take half of it for a whole one. Deltas, which are nearly all of a stream, are three joins of bytes; everything
+else happens once for a block or a reply.
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ BEFORE, BETWEEN, INSIDE, HIDDEN, OVER = "before", "between", "inside", "hidden",
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 _COMMENT = b": ping\n\n"
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
-_BLOCK_STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":"'
 _DELTA_END = b'"}}\n\n'
 _DELTAS: dict[str, tuple[bytes, bytes]] = {
@@ -56,6 +56,7 @@ class Encoder:
 
     __slots__ = (
         "_asked", "_state", "_index", "_before", "_kind", "_signature", "_usage", "_seen", "_free_text",
+        "_says",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -64,6 +65,7 @@ class Encoder:
         self._index = 0
         self._before = b""  # what stands before a delta's text
         self._kind = ""  # of the open block
+        self._says = False  # it has words or arguments
         self._signature = ""
         self._free_text: list[bytes] | None = None  # of a custom tool's call
         self._usage: Usage | None = None
@@ -120,7 +122,7 @@ class Encoder:
             return
         self._seen.add(type(event.part))
         self._state = INSIDE
-        self._kind = block["type"]
+        self._kind, self._says = block["type"], False
         later = self._for_later(event.part, block)
         out.append(_event("content_block_start", {"index": self._index, "content_block": block}))
         self._free_text = [] if isinstance(event.part, ToolCall) and event.part.custom else None
@@ -138,7 +140,7 @@ class Encoder:
         out.append(_event("content_block_start", {"index": self._index, "content_block": begun}))
         if given:
             out.append(self._one_delta({"type": "input_json_delta", "partial_json": wire.dumps_text(given)}))
-        out.append(_BLOCK_STOP % self._index)
+        out.append(fault.BLOCK_STOP % self._index)
         self._index += 1
 
     def _for_later(self, part: Part, block: dict[str, Any]) -> dict[str, Any] | None:
@@ -158,6 +160,7 @@ class Encoder:
     def _delta(self, event: Delta, out: list[bytes]) -> None:
         if self._state is INSIDE and self._before and event.pieces:
             out += (self._before, (_DELTA_END + self._before).join(event.pieces), _DELTA_END)
+            self._says = True
         elif self._free_text is not None:
             self._free_text += event.pieces
 
@@ -178,7 +181,7 @@ class Encoder:
                 signature = self._signature or sealed_reasoning.EMPTY
                 out.append(self._one_delta({"type": "signature_delta", "signature": signature}))
                 self._signature = ""
-            out.append(_BLOCK_STOP % self._index)
+            out.append(fault.BLOCK_STOP % self._index)
             self._index += 1
         if self._state in (INSIDE, HIDDEN):
             self._state = BETWEEN
@@ -202,6 +205,8 @@ class Encoder:
             return
         error = event.error
         known = error if isinstance(error, ApiError) else ApiError("api", str(error) or type(error).__name__)
+        if self._says and self._kind in fault.WORDS:
+            self._stop_block(out)
         out.append(fault.event(known))
         self._state = OVER
 

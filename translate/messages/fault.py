@@ -1,4 +1,9 @@
-"""An error as Messages says it: whole, and as the last event of a stream."""
+"""An error as Messages says it: whole, and as the last event of a stream.
+
+Clients keep only what stands in stopped blocks: Claude Code asks a model to go on behind the words of those, and else
+asks anew. So a block of words is stopped before the error: not an empty one, which upstreams refuse in a request, and
+not that of a call, since half of it would be run.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,18 @@ from typing import Any
 from translate import capability
 from translate.errors import KINDS, ApiError, Overflow, in_words_of
 from translate.json import wire
+from translate.json.json_fields import index_of, object_of, text_of
+from translate.reasoning import sealed_reasoning
+
+WORDS = ("text", "thinking")
+BLOCK_STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
+
+_UNSIGNED = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,'
+    b'"delta":{"type":"signature_delta","signature":"%b"}}\n\n'
+)
+_OF_BLOCK = b'"content_block_'
+_OF_WORDS = ("text_delta", "citations_delta", "thinking_delta", "signature_delta")
 
 _TOO_LONG = Overflow((), "prompt is too long: {} tokens > {} maximum", "prompt is too long")
 
@@ -34,4 +51,19 @@ def status(error: ApiError) -> int:
 
 
 def last(error: ApiError, head: bytes, sent: bytes, model: str) -> bytes:
-    return event(error)
+    return _stop_of_words(sent) + event(error)
+
+
+def _stop_of_words(sent: bytes) -> bytes:
+    """Returns the stop of the block that a stream leaves open, if it has words. Thinking has no signature yet."""
+    latest = next((line for line in reversed(sent.splitlines()) if line[:5] == b"data:" and _OF_BLOCK in line), b"")
+    try:
+        said = wire.loads(latest[5:])
+    except ValueError:
+        return b""
+    if not isinstance(said, dict) or (index := index_of(said.get("index"))) is None:
+        return b""
+    if (kind := text_of(object_of(said, "delta"), "type")) not in _OF_WORDS:
+        return b""
+    signed = b"" if kind != "thinking_delta" else _UNSIGNED % (index, sealed_reasoning.EMPTY.encode())
+    return signed + BLOCK_STOP % index

@@ -13,6 +13,7 @@ from gateway.passing.passthrough import MAX_LINE_BYTES, TAIL_BYTES, Passthrough
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from translate.errors import ApiError
+from translate.reasoning import sealed_reasoning
 from translate.responses.fault import HEAD_BYTES
 from translate.streams import sse
 
@@ -77,6 +78,45 @@ def is_error(event: dict[str, Any]) -> bool:
 
 # --------------------------------------------------------------------------------------- wherever it is cut
 
+STOP = {"type": "content_block_stop", "index": 3}
+UNSIGNED = {
+    "type": "content_block_delta",
+    "index": 3,
+    "delta": {"type": "signature_delta", "signature": sealed_reasoning.EMPTY},
+}
+
+
+def _start(block: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "content_block_start", "index": 3, "content_block": block}
+
+
+def _delta(delta: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": 3, "delta": delta}
+
+
+@pytest.mark.parametrize(
+    ("latest", "stop"),
+    [
+        ([_start({"type": "text", "text": ""})], []),
+        ([_delta({"type": "text_delta", "text": '"type":"content_block_stop"'})], [STOP]),
+        ([_delta({"type": "text_delta", "text": "a"}), {"type": "ping"}], [STOP]),
+        ([_delta({"type": "citations_delta", "citation": {}})], [STOP]),
+        ([_delta({"type": "thinking_delta", "thinking": "a"})], [UNSIGNED, STOP]),
+        ([_delta({"type": "signature_delta", "signature": "s"})], [STOP]),
+        ([_start({"type": "redacted_thinking", "data": "s"})], []),
+        ([_start({"type": "tool_use", "id": "t", "name": "n", "input": {}})], []),
+        ([_delta({"type": "input_json_delta", "partial_json": "{"})], []),
+        ([_delta({"type": "text_delta", "text": "a"}), STOP], []),
+        ([_delta({"type": "text_delta", "text": "a"}) | {"index": "x"}], []),
+    ],
+)
+@pytest.mark.parametrize("rest", [b"", b"event: content_block_stop\n", b'data: {"type": "content_blo'])
+def test_words_are_stopped_and_calls_are_not(latest: list[Any], stop: list[Any], rest: bytes) -> None:
+    sent = MESSAGES[: MESSAGES.index(b"event: content_block_start")] + stream({"type": "ping"}, *latest)
+    got = events(broken("messages", sent + rest, 40))
+    assert got[-1]["type"] == "error"
+    assert got[:-1] == events(sent) + stop
+
 
 @pytest.mark.parametrize("by", ["fail", "end"])
 @pytest.mark.parametrize("echo", ["", "nick"])
@@ -89,6 +129,8 @@ def test_every_event_is_whole_and_the_last_is_the_error(protocol: str, line_end:
     for cut in range(first, len(whole)):
         got = events(broken(protocol, whole[:cut], 50, echo, by))
         assert is_error(got[-1]), whole[:cut][-60:]
+        if protocol == "messages" and len(got) > 3:  # its words are stopped
+            assert got.pop(-2) == {"type": "content_block_stop", "index": 0}
         assert got[:-1] == said[: len(got) - 1] and len(got) > 1
 
 

@@ -309,13 +309,28 @@ OVERLOADED = Fault(ApiError("overloaded", "Overloaded"))
 
 def test_a_fault_is_the_last_word() -> None:
     assert emit(OVERLOADED) == [{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}]
-    assert [event["type"] for event in emit(Start(), Open(Text("")), said("a"), OVERLOADED)] == [
-        "message_start",
-        "content_block_start",
-        "content_block_delta",
-        "error",
-    ]
     assert emit(Fault(RuntimeError()))[0]["error"] == {"type": "api_error", "message": "RuntimeError"}
+
+
+def types(*events: Event) -> list[str]:
+    return [event["type"].removeprefix("content_block_") for event in emit(Start(), *events, OVERLOADED)][1:]
+
+
+def test_a_fault_stops_an_open_block_that_has_words() -> None:
+    assert types(Open(Text("")), said("a")) == ["start", "delta", "stop", "error"]
+    assert types(Open(Thinking()), said("a")) == ["start", "delta", "delta", "stop", "error"]
+    signed = emit(Start(), Open(Thinking()), said("a"), OVERLOADED)[3]
+    assert signed["delta"] == {"type": "signature_delta", "signature": sealed_reasoning.EMPTY}
+    assert types(Open(Text("")), said("a"), Close()) == ["start", "delta", "stop", "error"]
+
+
+def test_a_fault_stops_neither_a_call_nor_a_block_without_words() -> None:
+    assert types(Open(ToolCall("t:1", "n")), said("a")) == ["start", "delta", "error"]  # half of it would be run
+    assert types(Open(ToolCall("t:1", "n", custom=True)), said("a")) == ["start", "error"]
+    for part in (Text(""), Thinking()):
+        assert types(Open(part)) == ["start", "error"]
+    call = Open(ToolCall("t:1", "n"))
+    assert types(Open(Text("")), said("a"), Close(), call) == ["start", "delta", "stop", "start", "error"]
 
 
 @pytest.mark.parametrize("end", [Stop("end"), OVERLOADED])
