@@ -24,7 +24,7 @@ class Gathering:
     __slots__ = ("body", "head", "more", "on_drained", "on_full", "on_left", "on_over", "status", "written")
 
     kept: bytearray | None = None
-    left = may_wait = False
+    left = may_wait = all_sent = False
 
     def __init__(self, on_over: Callable[[], None]) -> None:
         self.more = b""

@@ -301,6 +301,10 @@ class Broadcast:
     def left(self) -> bool:
         return not self.gone and self.own.left
 
+    @property
+    def all_sent(self) -> bool:
+        return self._own_reader.at >= self.size and self.own.all_sent
+
     def watch(self, on_left: Callable[[], None]) -> None:
         self.on_left = on_left
 

@@ -286,8 +286,13 @@ class Attempt:
             self._ended(out)
         return bool(out)
 
+    def has_said_all(self) -> None:
+        """Ends a stream whose upstream has not closed it yet, though its terminal event has come."""
+        assert self.reply is not None
+        self._ended(self.reply.end())
+
     def _ended(self, out: bytes) -> None:
-        """The proxy has written the terminal event. The exchange goes on to its last byte, so that the connection can
+        """The client has the terminal event. The exchange goes on to its last byte, so that the connection can
         be used again, but nobody hears of it any more."""
         owner = self.owner
         assert owner is not None and self.reply is not None

@@ -51,8 +51,8 @@ class Flow(HTTPMessageDelegate):
     how many bytes the client had got by then."""
 
     __slots__ = (
-        "_ports", "clock", "completion", "failover", "heard", "hedge_timer", "lead", "request", "rivals", "sharing",
-        "silent_s", "state", "timer", "write", "writer",
+        "_ports", "clock", "completion", "failover", "had_all", "heard", "hedge_timer", "lead", "request", "rivals",
+        "sharing", "silent_s", "state", "timer", "write", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +79,7 @@ class Flow(HTTPMessageDelegate):
         self.hedge_timer: Timer | None = None
         self.silent_s = 0.0
         self.heard = 0
+        self.had_all = False  # the client left behind the last event of its stream
 
     def __repr__(self) -> str:
         return f"<Flow {self.request!r} {self.state.name} {self.failover!r} {self.lead}>"
@@ -361,7 +362,10 @@ class Flow(HTTPMessageDelegate):
             self.end(event, error, self.completion.break_off, error, self.lead)
 
     def _client_left(self) -> None:
-        if self.state < State.FLUSHING:  # later, the writer tells of it
+        if watching.has_all(self) and self.lead is not None:  # Codex closes its connection behind the last event
+            self.had_all = True
+            self.lead.has_said_all()
+        elif self.state < State.FLUSHING:  # later, the writer tells of it
             self.enter(Event.CLIENT_LEFT, State.OVER)
             self._cancel()
             self.completion.left = True
@@ -390,7 +394,7 @@ class Flow(HTTPMessageDelegate):
 
     def _flushed(self, all_of_it: bool) -> None:
         self.enter(Event.FLUSHED, State.OVER)
-        self.completion.left = not all_of_it
+        self.completion.left = not (all_of_it or self.had_all)
         self._finish()
 
     def _finish(self) -> None:

@@ -156,6 +156,12 @@ def _has_said_all(lead: Attempt) -> bool:
     return lead.leads and lead.more is None and isinstance(lead.reply, Passthrough) and lead.reply.says_no_more
 
 
+def has_all(flow: Watched) -> bool:
+    """Whether the client has got the whole of a passthrough stream, though the upstream has not closed it yet."""
+    lead = flow.lead
+    return flow.state is State.STREAMING and lead is not None and _has_said_all(lead) and flow.writer.all_sent
+
+
 def _hang_up(lead: Attempt) -> None:
     """Ends a stream that has said all, or has failed. Its connection cannot be used again."""
     lead.incoming.cancel()

@@ -76,6 +76,10 @@ class HeldReply:
         return self._writer.left
 
     @property
+    def all_sent(self) -> bool:
+        return not self._holding and self._writer.all_sent
+
+    @property
     def may_wait(self) -> bool:
         return self._writer.may_wait
 

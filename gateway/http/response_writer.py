@@ -44,6 +44,10 @@ class Writer(Protocol):
     @property
     def left(self) -> bool: ...
 
+    @property
+    def all_sent(self) -> bool:
+        """Whether the client, which may have left since, was sent all that was written."""
+
     def whole(self, status: int, head: bytes, body: bytes) -> None: ...
 
     def start(self, status: int, head: bytes) -> None: ...
@@ -95,7 +99,7 @@ class ResponseWriter:
         self._together = False  # what is written is sent with the end, which comes at once
         self._waiting = 0
         self._full = False
-        self._lost = False  # the end of the reply met a client that had left
+        self._lost = False  # some of the reply met a client that had left
         self.state = "open"
         self.written = 0
         self.more = b""  # header lines of every reply to this client
@@ -123,6 +127,10 @@ class ResponseWriter:
         asked = select.poll()
         asked.register(self._stream.fileno(), _LEFT)
         return bool(asked.poll(0))
+
+    @property
+    def all_sent(self) -> bool:
+        return not self._lost and self._stream._total_write_done_index == self._stream._total_write_index
 
     def whole(self, status: int, head: bytes, body: bytes) -> None:
         """Writes a complete reply. `head` holds header lines, each ended by CRLF."""
@@ -167,6 +175,7 @@ class ResponseWriter:
             return
         self._head = b""
         if self._stream._closed:
+            self._lost = True
             return
         if rest := self._at_once(data):
             self._queue(rest)

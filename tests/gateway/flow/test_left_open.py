@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.house import House
-from tests.support.script import Answer, Upstream
+from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import STREAM, house_text, section, streams
 from upstream import overdue
 
@@ -95,6 +95,76 @@ def test_signs_of_life_keep_no_finished_stream_open(path: str, protocol: str, ev
             assert status == 200 and said.startswith(b"".join(events))
         assert time.monotonic() - begun < SOON_S
         up.wait(lambda up: all(asked.state == "gone" for asked in up.requests))
+
+
+def seen(at: House) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = []
+    at.on_loop(lambda: at.proxy.service.observers.on_finished.append(records.append))
+    return records
+
+
+def leaves_behind(at: House, path: str, events: list[bytes]) -> bytes:
+    """Reads so much, and closes the connection."""
+    with at.connect() as client:
+        client.send("POST", path, ASK)
+        client.head()
+        pieces, got = client.pieces(), b""
+        while len(got) < len(b"".join(events)):
+            got += next(pieces)
+    return got
+
+
+@pytest.mark.parametrize(("path", "protocol", "events"), SAME)
+def test_a_client_that_leaves_behind_the_last_event_had_all(path: str, protocol: str, events: list[bytes]) -> None:
+    """Codex does so. The upstream's connection is used again."""
+    gate = Gate()
+    with Upstream(lambda r: Answer.sse([*events, gate])) as up, house(up.url, protocol) as at:
+        records = seen(at)
+        got = leaves_behind(at, path, events)
+        at.wait(lambda p: bool(records))
+        gate.open()
+        up.wait(lambda up: up.requests[0].state == "answered")
+        at.post(path, ASK)
+        at.wait(lambda p: len(records) == 2)
+    assert got == b"".join(events) and up.connections == 1
+    assert [record["ended"] for record in records] == ["finished", "finished"]
+    assert not any("usage_estimated" in record or "error.type" in record for record in records)
+
+
+@pytest.mark.parametrize(("path", "protocol", "events"), SAME)
+def test_one_that_leaves_before_has_left(path: str, protocol: str, events: list[bytes]) -> None:
+    with Upstream(lambda r: left_open(events[:-1])) as up, house(up.url, protocol) as at:
+        records = seen(at)
+        leaves_behind(at, path, events[:-1])
+        at.wait(lambda p: bool(records))
+        up.wait(lambda up: up.requests[0].state == "gone")
+    assert records[0]["ended"] == "left"
+
+
+def test_one_that_was_not_sent_the_last_event_has_left() -> None:
+    """It reads too slowly: the last event has come, and waits for it here."""
+    events = [*IN_MESSAGES[:-1], b": " + b"x" * (8 << 20) + b"\n\n", IN_MESSAGES[-1]]
+    gate = Gate()
+    with Upstream(lambda r: Answer.sse([*events, gate])) as up, house(up.url, "messages") as at:
+        records = seen(at)
+        with at.connect() as client:
+            client.send("POST", MESSAGES, ASK)
+            client.head()
+        at.wait(lambda p: bool(records))
+        gate.open()
+    assert records[0]["ended"] == "left"
+
+
+def test_an_error_that_a_left_stream_has_told_is_one() -> None:
+    failed = {"id": "r", "status": "failed", "error": {"code": "server_error", "message": "broken"}}
+    events = [*IN_RESPONSES[:-1], event("response.failed", response=failed)]
+    gate = Gate()
+    with Upstream(lambda r: Answer.sse([*events, gate])) as up, house(up.url, "responses") as at:
+        records = seen(at)
+        leaves_behind(at, RESPONSES, events)
+        at.wait(lambda p: bool(records))
+        gate.open()
+    assert (records[0]["ended"], records[0]["error.type"]) == ("finished", "api")
 
 
 WORDS = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"data: [DONE]"},"finish_reason":"stop"}]}\n\n'
