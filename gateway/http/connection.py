@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Callable
 from typing import Protocol
@@ -192,7 +193,7 @@ class Connection(HTTP1ServerConnection):
     turned_away: Callable[[], None] | None = None
 
     async def _server_request_loop(self, delegate: HTTPServerConnectionDelegate) -> None:
-        heads = LastHead()
+        heads = LastHead(functools.partial(_port, self.stream))
         try:
             while True:
                 conn = ClientConnection(self.stream, self.params, self.context, heads)
@@ -208,6 +209,12 @@ class Connection(HTTP1ServerConnection):
             self.stream.close()
         finally:
             delegate.on_close(self)
+
+
+def _port(stream: IOStream) -> int:
+    """To which port a client has connected; 0 where that is a Unix socket, or the connection is gone."""
+    own = stream.socket.getsockname() if stream.socket is not None else ""
+    return own[1] if isinstance(own, tuple) else 0
 
 
 async def drop(stream: IOStream, within_s: float) -> None:

@@ -9,21 +9,28 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 
 from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
 
-from gateway.http import header_lines
+from gateway.http import header_lines, hosts
 from gateway.http.header_lines import Headers
 from translate.errors import ApiError
 
 MAX_TARGET = 16_384  # the most characters of a request's target
 MAX_LENGTH_DIGITS = 18
+MOST_SHOWN = 100  # characters of a host
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _LINE = re.compile(rf"({_TOKEN}) ([\x21\x22\x24-\x7e\x80-\xff]+) (HTTP/1\.[0-9])")
 _TLS = b"\x16\x03"  # a handshake begins so
 _LATER = re.compile(r" HTTP/[2-9](?:\.[0-9])?$")
-_ABSOLUTE = re.compile(r"https?://([^/?#]+)(.*)", re.I | re.S)
+_ABSOLUTE = re.compile(r"http(s?)://([^/?#]+)(.*)", re.I | re.S)
 _LENGTH = re.compile(r"[0-9]+")
+_PORT = re.compile(r":([0-9]+)$")
+_NO_PROXY = (
+    "this is no HTTP proxy: %s. Leave it out of HTTP_PROXY, HTTPS_PROXY and the like, and set the base URL of your "
+    "client to its address (ANTHROPIC_BASE_URL; OPENAI_BASE_URL with /v1 at the end)"
+)
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
 
 
@@ -33,9 +40,14 @@ class Most:
     headers = 200  # lines
 
 
-def read(head: bytes) -> tuple[RequestStartLine, Headers]:
-    """Reads a head -> (the request line in origin form, the headers). Raises ApiError (400, 413, 414, 431, 501, 505),
-    after which the connection must be closed."""
+def no_port() -> int:
+    return 0
+
+
+def read(head: bytes, port: Callable[[], int] = no_port) -> tuple[RequestStartLine, Headers]:
+    """Reads a head -> (the request line in origin form, the headers). port: tells to which one the client has
+    connected, 0 = to none. Raises ApiError (400, 405, 413, 414, 421, 431, 501, 505), after which the connection must be
+    closed."""
     if head.startswith(_TLS):
         raise _refusal(
             "the client speaks TLS, and this port plain HTTP: use an address that begins with http://, or set [server] "
@@ -72,7 +84,7 @@ def read(head: bytes) -> tuple[RequestStartLine, Headers]:
         raise _refusal("the Host header is missing; HTTP/1.1 requires it")
     if "Expect" in headers:
         _normalize_expectation(headers, old=old)
-    target = line[2] if line[2][0] == "/" else _in_origin_form(line[1], line[2], headers)
+    target = line[2] if line[2][0] == "/" else _in_origin_form(line[1], line[2], headers, port)
     return RequestStartLine(line[1], target, line[3]), headers
 
 
@@ -138,16 +150,31 @@ def _normalize_expectation(headers: HTTPHeaders, *, old: bool) -> None:
         headers["Expect"] = "100-continue"
 
 
-def _in_origin_form(method: str, target: str, headers: HTTPHeaders) -> str:
+def _in_origin_form(method: str, target: str, headers: HTTPHeaders, port: Callable[[], int]) -> str:
     """The target in origin form, for one that is a whole URL, as in requests to a proxy (RFC 9112, section
-    3.2.2). The host of the URL replaces the Host header."""
-    if method == "CONNECT" or (method == "OPTIONS" and target == "*"):
+    3.2.2). The host of the URL replaces the Host header. Those who take this for such a proxy are told."""
+    if method == "OPTIONS" and target == "*":
         return target
+    if method == "CONNECT":
+        _check_host(target)
+        raise ApiError("invalid_request", _NO_PROXY % f"it opens no way to {target[:MOST_SHOWN]}", 405)
     if not (found := _ABSOLUTE.fullmatch(target)):
         raise _refusal("the request's target must be a path, or an address that begins with http:// or https://")
-    _check_host(found[1])
-    headers["Host"] = found[1]
-    return found[2] if found[2].startswith("/") else f"/{found[2]}"
+    secure, host, path = found.groups()
+    _check_host(host)
+    own = port()
+    if own and not _may_be_ours(host, own, "443" if secure else "80"):
+        raise ApiError("invalid_request", _NO_PROXY % f"it fetches nothing from {host[:MOST_SHOWN]}", 421)
+    headers["Host"] = host
+    return path if path.startswith("/") else f"/{path}"
+
+
+def _may_be_ours(host: str, port: int, usual: str) -> bool:
+    """Whether a URL may mean this server. What its names are is not known, but its port is; who writes none, or the
+    usual one, may mean it where the name is this machine's."""
+    found = _PORT.search(host)
+    named = found[1] if found else usual
+    return named == str(port) or (named == usual and hosts.is_local(hosts.name_in(host)))
 
 
 def _refusal(message: str) -> ApiError:

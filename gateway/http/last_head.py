@@ -8,6 +8,7 @@ tenth of what a usual request costs.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from tornado.httputil import RequestStartLine
 
@@ -19,11 +20,12 @@ _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]+)\r\n")
 
 
 class LastHead:
-    """read() for each head of a connection."""
+    """read() for each head of a connection. port: tells which one it came to, 0 = none."""
 
-    __slots__ = ("_after", "_before", "_headers", "_line", "_size")
+    __slots__ = ("_after", "_before", "_headers", "_line", "_port", "_size")
 
-    def __init__(self) -> None:
+    def __init__(self, port: Callable[[], int] = framing.no_port) -> None:
+        self._port = port
         self._before = self._after = b""  # of the length's digits
         self._size = 0  # of the two
         self._headers: Headers | None = None
@@ -43,7 +45,7 @@ class LastHead:
                     return self._line, known.again(length.decode())
             elif not self._after and not digits:
                 return self._line, known.again("")
-        line, headers = framing.read(head)
+        line, headers = framing.read(head, self._port)
         self._keep(head, line, headers)
         return line, headers
 

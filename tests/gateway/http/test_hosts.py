@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -120,3 +121,31 @@ def test_a_client_has_a_key_anyway() -> None:
         for kind in UNASKED:
             assert house.post(PATH, ASKED, typed(kind, {"x-api-key": KEY}))[0] == 200, kind
             assert house.post(PATH, ASKED, typed(kind))[0] == 401, kind
+
+
+ELSEWHERE = [
+    "http://ollama.example:11434/v1/models",
+    "http://localhost:1/api/tags",
+    "https://api.example/",
+    "http://[::1]:1/",
+]
+
+
+@pytest.mark.parametrize("target", [*ELSEWHERE, "CONNECT api.example:443"])
+@pytest.mark.parametrize("more", ["", "[client a]\nkey = a-client-key-of-some-length\n"])
+def test_who_takes_it_for_an_http_proxy_is_told(target: str, more: str) -> None:
+    with House(one_upstream("http://127.0.0.1:9", "chat") + more) as house, house.connect() as client:
+        method, _, target = target.rpartition(" ")
+        host = target.removeprefix("https://").removeprefix("http://").partition("/")[0]
+        client.send(method or "GET", target, headers={"Host": host})
+        status, headers, body = client.reply()
+        said = json.loads(body)["error"]["message"]
+        assert status == (405 if method else 421) and headers["connection"] == "close"
+        assert "this is no HTTP proxy" in said and host in said and "ANTHROPIC_BASE_URL" in said
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:80", "127.0.0.1:{0}", "LOCALHOST:{0}", "[::1]:{0}", "[::1]"])
+def test_a_whole_url_of_its_own_is_served(host: str) -> None:
+    with House(one_upstream("http://127.0.0.1:9", "chat")) as house, house.connect() as client:
+        client.send("GET", f"http://{host.format(house.port)}/healthz", headers={"Host": "localhost"})
+        assert client.reply()[0] == 200
