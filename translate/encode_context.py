@@ -113,6 +113,7 @@ class Draft:
         nothing to read; then the part's type is reported, as where there are bytes beside the words. Raises BadRequest
         for input that the model must see."""
         if isinstance(part, Thinking):
+            self.drop(self.words.thoughts)
             return ""
         if not isinstance(part, Unknown):
             self.drop(type(part).__name__.lower())

@@ -141,7 +141,12 @@ class Assembly:
         elif kinds := [key for key in raw if key not in _BESIDE]:
             is_thought = raw.get("thought") is True  # a draft of what follows
             self._said = self._said or not is_thought
+            if kinds[0] in proofs.SEARCHED:
+                self._sequence.push(proofs.of_searched(raw))
+                return
             shown = [] if is_thought else _media_in(raw)
+            if shown and signature:
+                self._sequence.push(proofs.of_google(signature, proofs.OF_MEDIA))
             self._sequence.push(Unknown("gemini", {"type": kinds[0], **raw}, parts=shown))
 
     def _call(self, call: Raw, signature: str) -> None:

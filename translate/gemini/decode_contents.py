@@ -133,7 +133,10 @@ class _History:
                 if isinstance(part, Thinking):
                     part.signature = proofs.sealed_thought(signature)
             return found
-        return [proofs.of_google(signature, proofs.OF_CALL if "functionCall" in raw else proofs.OF_MESSAGE), *found]
+        proof = proofs.of_google(signature, proofs.OF_CALL if "functionCall" in raw else proofs.OF_MESSAGE)
+        if not found:
+            proof.ext = _ext(raw, "text")
+        return [proof, *found]
 
     def _call(self, raw: Raw, where: str, n: str) -> Part:
         call = section(raw, "functionCall", f"{where}.")
@@ -162,10 +165,17 @@ class _History:
         parts, is_error = _told(response or {})
         for at, each in enumerate(items(given, "parts", f"{where}.functionResponse.")):
             inner = f"{where}.functionResponse.parts[{at}]"
-            parts += _content(_object(each, inner), inner)
+            parts += _named(_content(piece := _object(each, inner), inner), piece)
         ext = _ext(raw, "functionResponse")
         note_within(given, "functionResponse", _RESPONSE, ext)
         return ToolResult(id, parts, is_error, ext)
+
+
+def _named(parts: list[Part], raw: Raw) -> list[Part]:
+    """Returns what stands beside a response, by the name under which that refers to it ({"$ref": NAME}). Documents have
+    a title for it."""
+    name = next((name for key in _READERS if (name := text(section(raw, key), "displayName"))), "")
+    return parts if not name or not parts or isinstance(parts[0], Document) else [Text(f"[{name}]"), *parts]
 
 
 def _answered(content: Any) -> list[str]:
@@ -244,9 +254,10 @@ def _told(response: dict[str, Any]) -> tuple[list[Part], bool]:
 
 
 def _content(raw: Raw, where: str) -> list[Part]:
+    if raw.get("thought") is True and "functionCall" not in raw:  # also a picture or code, as a draft of what follows
+        form: Ext = _ext(raw, "text") if "text" in raw else {"gemini.form": {"raws": [raw]}}
+        return [Thinking(text(raw, "text", f"{where}."), ext=form)]
     if isinstance(said := raw.get("text"), str):
-        if raw.get("thought") is True:
-            return [Thinking(said, ext=_ext(raw, "text"))]
         return [Text(said, _ext(raw, "text"))] if said else []
     for kind, read in _READERS.items():
         if kind in raw:
@@ -254,7 +265,8 @@ def _content(raw: Raw, where: str) -> list[Part]:
     known = [key for key in raw if key not in _BESIDE]
     if not known:
         return []
-    return [Unknown("gemini", {"type": known[0], **raw}, {"gemini.form": {"raws": [raw]}})]
+    said = {key: raw[key] for key in known}
+    return [Unknown("gemini", {"type": known[0], **said}, {"gemini.form": {"raws": [raw]}})]
 
 
 def _blob(raw: Raw, where: str) -> Part:

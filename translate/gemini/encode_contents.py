@@ -41,9 +41,11 @@ _PDF, _JPEG = "application/pdf", "image/jpeg"
 _AUDIO = {"mp3": "mpeg"}
 
 
-def contents(turns: list[Turn], draft: Draft) -> list[Body]:
-    """Writes the turns, never none. Raises BadRequest."""
-    out = _as_they_were(turns, draft) if draft.home else _made_acceptable(turns, draft)
+def contents(turns: list[Turn], draft: Draft, *, searched: bool = False) -> list[Body]:
+    """Writes the turns, never none. searched: what Google's search has said beside functions goes back. Raises
+    BadRequest."""
+    model = _model_and_search if searched else _model
+    out = _as_they_were(turns, draft) if draft.home else _made_acceptable(turns, draft, model)
     if not out:
         raise BadRequest(f"{draft.words.history}: nothing in them can be sent to this model's upstream")
     return out
@@ -63,14 +65,14 @@ def _as_it_was(part: Part, draft: Draft) -> list[Body]:
     return [] if isinstance(part, Thinking) else _WRITERS[type(part)](part, draft)
 
 
-def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Body]:
+def _made_acceptable(turns: list[Turn], draft: Draft, model: Callable[[Turn, Draft], list[Body]]) -> list[Body]:
     out: list[Body] = []
     names: dict[str, str] = {}  # of the calls in the model's last turn: once paired, no other has its results to come
     for turn in paired(readable_parts.turns(turns, draft.drop), lambda call, _: _id(call.id, draft).get("id", "")):
         draft.leave(turn.ext)
         if turn.role == "assistant":
             names = {part.id: part.name for part in turn.parts if isinstance(part, ToolCall)}
-            said, role = draft.of(turn, _model), "model"
+            said, role = draft.of(turn, model), "model"
         else:
             said, role = _user(turn, names, draft), "user"
         if not said:
@@ -132,22 +134,33 @@ def _result(result: ToolResult, name: str, draft: Draft) -> list[Body]:
 # --------------------------------------------------------------------------------------------------- model
 
 
-def _model(turn: Turn, draft: Draft) -> list[Body]:
+def _model_and_search(turn: Turn, draft: Draft) -> list[Body]:
+    return _model(turn, draft, searched=True)
+
+
+def _model(turn: Turn, draft: Draft, *, searched: bool = False) -> list[Body]:
     """Writes the model's own turn. A proof goes on the part that follows it; that of a text whose place is lost, on the
-    last part."""
+    last part; and those of pictures on these in their order."""
     out: list[Body] = []
     waiting = proofs.beside(turn.ext)
+    of_media: list[str] = []
     for part in turn.parts:
         draft.leave_part(part)
         if isinstance(part, Thinking):
             if signature := proofs.google_in(part):
                 waiting = signature
+            elif signature := proofs.media_in(part):
+                of_media.append(signature)
+            elif searched and (raw := proofs.searched_in(part)):
+                out.append(raw)
             else:
                 out += _thinking(part, draft)
             continue
         said = parts_of(part, draft, told=True)
         signature = proofs.beside(part.ext) or waiting
-        if said and signature:
+        if of_media and said and "inlineData" in said[0]:
+            said[0]["thoughtSignature"] = of_media.pop(0)
+        elif said and signature:
             said[0]["thoughtSignature"] = signature
             waiting = ""
         out += said

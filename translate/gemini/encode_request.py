@@ -23,6 +23,7 @@ from translate.tools.bridge import Bridged
 MAX_STOPS = 5
 SEARCHERS = websearch.Searchers("gemini", re.compile(r"gemini-(?:2|[3-9]|[1-9]\d)"))
 _SEARCHES_BESIDE_FUNCTIONS = re.compile(r"gemini-(?:[3-9]|[1-9]\d)")
+_SHOWN = "includeServerSideToolInvocations"
 _MODES = {"auto": "AUTO", "any": "ANY", "none": "NONE"}
 _TIERS = ("flex", "priority")
 
@@ -38,8 +39,9 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     body: Body = {}
     if system := _system(conversation, draft):
         body["systemInstruction"] = {"parts": system}
-    body["contents"] = contents(conversation.turns, draft)
     _tools(body, conversation, draft)
+    searched = body.get("toolConfig", {}).get(_SHOWN) is True
+    body["contents"] = contents(conversation.turns, draft, searched=searched)
     config = _sampling(conversation, draft)
     if conversation.output is not None:
         config |= _output(conversation.output)
@@ -92,7 +94,7 @@ def _of_both(config: Body, draft: Draft) -> Body:
     """Returns how functions may be called beside Google's search: it wants to be told that the search's own calls may
     stand in the reply, but for Vertex AI, which refuses the word. There is no mode AUTO then."""
     config = config if config.get("mode") in ("ANY", "NONE") else {"mode": "VALIDATED"}
-    shown: Body = {"includeServerSideToolInvocations": True} if draft.policy.call_ids else {}
+    shown: Body = {_SHOWN: True} if draft.policy.call_ids else {}
     return {"functionCallingConfig": config} | shown
 
 

@@ -77,6 +77,10 @@ class Parts:
 
     def _thought(self, part: Thinking, text: str, close: Close) -> list[Raw]:
         signature = close.signature or part.signature
+        if raw := proofs.searched_in(part):
+            return [raw]
+        if proofs.media_in(part):  # the picture has it still
+            return []
         if found := proofs.google_in(part):
             self._google = found
         elif found := proofs.of_thought(signature):

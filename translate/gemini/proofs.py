@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Any
 
 from translate.chat import extras
 from translate.conversation import Ext, Part, Thinking
 from translate.json.json_fields import object_of
 from translate.reasoning import sealed_reasoning
 
-OF_CALL, OF_MESSAGE, OF_THOUGHT = extras.OF_CALL, extras.OF_MESSAGE, "thought"
+OF_CALL, OF_MESSAGE, OF_THOUGHT, OF_MEDIA = extras.OF_CALL, extras.OF_MESSAGE, "thought", "media"
+SEARCHED = ("toolCall", "toolResponse")
+"""Parts of what Google ran itself beside the client's functions. Nobody else has a place for them."""
 UNSIGNED = extras.UNSIGNED
 
 GOOGLES = sealed_reasoning.EXTRA
@@ -30,6 +33,21 @@ MARK = b"fnNlYWxlZC5"
 def of_google(signature: str, what: str) -> Thinking:
     """Returns the thought that carries a signature of Google's to the next part, under a seal."""
     return Thinking(encrypted=sealed_reasoning.of_extra({what: {"google": {"thought_signature": signature}}}))
+
+
+def of_searched(raw: dict[str, Any]) -> Thinking:
+    """Returns the thought that carries such a part as it is, to go back with the history."""
+    return Thinking(encrypted=sealed_reasoning.of_extra({"part": raw}))
+
+
+def searched_in(part: Thinking) -> dict[str, Any]:
+    """Opens that, {} for any other thought."""
+    return object_of(sealed_reasoning.extra_in(part.encrypted), "part")
+
+
+def media_in(part: Thinking) -> str:
+    """Returns the signature of a picture, which `of_google` has sealed."""
+    return _signature(object_of(sealed_reasoning.extra_in(part.encrypted), OF_MEDIA))
 
 
 def google_in(part: Part | None) -> str:
