@@ -136,3 +136,48 @@ def test_ollamas_histories() -> None:
         return {"model": "m", "messages": [one, *[{"role": "tool", "content": "x"}] * n]}
 
     grows_linearly(make, request.of_chat, 500)
+
+
+# ---------------------------------------------------------------------------------------------- citations
+
+
+def cited(places: int, url: str, text: str) -> dict[str, Any]:
+    support = {"segment": {"endIndex": len(text)}, "groundingChunkIndices": [0] * 9}
+    ground = {"groundingChunks": [{"web": {"uri": url, "title": "t"}}], "groundingSupports": [support] * places}
+    candidate = {"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP", "index": 0}
+    return {"candidates": [candidate | {"groundingMetadata": ground}]}
+
+
+@pytest.mark.parametrize("client", [name for name in dialects.names() if name != "gemini"])
+def test_a_long_page_that_many_places_name(client: Any) -> None:
+    """Each of the places would repeat its address."""
+    raw = json.dumps(cited(1_000, f"https://x.test/{'x' * 20_000}", "so")).encode()
+    assert len(pair.Crossing(client, "gemini", Asked("m", "k")).whole(raw)) < 8 << 20
+    few = json.dumps(cited(10, "https://x.test/", "so")).encode()
+    assert pair.Crossing(client, "gemini", Asked("m", "k")).whole(few).count(b"https://x.test/") == 90
+
+
+def test_long_places_that_overlap() -> None:
+    text = "word " * 20_000
+    notes = [{"type": "url_citation", "url_citation": {"url": "u", "start_index": i, "end_index": len(text)}}
+             for i in range(1_000)]  # fmt: skip
+    message = {"role": "assistant", "content": text, "annotations": notes}
+    raw = json.dumps({"id": "c", "choices": [{"index": 0, "finish_reason": "stop", "message": message}]}).encode()
+    out = pair.Crossing("gemini", "chat", Asked("m", "k")).whole(raw)
+    assert len(out) < 8 << 20
+    supports = json.loads(out)["candidates"][0]["groundingMetadata"]["groundingSupports"]
+    assert len(supports) == 1_000 and supports[0]["segment"]["text"] == text
+
+
+def test_fields_of_grounding_that_nobody_knows() -> None:
+    def events(n: int) -> list[bytes]:
+        ground = [{f"field{i}": i} for i in range(n)]
+        said = ({"candidates": [{"content": {"parts": [{"text": "x"}]}, "groundingMetadata": each}]} for each in ground)
+        return [b"data: %b\n\n" % json.dumps(each).encode() for each in said]
+
+    def run(pieces: list[bytes]) -> None:
+        crossing = pair.Crossing("chat", "gemini", Asked("m", "k"))
+        for piece in pieces:
+            crossing.feed(piece)
+
+    grows_linearly(events, run, 1_000)

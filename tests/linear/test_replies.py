@@ -96,6 +96,10 @@ STREAMS: dict[str, tuple[Protocol, Callable[[int], list[bytes]]]] = {
     "responses annotations": ("responses", lambda n: [CREATED, *(event(item(
         0, "response.output_text.annotation.added", item_id="m", content_index=0, annotation_index=i,
         annotation={"type": "url_citation", "url": "u"})) for i in range(n))]),
+    "responses annotations that differ": ("responses", lambda n: [CREATED, event(item(
+        0, "response.output_text.delta", item_id="m", content_index=0, delta="ab")), *(event(item(
+            0, "response.output_text.annotation.added", item_id="m", content_index=0, annotation_index=i,
+            annotation={"type": "url_citation", "url": f"u{i}"})) for i in range(n))]),
     "responses summaries": ("responses", lambda n: [CREATED, *(event(item(
         0, "response.reasoning_summary_text.delta", item_id="m", summary_index=i, delta="x")) for i in range(n))]),
     "comments": ("chat", lambda n: [b": x\n\n"] * n),

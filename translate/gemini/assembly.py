@@ -101,9 +101,9 @@ class Assembly:
         for part in objects_of(content, "parts"):
             self._part(camel(part))
         if found := object_of(candidate, "groundingMetadata"):
-            self._ground = self._ground | found
+            self._ground |= {key: found[key] for key in grounding.FIELDS if key in found}
         if quoted := object_of(candidate, "citationMetadata"):
-            self._ground = self._ground | {"quoted": quoted}
+            self._ground["quoted"] = quoted
         finish = text_of(candidate, "finishReason")
         if finish and not finish.endswith("_UNSPECIFIED"):
             self._why = text_of(candidate, "finishMessage") or self._why

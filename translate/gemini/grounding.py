@@ -14,6 +14,11 @@ from translate.json.json_fields import is_index, list_of, object_of, objects_of,
 
 Raw = dict[str, Any]
 
+FIELDS = ("groundingChunks", "groundingSupports")
+MOST = 1 << 20
+"""Characters of addresses and titles, or of cited words, that are repeated for a reply's citations. What goes beyond
+is left out: many places that name one long page, or overlap, would make a reply that is the square of what came."""
+
 
 def read(raw: Raw, text: str) -> list[Citation]:
     """Returns the pages as citations of `text`, the reply's own. A page that no place names stands for all of it."""
@@ -22,11 +27,15 @@ def read(raw: Raw, text: str) -> list[Citation]:
     named: set[int] = set()
     supports = objects_of(raw, "groundingSupports")
     places = _in_characters(text, _bounds(supports))
+    size = 0
     for support in supports:
         segment = object_of(support, "segment")
         start, end = places.get(_index(segment, "startIndex")), places.get(_index(segment, "endIndex"))
         for index in list_of(support, "groundingChunkIndices"):
             if is_index(index) and index < len(chunks) and (page := _page(chunks[index])):
+                size += sum(map(len, page)) if index in named else 0
+                if size > MOST:
+                    break
                 named.add(index)
                 known = start is not None and end is not None
                 cited.append(Citation("gemini", support, *page, start if known else None, end if known else None))
@@ -88,6 +97,7 @@ def write(cited: list[tuple[int, str, list[Citation]]], queries: list[str]) -> R
     chunks: dict[str, int] = {}
     pages: list[Raw] = []
     supports: list[Raw] = []
+    size = 0
     for n, text, citations in cited:
         places = _in_bytes(text, citations)
         found: dict[tuple[int, int], dict[int, None]] = {}  # the pages of each place
@@ -101,7 +111,10 @@ def write(cited: list[tuple[int, str, list[Citation]]], queries: list[str]) -> R
         for (start, end), indices in found.items():
             segment: Raw = {"partIndex": n} if n else {}
             segment |= {"startIndex": places[start]} if start else {}
-            segment |= {"endIndex": places[end], "text": text[start:end]}
+            segment["endIndex"] = places[end]
+            size += max(0, min(end, len(text)) - start)
+            if size <= MOST:
+                segment["text"] = text[start:end]
             supports.append({"segment": segment, "groundingChunkIndices": list(indices)})
     out: Raw = {}
     if queries:

@@ -72,16 +72,16 @@ def _document(document: Document, draft: Draft) -> list[Body]:
         readable.check_readable(document)
     if document.text:
         return [{"type": "input_text", "text": readable.titled(document.title, document.text)}]
+    head: list[Body] = [{"type": "input_text", "text": f"[document: {document.title}]"}] if document.title else []
     if document.parts:
         pieces = [piece for part in document.parts for piece in content(part, draft)]
-        head = [{"type": "input_text", "text": f"[document: {document.title}]"}] if document.title else []
         return head + pieces
     if document.data:
         media_type = document.media_type or "application/pdf"
         name = document.title or "document." + media_type.rpartition("/")[2]
         return [{"type": "input_file", "filename": name, "file_data": f"data:{media_type};base64,{document.data}"}]
     if document.url:
-        return [{"type": "input_file", "file_url": document.url}]
+        return [*head, {"type": "input_file", "file_url": document.url}]
     if document.file_id:
         raise BadRequest(f"document {document.file_id!r} is a file of another provider; send it as base64 or by URL")
     return []  # the text is empty

@@ -11,6 +11,7 @@ from translate.responses import citations
 from translate.responses.item_reader import ItemReader, Raw
 from translate.streams.sequence import Item, Sequence
 
+MOST_COMPARED = 64  # what is cited again comes soon after
 _PART = frozenset(("type", "text", "refusal", "annotations", "logprobs", "parsed"))
 _Place = tuple[str, int]  # of a part in its message: its kind, and its index
 
@@ -72,7 +73,7 @@ class MessageReader(ItemReader):
 
     def note(self, index: Any, annotation: Any) -> None:
         if (item := self._cited(index)) is not None and isinstance(annotation, dict):
-            if all(known.raw != annotation for known in item.close.citations):
+            if all(known.raw != annotation for known in item.close.citations[-MOST_COMPARED:]):
                 item.close.citations.append(citations.read(annotation))
 
     def _cited(self, index: Any) -> Item | None:

@@ -133,6 +133,10 @@ CONTENT: list[tuple[Part, list[Any]]] = [
         [{"type": "input_file", "filename": "document.pdf", "file_data": "data:application/pdf;base64,AA"}],
     ),
     (Document(url="u"), [{"type": "input_file", "file_url": "u"}]),
+    (
+        Document(url="u", title="a"),
+        [{"type": "input_text", "text": "[document: a]"}, {"type": "input_file", "file_url": "u"}],
+    ),
     (Document(parts=[Text("p")], title="T"), [given("[document: T]"), given("p")]),
     (Unknown("messages", {"type": "tool_reference", "tool_name": "f"}), [given("Tool f is now available.")]),
 ]
