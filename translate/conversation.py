@@ -311,7 +311,8 @@ class Usage(_Partly):
     input: neither read from nor written to a cache. Anthropic's input_tokens is this number; OpenAI's prompt_tokens is
     input + cache_read + cache_write. reasoning is a part of output. total: the sum as the upstream says it, which may
     count more than the single counters; 0 = it says none. aside: what a compaction took before the answer, which is in
-    none of the others.
+    none of the others. terms: what the price depends on besides, in the upstream's words: a service tier (flex,
+    priority, batch), Claude's fast mode, the region us.
     """
 
     input: int = 0
@@ -323,8 +324,9 @@ class Usage(_Partly):
     ext: Ext = field(default_factory=dict)
     total: int = 0
     aside: Usage | None = None
+    terms: tuple[str, ...] = ()
 
-    uncompared: ClassVar = frozenset({"total", "aside"})
+    uncompared: ClassVar = frozenset({"total", "aside", "terms"})
 
     @property
     def prompt(self) -> int:

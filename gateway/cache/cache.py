@@ -263,7 +263,7 @@ class Cache:
         source = flow.source()
         usd = None
         if source is not None and used is not None and (price := self._price_of(source.upstream, source.model)):
-            usd = price.of(used.input, used.cache_read, used.cache_write, used.output)
+            usd = price.of(used)
         made = None
         if error is None and source is not None and (question.stores or self.fleet.holds(question.key)):
             body = broadcast.body() if reply is None else reply[2]

@@ -29,12 +29,14 @@ from gateway.limits.limiter import Limiter
 from gateway.routing.router import Route
 from translate.conversation import Usage
 from translate.counting import tokens
+from translate.counting.usage import terms_of
 from translate.dialect import Reply
 from translate.errors import ApiError, BadRequest
 from translate.json import top_level
 
 _LETTER = re.compile(rb"\\u00[67]")
 USUAL_REPLY = 4096  # tokens that a reply is taken to have for a budget, where its request does not bound it
+_OF_PRICE = {name: f'"{name}"'.encode() for name in ("service_tier", "serviceTier", "speed", "inference_geo")}
 _OF_TEXT = ("", "completions")  # the endpoints whose replies are words
 _OF_MODELS = (*_OF_TEXT, "compact")  # those whose replies a model writes, so that they may be long
 
@@ -119,8 +121,18 @@ def hold(request: ClientRequest, route: Route, ports: Ports, budgets: Budgets) -
         return
     asked = _may_take(request)
     price = ports.price_of(route.upstream.name, route.model)
-    usd = price.of(asked.input, 0, 0, asked.output) if price is not None else 0.0
+    if price is not None:
+        request.terms = _terms(request.body)
+    usd = price.of(structs.replace(asked, terms=request.terms)) if price is not None else 0.0
     budgets.hold(request.client, request.key, Spent(usd, asked.input + asked.output), ports.unix())
+
+
+def _terms(body: bytes) -> tuple[str, ...]:
+    """Returns what the request asks for that its price depends on."""
+    if not any(name in body for name in _OF_PRICE.values()):
+        return ()
+    said = top_level.taken(body, _OF_PRICE)[1].values()
+    return terms_of(value.decode("utf-8", "replace").strip('"').lower() for value in said)
 
 
 def _may_take(request: ClientRequest) -> Usage:
@@ -235,4 +247,4 @@ def reckoned(bill: Bill, reply: Reply | None) -> Usage | None:
         used = structs.replace(used or Usage(), input=bill.request.size_in_tokens())
     size = bill.bytes_out
     output = tokens.of_reply(reply.sample, size) if bill.streamed else tokens.of_size(size)
-    return structs.replace(used, output=max(used.output, output))
+    return structs.replace(used, output=max(used.output, output), terms=used.terms or bill.request.terms)

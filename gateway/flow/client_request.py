@@ -50,7 +50,8 @@ class ClientRequest:
     previous: what the request builds on, for Responses and for requests with a thread. keeper: where the upstream keeps
     a file that the request names, if that is known. refusal: why the request is
     refused, if that is known before all of the body is here. size: the bytes of the body that have come. pictures: how
-    many are asked for, where any are. charged: the tokens that its client's quota was charged. tags, trace: for its
+    many are asked for, where any are. charged: the tokens that its client's quota was charged. terms: what it asks
+    for that its price depends on, of a client with a budget. tags, trace: for its
     record. cached: its question to the response cache, None = no question. address: of the other side of the
     connection. alone: the reply, if no model needs to be asked.
     """
@@ -59,7 +60,7 @@ class ClientRequest:
         "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "alone", "asked_model", "body",
         "cached", "charged", "client", "crossed", "data", "dialect", "endpoint", "framed", "front", "headers",
         "in_path", "keeper", "key", "left", "pictures", "previous", "protocol", "query", "refusal", "session", "shape",
-        "size", "span", "streams", "tags", "task", "trace",
+        "size", "span", "streams", "tags", "task", "terms", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +94,7 @@ class ClientRequest:
         self.size = 0
         self.pictures = 1
         self.charged = 0
+        self.terms: tuple[str, ...] = ()
         self.trace: Trace | None = None
         self.tags: Mapping[str, str] = NO_TAGS
         self.cached: Question | None = None

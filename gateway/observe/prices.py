@@ -1,22 +1,31 @@
 """The prices of models: from [prices] in the settings, else from the shipped list (routing/shipped_models.py).
 
 The list is used only for upstreams on other machines, because the cost of one's own server is not in it. An unknown
-price is None, and is shown as unknown, never as 0.
+price is None, and is shown as unknown, never as 0. Service tiers and the like change a price by factors, which are
+those of the shipped list for the prices of the settings, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from msgspec import structs
 
 from gateway.routing import shipped_models
 from operate.settings.load import Settings
+from translate.conversation import Usage
 
 MAX_KNOWN = 1_000  # for how many models prices are kept, since clients may send any name
 _PER = 1e6
+_NONE: Mapping[str, float] = MappingProxyType({})
 
 
 class Price(NamedTuple):
-    """A price in USD for a million tokens. over: with more tokens of input than this, the price is `then`."""
+    """A price in USD for a million tokens. over: with more tokens of input than this, the price is `then`. factors: by
+    what the price depends on besides; "hour": how many times the price of input is paid for what is written to a cache
+    for an hour."""
 
     input: float
     output: float
@@ -24,28 +33,37 @@ class Price(NamedTuple):
     cache_write: float | None = None
     over: int = 0
     then: Price | None = None
+    factors: Mapping[str, float] = _NONE
 
-    def of(self, uncached: int, read: int, written: int, output: int) -> float:
-        """The cost in USD of tokens of input (not cached, read from the cache, written to it) and of output."""
-        if self.then is not None and uncached + read + written > self.over:
-            return self.then.of(uncached, read, written, output)
-        return (
-            uncached * self.input
-            + read * (self.input if self.cache_read is None else self.cache_read)
-            + written * (self.input if self.cache_write is None else self.cache_write)
-            + output * self.output
+    def of(self, used: Usage) -> float:
+        """The cost in USD."""
+        if self.then is not None and used.prompt > self.over:
+            return self.then.of(used)
+        write = self.input if self.cache_write is None else self.cache_write
+        usd = (
+            used.input * self.input
+            + used.cache_read * (self.input if self.cache_read is None else self.cache_read)
+            + used.cache_write * write
+            + used.output * self.output
         ) / _PER
+        if used.cache_write_1h and self.cache_write is not None and "hour" in self.factors:
+            usd += min(used.cache_write_1h, used.cache_write) * (self.input * self.factors["hour"] - write) / _PER
+        for term in used.terms:
+            usd *= self.factors.get(term, 1.0)
+        return usd
 
-    def saved(self, uncached: int, read: int, written: int) -> float:
+    def saved(self, used: Usage) -> float:
         """The USD that a prompt cache has saved: tokens read from it cost less, tokens written to it cost more."""
-        return self.of(uncached + read + written, 0, 0, 0) - self.of(uncached, read, written, 0)
+        plain = Usage(input=used.prompt, terms=used.terms)
+        return self.of(plain) - self.of(structs.replace(used, output=0))
 
 
-def _row(row: list[Any]) -> Price:
+def _row(row: list[Any], factors: Mapping[str, float]) -> Price:
     numbers = [value for value in row if not isinstance(value, list)]
     tier = row[-1] if isinstance(row[-1], list) else None
     numbers += [None] * (4 - len(numbers))
-    return Price(*numbers, *((tier[0], Price(*tier[1:])) if tier else ()))
+    over, then = (tier[0], _row(tier[1:], factors)) if tier else (0, None)
+    return Price(numbers[0], numbers[1], numbers[2], numbers[3], over, then, factors)
 
 
 class Prices:
@@ -60,7 +78,7 @@ class Prices:
 
     def adopt(self, settings: Settings) -> None:
         """Takes over changed settings."""
-        self._own = [(glob, _row(list(row))) for glob, row in shipped_models.by_pattern(settings.prices)]
+        self._own = [(glob, list(row)) for glob, row in shipped_models.by_pattern(settings.prices)]
         near = shipped_models.is_near
         self._near = {name for name, upstream in settings.upstreams.items() if near(upstream.base_url)}
         self._known: dict[tuple[str, str], Price | None] = {}
@@ -74,10 +92,11 @@ class Prices:
         return self._known[key]
 
     def _look_up(self, upstream: str, model: str) -> Price | None:
-        for glob, price in self._own:
+        known = shipped_models.known(model)
+        factors: Mapping[str, float] = known.get("factors", _NONE)
+        for glob, row in self._own:
             if glob.match(f"{upstream}/{model}") or glob.match(model):
-                return price
-        if upstream in self._near:
+                return _row(row, factors)
+        if upstream in self._near or "price" not in known:
             return None
-        row = shipped_models.known(model).get("price")
-        return _row(row) if row is not None else None
+        return _row(known["price"], factors)

@@ -88,7 +88,7 @@ def _spent(over: Finished, price_of: PriceOf, wrote_s: float) -> dict[str, Any]:
     if (used := over.used) is None:
         return _NO_TOKENS | {"proxy.cost_usd": usd}
     if usd is None and (price := price_of(over.upstream, over.upstream_model)) is not None:
-        usd = round(price.of(used.input, used.cache_read, used.cache_write, used.output), 6)
+        usd = round(price.of(used), 6)
     return {
         "gen_ai.usage.input_tokens": used.prompt,
         "gen_ai.usage.output_tokens": used.output,
@@ -165,7 +165,7 @@ numbers, which a test holds."""
 
 def _outrun(lost: Outrun, price_of: PriceOf) -> dict[str, Any]:
     used, price = lost.used, price_of(lost.upstream, lost.model) if lost.used is not None else None
-    usd = price.of(used.input, used.cache_read, used.cache_write, used.output) if used and price is not None else None
+    usd = price.of(used) if used and price is not None else None
     named = lost._asdict()
     del named["used"]
     return named | {
@@ -182,7 +182,7 @@ def _saved(over: Finished, price_of: PriceOf) -> dict[str, Any]:
     tokens that were written to it. None if it is unknown."""
     used = over.used
     price = price_of(over.upstream, over.upstream_model)
-    usd = price.saved(used.input, used.cache_read, used.cache_write) if price is not None and used is not None else None
+    usd = price.saved(used) if price is not None and used is not None else None
     return {
         "cache_marks": over.cache_marks,
         "cache_saved_tokens": used.cache_read if used is not None else None,

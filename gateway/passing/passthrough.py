@@ -36,7 +36,7 @@ class Passthrough:
     """A reply that passes as it is; see translate.dialect.Reply."""
 
     __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_judges", "_marks", "_opening", "_room", "_spelling",
-                 "_tail", "_tail_size", "_told", "_unasked", "_usage", "_waits", "_whole", "ended", "fault",
+                 "_tail", "_tail_size", "_tier", "_told", "_unasked", "_usage", "_waits", "_whole", "ended", "fault",
                  "started")  # fmt: skip
 
     goes_on = False
@@ -63,6 +63,7 @@ class Passthrough:
         self._tail_size = 0
         self._room = SPARE_BYTES
         self._told = False  # the terminal event has begun, and is longer than what is remembered
+        self._tier = ""  # of service, as the beginning of that event tells it; its end tells the usage
         self._usage: Usage | None = None  # as told by the part that is no longer remembered
         self._whole = False  # the reply was no stream
         self.started = False
@@ -140,10 +141,12 @@ class Passthrough:
         after the usage that they tell was read."""
         last = b"".join(self._tail)
         if len(last) > TAIL_BYTES + SPARE_BYTES:
-            if (begins := self._marks.long_terminal) is not None and not self._told:  # it holds the whole reply
-                begun = begins.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL)
+            if (begins := self._marks.long_terminal) is not None:  # it holds the whole reply
+                begun = None if self._told else begins.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL)
+                if self._told and not self._tier:
+                    self._tier = usage.tier_in(last)
                 if begun is not None:
-                    self._told = True
+                    self._told, self._tier = True, usage.tier_in(last, begun.start())
                     self.fault = self._dialect.fails(b"", b"{" + last[begun.start() :])
             cut = self._end_of_events(last, len(last) - TAIL_BYTES)
             most = usage.MAX_EVENTS if self._usage is None else 2  # each event tells the whole usage
@@ -263,7 +266,8 @@ class Passthrough:
         told = b"".join(self._tail) if self._opening is None else bytes(self._opening.held)
         if self._whole:
             return usage.in_body(self._dialect.usage, told)
-        return usage.in_stream(self._dialect.usage, told, self._usage)
+        said = usage.in_stream(self._dialect.usage, told, self._usage)
+        return usage.with_terms(said, self._tier) if self._tier else said
 
     @property
     def complete(self) -> bool:

@@ -29,9 +29,11 @@ _DATED = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|-latest|@.*|\[1m\])+$")
 
 
 class Shipped(Struct, frozen=True):
-    """prices, limits: where the numbers come from. models: what is known of each, by its name in lower case."""
+    """prices, factors, limits: where the numbers come from. models: what is known of each, by its name in lower
+    case."""
 
     prices: str
+    factors: str
     limits: str
     date: str
     models: Mapping[str, Mapping[str, Any]]
@@ -40,7 +42,7 @@ class Shipped(Struct, frozen=True):
 @functools.cache
 def shipped() -> Shipped:
     said = json.loads(_FILE.read_text("utf-8"))
-    return Shipped(said["prices"], said["limits"], said["date"], said["models"])
+    return Shipped(said["prices"], said["factors"], said["limits"], said["date"], said["models"])
 
 
 def known(model: str) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from translate.conversation import Usage
-from translate.counting.usage import with_thoughts
+from translate.counting.usage import with_terms, with_thoughts
 from translate.json.json_fields import count, count_of, object_of
 
 _OPENAIS = frozenset((
@@ -67,6 +67,8 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
     usage = usage_of(raw)
     if usage is None or (before is not None and not (usage.prompt or usage.output)):
         return before
+    if before is not None and before.terms:
+        usage = replace(usage, terms=before.terms)
     if before is not None and not usage.prompt:
         usage = replace(usage, input=before.input, cache_read=before.cache_read, cache_write=before.cache_write,
                         cache_write_1h=before.cache_write_1h)  # fmt: skip
@@ -74,8 +76,13 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
 
 
 def of_chunk(chunk: dict[str, Any], before: Usage | None = None) -> Usage | None:
-    """Returns the usage after one chunk of a stream, or a whole completion: its own, else the one where Groq or
-    Moonshot put it."""
+    """Returns the usage after one chunk of a stream, or a whole completion."""
+    known = _of_chunk(chunk, before)
+    return with_terms(known, chunk["service_tier"]) if "service_tier" in chunk else known
+
+
+def _of_chunk(chunk: dict[str, Any], before: Usage | None) -> Usage | None:
+    """Returns its own, else the one where Groq or Moonshot put it."""
     usage = chunk.get("usage")
     if isinstance(usage, dict) and usage:
         return read_usage(usage, before)

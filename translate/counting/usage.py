@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -23,8 +24,10 @@ from translate.streams import sse
 MAX_EVENTS = 8  # so many of the latest events with usage are read: servers that repeat it do so in every event
 MAX_OBJECT_BYTES = 4096  # a usage object has no more, where the beginning of its event is lost
 MAX_PARSED_BYTES = 256 * 1024  # a larger body is searched from its end
+MAX_TERM = 32  # letters of a word that the price depends on
 
 _OBJECT = re.compile(rb"\s*:\s*\{")
+_TIER = re.compile(rb'"service_tier"\s*:\s*"([a-z_]{1,32})"')
 # Unlike ujson it can stop at the end of an object. NaN, which some servers say, is no JSON and would spoil the log.
 _DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
@@ -107,7 +110,27 @@ def added(one: Usage | None, other: Usage | None) -> Usage | None:
         total=one.total + other.total if one.total and other.total else 0,
         ext=one.ext | other.ext,
         aside=added(one.aside, other.aside),
+        terms=other.terms or one.terms,
     )
+
+
+def with_terms(usage: Usage | None, *words: Any) -> Usage | None:
+    """Returns the usage with what its price depends on. words: what the upstream says of it; those that are none are
+    left out, and without any the usage stays as it is."""
+    if usage is None or not (terms := terms_of(words)):
+        return usage
+    return replace(usage, terms=terms)
+
+
+def terms_of(words: Iterable[Any]) -> tuple[str, ...]:
+    return tuple([word for word in words if word and isinstance(word, str) and len(word) <= MAX_TERM])
+
+
+def tier_in(piece: bytes, start: int = 0, end: int = sys.maxsize) -> str:
+    """Returns the service tier that a piece of a reply of OpenAI's names first, "" for none. It stands before the tools
+    and the metadata, in which clients may write the same."""
+    found = _TIER.search(piece, start, end) if piece.find(b'"service_tier"', start, end) >= 0 else None
+    return found[1].decode() if found is not None else ""
 
 
 def paid(usage: Usage | None) -> Usage | None:
@@ -144,5 +167,6 @@ def _in_pieces(reader: UsageReader, raw: bytes, before: Usage | None) -> Usage |
                 said = _DECODER.raw_decode(text)[0]
             except (ValueError, RecursionError):
                 continue
-            return reader.of_object(said, before)
+            known = reader.of_object(said, before)
+            return known if known is None or known.terms else with_terms(known, tier_in(raw, 0, at))
     return before

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Usage
-from translate.counting.usage import with_thoughts
+from translate.counting.usage import terms_of, with_thoughts
 from translate.gemini.fields import camel
 from translate.json.json_fields import count_of, object_of
 
@@ -35,7 +35,14 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
         reasoning=thought,
         total=count_of(raw, "totalTokenCount"),
         ext={"gemini": raw},
+        terms=_terms(raw),
     ))  # fmt: skip
+
+
+def _terms(raw: dict[str, Any]) -> tuple[str, ...]:
+    """Returns the tier, as Gemini's API (serviceTier) and Vertex AI (trafficType) tell it."""
+    said = terms_of((raw.get("serviceTier"), raw.get("trafficType")))
+    return tuple(word.lower().removeprefix("service_tier_").removeprefix("on_demand_") for word in said) if said else ()
 
 
 def of_event(said: dict[str, Any], before: Usage | None = None) -> Usage | None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Usage
-from translate.counting.usage import added
+from translate.counting.usage import added, terms_of
 from translate.json.json_fields import count_of, objects_of
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
+_TERMS = ("service_tier", "speed", "inference_geo")
 _OF_ITERATIONS = (*_COUNTS, "cache_creation")
 
 
@@ -42,6 +43,7 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
         reasoning=count_of(details, "thinking_tokens") or known.reasoning,
         ext={"messages": left} if left else {},
         aside=(_compacting(raw) if "iterations" in raw else None) or known.aside,
+        terms=terms_of([left.get(name) for name in _TERMS]) if left else (),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Usage
+from translate.counting.usage import with_terms
 from translate.json.json_fields import count_of, object_of
 
 _COUNTS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")  # the latter two: gateways
@@ -41,7 +42,12 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
 def of_event(event: dict[str, Any], before: Usage | None = None) -> Usage | None:
     """After one event of a stream, which has a response within, or a whole response."""
     response = event.get("response")
-    return read_usage((response if isinstance(response, dict) else event).get("usage"), before)
+    return of_response(response if isinstance(response, dict) else event, before)
+
+
+def of_response(response: dict[str, Any], before: Usage | None = None) -> Usage | None:
+    known = read_usage(response.get("usage"), before)
+    return with_terms(known, response["service_tier"]) if "service_tier" in response else known
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The counts behind the dashboard: windows, histograms, tallies, prices. All of them bounded, and they add up."""
+"""The counts behind the dashboard: windows, histograms, tallies. All of them bounded, and they add up."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ from console.dashboard.tallies import Tallies
 from console.dashboard.watch import MAX_CAPTURED_BYTES, MAX_RECENT, MAX_UPSTREAMS, Captured, Watch
 from console.dashboard.window import Window
 from gateway.flow.info import Info
-from gateway.observe.prices import Prices
-from gateway.routing import shipped_models
-from gateway.routing.shipped_models import is_near
 from operate.settings import load
-from operate.settings.load import SettingsError
 from tests.console.dashboard.records import record
 
 FAR = "[upstream far]\nprotocol = chat\nbase_url = https://api.example.com\n"
@@ -29,10 +25,6 @@ NEAR = "[upstream near]\nprotocol = chat\nbase_url = http://10.1.2.3:8080\n"
 def watch(more: str = "") -> Watch:
     settings = load.read(FAR + NEAR + more, environ={})
     return Watch(settings, clock=lambda: 1_000_000.0)
-
-
-def prices_of(more: str = "") -> Prices:
-    return Prices(load.read(FAR + NEAR + more, environ={}))
 
 
 # ---------------------------------------------------------------------------------------------- windows
@@ -95,66 +87,6 @@ def test_an_unknown_cost_stays_unknown_and_a_known_one_is_a_sum() -> None:
     assert both["cost"] == 0.5 and both["requests"] == 3 and both["unpriced"] == 1
 
 
-# ------------------------------------------------------------------------------------------------ prices
-
-
-def test_shipped_prices_say_where_they_are_from() -> None:
-    shipped = shipped_models.shipped()
-    assert "genai-prices" in shipped.prices and shipped.limits and shipped.date and len(shipped.models) > 100
-    for row in (said["price"] for said in shipped.models.values() if "price" in said):
-        numbers = [value for value in row if isinstance(value, int | float)]
-        assert len(row) in range(2, 6) and all(0 <= value < 1000 for value in numbers)
-
-
-@pytest.mark.parametrize(
-    ("model", "known"),
-    [("gpt-5.1", True), ("gpt-5.1-2025-11-13", True), ("openai/gpt-5.1", True), ("claude-sonnet-5-5[1m]", True),
-     ("claude-sonnet-5-5-20260901", True), ("gpt-5.1-of-mine", False), ("qwen3:8b", False), ("", False)],
-)  # fmt: skip
-def test_what_is_not_on_the_list_has_no_price(model: str, known: bool) -> None:
-    assert (prices_of().of("far", model) is not None) is known
-    assert prices_of().of("near", model) is None  # a server of one's own: nobody knows
-
-
-def test_settings_come_before_the_list_and_exact_names_before_patterns() -> None:
-    more = "[prices]\ngpt-* = 1, 2\ngpt-5.1 = 3, 4, 0.5, 6\nnear/* = 0, 0\n"
-    prices = prices_of(more)
-    assert prices.of("far", "gpt-5.1") == (3, 4, 0.5, 6, 0, None)
-    assert prices.of("far", "gpt-5") == (1, 2, None, None, 0, None)
-    free = prices.of("near", "qwen")
-    assert free is not None and free.of(10**6, 0, 0, 10**6) == 0.0
-
-
-def test_what_is_read_from_the_cache_costs_its_own_price_and_long_prompts_theirs() -> None:
-    price = prices_of("[prices]\nm = 10, 100, 1, 20\n").of("far", "m")
-    assert price is not None and price.of(10**6, 10**6, 10**6, 10**6) == pytest.approx(131.0)
-    tiered = prices_of().of("far", "gemini-2.5-pro")
-    assert tiered is not None and tiered.of(100_000, 0, 0, 0) == pytest.approx(0.125)
-    assert tiered.of(300_000, 0, 0, 0) == pytest.approx(0.75)
-
-
-@pytest.mark.parametrize("line", ["1", "1, 2, 3, 4, 5", "a, b", "-1, 2", "1; 2", ""])
-def test_a_price_that_is_none_is_a_fault_in_the_settings(line: str) -> None:
-    with pytest.raises(SettingsError, match="two to four numbers"):
-        load.read(FAR + f"[prices]\nm = {line}\n", environ={})
-
-
-def test_names_of_models_that_are_looked_up_are_bounded() -> None:
-    prices = prices_of()
-    for n in range(3000):
-        prices.of("far", f"m{n}")
-    assert len(prices._known) <= 1000
-
-
-@pytest.mark.parametrize(
-    ("url", "near"),
-    [("http://127.0.0.1:1", True), ("http://[::1]:1", True), ("http://10.0.0.1", True), ("http://gpu:8000", True),
-     ("http://gpu.lan", True), ("https://api.openai.com", False), ("demo:", True)],
-)  # fmt: skip
-def test_whose_server_it_is(url: str, near: bool) -> None:
-    assert is_near(url) is near
-
-
 # ------------------------------------------------------------------------------------------------- watch
 
 
@@ -215,13 +147,6 @@ def test_what_was_tried_elsewhere_before_is_counted_there(more: dict[str, Any], 
     assert sums == {"near": [(1, 1)], "far": [(1, errors)]}
     for tally in (on.models.of("far/gpt-5.1"), on.clients.of("me")):
         assert (tally["requests"], tally["errors"]) == (1, errors)
-
-
-def test_a_change_of_the_settings_changes_the_prices() -> None:
-    on = prices_of()
-    assert on.of("far", "mine") is None
-    on.adopt(load.read(FAR + "[prices]\nmine = 1, 1\n", environ={}))
-    assert on.of("far", "mine") is not None
 
 
 def test_looking_into_prompts_takes_no_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,10 @@ FAMILIES = (
 
 def test_each_row_can_be_true() -> None:
     for name, row in shipped_models.shipped().models.items():
-        assert name == name.lower() and row.keys() <= {"price", "context", "output", "takes"}, name
+        assert name == name.lower() and row.keys() <= {"price", "context", "output", "takes", "factors"}, name
+        factors = row.get("factors", {})
+        assert factors.keys() <= {"batch", "flex", "priority", "fast", "ultrafast", "us", "hour"}, name
+        assert all(0.1 <= factor <= 10 for factor in factors.values()), name
         context, output = row.get("context", 0), row.get("output", 0)
         assert context == 0 or 4_096 <= context <= 20_000_000, name
         assert output == 0 or 1_024 <= output <= context, name
