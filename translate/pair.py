@@ -44,6 +44,7 @@ from translate.summary_reply import SummaryReply
 from translate.target import Asked, Encoded, Protocol, Reshaped, Target
 from translate.tools import answer_tool, distinct_tools, provider_tools, websearch
 from translate.tools.bridge import BridgedReply
+from translate.tools.offered_names import OfferedNames
 
 FEW_TURNS = 3  # nobody sends more that say nothing
 
@@ -132,6 +133,7 @@ def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, con
         key = ("", answers) if answers else restored.ANSWER
         encoded.reshaped[key] = structs.replace(encoded.reshaped.get(key, Reshaped()), bare=True)
     encoded.functions, encoded.free_text = functions, conversation.free_text
+    encoded.offered = tuple([tool.name for tool in offered.conversation.tools if not tool.namespace])
     encoded.dropped += [field for field in left if field not in encoded.dropped]
     if not policy.fits:
         fit.body(encoded, words.ledger, upstream.name, body, policy.drop, policy.rename)
@@ -152,8 +154,8 @@ class Crossing:
 
     __slots__ = (
         "_answer", "_as_said", "_before", "_bridge", "_call_ids", "_client", "_decoder", "_earlier", "_encoder",
-        "_foreign", "_forms", "_latest", "_look_at", "_paragraphs", "_recorded", "_rounds", "_schemas", "_summary",
-        "_upstream", "_usage", "asked", "ended", "fault",
+        "_foreign", "_forms", "_latest", "_look_at", "_offered", "_paragraphs", "_recorded", "_rounds", "_schemas",
+        "_summary", "_upstream", "_usage", "asked", "ended", "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked, look: Look = as_it_is) -> None:
@@ -173,6 +175,7 @@ class Crossing:
             if asked.search is not None or asked.pauses or asked.answers
             else None
         )
+        self._offered = OfferedNames(asked)
         self._call_ids: set[str] = set()
         self._earlier: list[Event] = []  # what the rounds before have brought of a whole reply
         self._recorded: list[Event] | None = None  # all events of a stream, see record()
@@ -236,6 +239,7 @@ class Crossing:
         self._summary = None
         self._bridge = BridgedReply(asked) if asked.custom or asked.namespaces else None
         self._answer = answer_tool.AnswerAsText(asked.answer_tool) if asked.answer_tool else None
+        self._offered = OfferedNames(asked)
         self._as_said = self._changes_nothing()
         self.asked.tool_names.update(asked.tool_names)
 
@@ -281,6 +285,7 @@ class Crossing:
                 if part.ext:
                     foreign_parts.leave_part(part.ext, self._client.name, self.asked.left)
                 if type(part) is ToolCall:
+                    self._offered.correct(part)
                     self._make_distinct(part)
                     self._before = self._before and "tool"
                 elif type(part) is Unknown:

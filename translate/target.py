@@ -127,6 +127,7 @@ class Asked(Struct):
     reshaped: dict[tuple[str, str], Reshaped] = field(default_factory=dict)
     functions: bool = False
     free_text: bool = True
+    offered: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     clock: Callable[[], int] | None = None
     echo: dict[str, Any] = field(default_factory=dict)
@@ -151,6 +152,7 @@ class Encoded(Struct):
                    as the client has them; ("", "") is the reply's text
     functions      the Chat client uses functions, the older word for tools
     free_text      the Chat client offers tools that take free text, for whose calls the SDK's streams have no type
+    offered        names of the tools that are in no namespace, as the client knows them (see offered_names.py)
     recurs         parts of the body were already written for an earlier request (see recurring.py)
     """
 
@@ -170,6 +172,7 @@ class Encoded(Struct):
     reshaped: dict[tuple[str, str], Reshaped] = field(default_factory=dict)
     functions: bool = False
     free_text: bool = True
+    offered: tuple[str, ...] = ()
     recurs: bool = False
 
     def json(self) -> bytes:

@@ -95,7 +95,7 @@ class Patient:
         heard = await self.post(route.stream_url if stream else route.url, wire.dumps(body), stream)
         asked = Asked(
             self.model, tool_names=encoded.tool_names, policy=route.target.policy, reshaped=encoded.reshaped,
-            answer_tool=encoded.answer_tool,
+            answer_tool=encoded.answer_tool, offered=encoded.offered,
         )  # fmt: skip
         said = self._read(heard, stream, asked)
         if said.error is None or said.error.status not in (400, 422):

@@ -196,4 +196,5 @@ def _names_of(encoded: Encoded) -> dict[str, Any]:
         "custom": encoded.custom,
         "namespaces": encoded.namespaces,
         "answer_tool": encoded.answer_tool,
+        "offered": encoded.offered,
     }

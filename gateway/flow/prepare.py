@@ -189,6 +189,7 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
         reshaped=encoded.reshaped,
         functions=encoded.functions,
         free_text=encoded.free_text,
+        offered=encoded.offered,
         headers=request.headers,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         policy=route.target.policy,
