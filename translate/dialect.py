@@ -54,7 +54,7 @@ class Decoder(Protocol):
 
     @property
     def complete(self) -> bool:
-        """The reply has come to its end: nothing more of it is missing."""
+        """The reply has come to its end, and not by an error: nothing more of it is missing."""
 
     @property
     def usage(self) -> Usage | None:
@@ -107,7 +107,7 @@ class Reply(Protocol):
 
     @property
     def complete(self) -> bool:
-        """The reply has come to its end: nothing more of it is missing."""
+        """The reply has come to its end, and not by an error: nothing more of it is missing."""
 
     @property
     def sample(self) -> bytes:

@@ -208,8 +208,8 @@ class Crossing:
 
     @property
     def complete(self) -> bool:
-        """Tells whether the reply has come to its end, so that nothing of its usage is still to come."""
-        return self._usage is not None or self.ended
+        """Tells whether the reply has come to its good end, so that nothing of its usage is still to come."""
+        return self._usage is not None or (self.ended and self.fault is None)
 
     @property
     def sample(self) -> bytes:
@@ -391,7 +391,7 @@ class Crossing:
         out = self._encoder.emit(events)
         if not events or type(events[-1]) is not Delta:
             self.ended = self._encoder.ended
-        if out:
+        if out and (self.fault is None or len(out) > len(self._latest)):  # what it said, and not the error alone
             self._latest = out
         return out
 

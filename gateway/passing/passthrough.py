@@ -271,8 +271,8 @@ class Passthrough:
 
     @property
     def complete(self) -> bool:
-        """Whether the reply has come to its end, so that it tells no more usage."""
-        return self._whole or self._has_ended(b"".join(self._tail))
+        """Whether the reply has come to its good end, so that it has told its usage."""
+        return self._whole or (self.fault is None and self._has_ended(b"".join(self._tail)))
 
     @property
     def says_no_more(self) -> bool:

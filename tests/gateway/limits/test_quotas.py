@@ -266,6 +266,24 @@ def test_a_budget_has_what_a_stream_said_that_came_to_no_end(bound: str, path: s
     assert status == 429 and bound.partition(" ")[0].encode() in said
 
 
+OVERLOADED = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+
+
+@pytest.mark.parametrize(("at_end", "end"), [(b"", "close"), (b"", "keep"), (OVERLOADED, "keep")])
+@pytest.mark.parametrize("path", [PATH, MESSAGES])
+def test_what_a_stream_told_at_its_beginning_is_not_all_that_it_took(path: str, at_end: bytes, end: Any) -> None:
+    """Anthropic's message_start counts one token of output. A stream that fails after that has written more."""
+    body = [BEGUN, WORDS * 200, 0.05, at_end]
+    with Upstream(lambda r: Answer.sse(body, end=end)) as up:
+        with House(house_text("* = a", BUDGETS.format(""), a=section(up.url, "", "messages"))) as house:
+            told = Seen(house)
+            with contextlib.suppress(Cut):
+                house.post(path, STREAM | {"max_tokens": 9}, KEY)
+            record = told.last()
+    assert record["usage_estimated"] is True and 300 <= record["gen_ai.usage.output_tokens"] <= 1_200
+    assert record["gen_ai.usage.input_tokens"] == 3_500
+
+
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}])
 def test_a_reply_of_an_upstream_that_tells_no_tokens_has_some(usage: Any) -> None:
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "word " * 9_000}}
