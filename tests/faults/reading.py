@@ -13,6 +13,7 @@ from conformance import grammar
 from tests.support.faulty import Good, Protocol, error_of, events_of, text_of
 
 _DOUBT = re.compile("\N{REPLACEMENT CHARACTER}+")  # stands for what was no UTF-8
+_STOP = re.compile(rb"event: content_block_stop\ndata: [^\n]*\Z")
 _WHOLE = {"messages": ("type", "message"), "chat": ("object", "chat.completion"), "responses": ("object", "response")}
 
 
@@ -74,8 +75,9 @@ def _is_plain(upstream: bytes) -> bool:
 
 
 def _begins(body: bytes, upstream: bytes) -> bool:
-    """All but the last event is the upstream's, but for blank lines that keep the two apart."""
-    before = body.rstrip(b"\n").rpartition(b"\n\n")[0].rstrip(b"\n")
+    """All but the error, and the stop of a block before it, is the upstream's, but for blank lines that keep the two
+    apart."""
+    before = _STOP.sub(b"", body.rstrip(b"\n").rpartition(b"\n\n")[0]).rstrip(b"\n")
     return upstream.startswith(before) or before.startswith(upstream.rstrip(b"\n"))
 
 

@@ -52,9 +52,14 @@ def stream(response: Body) -> bytes:
 
 
 def whole_in(stream: bytes) -> bytes | None:
-    """Returns the response that a stream's terminal event holds; None where it has not ended well."""
+    """Returns the response that a stream's terminal event holds; None where it has not ended well, or its reader will
+    refuse it."""
     splitter = sse.Splitter()
-    for event in reversed([*splitter.feed(stream), splitter.rest()]):
+    try:
+        events = [*splitter.feed(stream), splitter.rest()]
+    except sse.EventTooLarge:
+        return None
+    for event in reversed(events):
         data = sse.fields(event)[1]
         if any(mark in data for mark in _WHOLE):
             said = wire.loads(data)
