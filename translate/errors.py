@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from msgspec import Struct
 
-from translate import late, resets
+from translate import late, resets, vendor_codes
 from translate.json import wire
 from translate.json.json_fields import index_of, objects_of
 from translate.streams import sse
@@ -72,17 +72,6 @@ _BY_TYPE |= dict.fromkeys(
 )  # fmt: skip
 
 
-# What z.ai says in a stream, where there is no status.
-_BY_TYPE |= dict.fromkeys(("1302", "1303", "1304", "1308", "1310", "1313"), "rate_limit") | {
-    "1113": "billing", "1305": "overloaded", "1312": "overloaded",
-}  # fmt: skip
-
-# What MiniMax, which answers 200 to everything, says in base_resp: the status that it means. Others are its own faults.
-_BASE_STATUS = {
-    1001: 504, 1002: 429, 1004: 401, 1008: 402, 1026: 400, 1027: 400, 1039: 429, 1041: 429, 1042: 400, 2013: 400,
-    2045: 429, 2049: 401, 2056: 429,
-}  # fmt: skip
-
 MAX_MESSAGE = 16_000  # characters of an upstream's message: some repeat all of the request
 _CUT = "... [cut]"
 _LIMITS = ("rate_limit", "overloaded")
@@ -95,7 +84,7 @@ _SAID = late.pattern(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,
 _NO_CREDIT_CODES = frozenset({
     "billing_error", "insufficient_quota", "insufficient_balance", "insufficient_credits", "insufficient_user_quota",
     "exceeded_current_quota_error", "billing_not_active", "billing_hard_limit_reached", "credits_exhausted",
-    "arrearage", "organization_restricted", "usage_not_included",
+    "arrearage", "organization_restricted", "usage_not_included", *map(str.lower, vendor_codes.NO_CREDIT),
 })  # fmt: skip
 _NO_CREDIT = late.pattern(
     r"credit balance is too low|insufficient[ _-](?:account )?(?:credits?|balance|funds|quota)|(?:out of|no) credits\b"
@@ -222,12 +211,14 @@ def of_object(data: Any, status: int = 0, *, is_error: bool = False) -> ApiError
     if isinstance(data.get("Message"), str):  # AWS, some of its services
         return _make(status, data["Message"], None, None, None)
     if errors := objects_of(data, "errors"):
-        return _from_inner(status, errors[0])
+        meant = vendor_codes.CLOUDFLARE.get(index_of(errors[0].get("code")) or 0, 0)
+        return _from_inner(status or meant, errors[0])
     if isinstance(base := data.get("base_resp"), dict) and base.get("status_code"):
-        meant = status if status >= 400 else _BASE_STATUS.get(index_of(base["status_code"]) or 0, 0)
+        meant = status if status >= 400 else vendor_codes.MINIMAX.get(index_of(base["status_code"]) or 0, 0)
         return _make(meant, str(base.get("status_msg") or base["status_code"]), None, None, None)
     marks = (data.get("object"), data.get("type"))
     is_error = is_error or status >= 400 or data.get("success") is False or inner is True or "error" in marks
+    is_error = is_error or vendor_codes.kind_of(data.get("code")) is not None or _is_status(data.get("code"))
     for key in _MESSAGE_KEYS if is_error else ():
         if isinstance(data.get(key), str) and data[key]:
             return _from_inner(status, {"message": data[key]} | {k: data.get(k) for k in ("type", "code", "param")})
@@ -255,12 +246,17 @@ def _from_inner(status: int, inner: dict[str, Any]) -> ApiError:
         status, code = 401, "invalid_api_key"
     given = inner.get("status_code") or inner.get("http_code") or inner.get("status")
     for value in (code, given):
-        if not status and isinstance(value, int | str) and str(value).isdigit() and 400 <= int(value) <= 599:
+        if not status and _is_status(value):
             status = int(value)
     error = _make(status, str(message), inner.get("type"), code, inner.get("param"))
     error.reset = resets.told(inner, details, error.message, is_limit=error.kind in _LIMITS)
     error.retry_after = error.reset.wait_s
     return error
+
+
+def _is_status(value: Any) -> TypeGuard[int | str]:
+    """Whether a code is an HTTP status that says that something failed."""
+    return isinstance(value, int | str) and len(told := str(value)) == 3 and told.isdecimal() and told[0] in "45"
 
 
 def _wrong_field(detail: dict[str, Any]) -> str:
@@ -274,7 +270,9 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
     code_text = str(code) if code is not None else None
     if len(message) > MAX_MESSAGE:
         message = message[:MAX_MESSAGE] + _CUT
-    found = _BY_TYPE.get(str(code))
+    found, meant = _BY_TYPE.get(str(code)), vendor_codes.kind_of(code)
+    if found is None and (status != 500 or meant in _LIMITS):  # Mistral's code for any 500 is one of z.ai's for a key
+        found = meant
     if found is None or found == "api":  # a code for any failure; the type may say more
         found = _BY_TYPE.get(str(kind), found)
     if status >= 400 and status not in (400, 500):  # a status is more certain than a type, except for these two

@@ -24,7 +24,7 @@ LAST_EVENTS = 4  # of a stream, among which its error is: usage and [DONE] may f
 MOST = 256 * 1024  # bytes that may wait: an opening may repeat the request's instructions and tools
 
 _REPLY = re.compile(rb'"(?:id|choices|candidates|content|output|type)"\s*:')  # every reply has one of these
-_NO_CHOICES = re.compile(rb'"choices"\s*:\s*(?:null|\[\s*\])')  # beside base_resp: MiniMax tells an error
+_NO_CHOICES = re.compile(rb'"choices"\s*:\s*(?:null|\[\s*\])')  # beside an error, MiniMax's base_resp for instance
 _FAILED = (b".failed", b".cancelled")  # how the names of events end that may be large, and are no word
 _MARGIN = 3  # bytes of a blank line that may have come before its last one
 
@@ -156,8 +156,10 @@ def complaint(data: bytes, read: Callable[[Any], errors.ApiError | None]) -> err
     """Returns the error in an object that is no part of a reply."""
     if len(data) > MAX_ERROR_BYTES:
         return None
-    if _REPLY.search(data) and not (b'"base_resp"' in data and _NO_CHOICES.search(data)):
-        return None
+    if _REPLY.search(data):
+        if _NO_CHOICES.search(data) is None:
+            return None
+        read = errors.of_object
     try:
         return read(wire.loads(data))
     except ValueError:

@@ -161,6 +161,43 @@ def test_a_client_cannot_lay_a_model_to_rest_by_its_own_words() -> None:
         assert not second.requests
 
 
+ODD: list[tuple[dict[str, Any], int]] = [
+    ({"code": 401, "msg": "token expired", "success": False}, 401),
+    ({"error": {"code": "1113", "message": "no"}}, 402),
+    ({"code": "Throttling.RateQuota", "message": "no", "request_id": "x"}, 429),
+    ({"code": 20012, "message": "no", "data": None}, 404),
+    ({"code": 50505, "message": "no", "data": None}, 529),
+    ({"success": False, "errors": [{"code": 3040, "message": "no"}], "messages": [], "result": None}, 429),
+    ({"id": "x", "object": "chat.completion", "choices": None, "code": 503, "msg": "no"}, 503),
+    ({"id": "", "choices": None, "base_resp": {"status_code": 1002, "status_msg": "no"}}, 429),
+]
+
+
+@pytest.mark.parametrize("form", ["whole", "event"])
+@pytest.mark.parametrize(("told", "status"), ODD, ids=lambda body: json.dumps(body)[:60])
+def test_what_a_vendors_own_code_means_is_known_under_a_good_status(
+    told: dict[str, Any], status: int, form: str
+) -> None:
+    """The next target is asked, as after a status that says the same; and clients hear that status."""
+    answer = Answer.json(told) if form == "whole" else Answer.sse([b"data: %b\n\n" % json.dumps(told).encode()])
+    good = says("b") if form == "whole" else Answer.sse(streams("b"))
+    ask = (ASK if form == "whole" else STREAM) | {"max_tokens": 9}
+    with Upstream(lambda r: answer) as a, Upstream(lambda r: good) as b:
+        with House(house_text("m = a, b\nonly = a", "[retry]\nmax_attempts = 1\n", a=a.url, b=b.url)) as house:
+            assert said(house.post(PATH, ask)) == "b"
+            for path in (PATH, "/v1/messages"):
+                got, _, body = house.post(path, ask | {"model": "only"})
+                assert got == status or (got == 503 and status == 529 and path == PATH)  # OpenAI has no 529
+                assert b'"no"' in body or b"token expired" in body
+
+
+def test_a_code_of_a_request_that_is_refused_is_a_400_and_asked_nowhere_else() -> None:
+    refusal = {"error": {"code": "1301", "message": "unsafe content"}, "contentFilter": [{"level": 1}]}
+    with Upstream(lambda r: Answer.json(refusal)) as a, Upstream(lambda r: says("b")) as b:
+        with House(house_text("m = a, b", QUICK, a=a.url, b=b.url)) as house:
+            assert house.post(PATH, ASK)[0] == 400 and not b.requests and len(a.requests) == 1
+
+
 def test_when_all_rest_all_are_asked_in_order() -> None:
     well = {"a": False, "b": False}
 
