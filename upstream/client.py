@@ -81,7 +81,7 @@ class UpstreamClient(SocketsOnLoop):
 
     def connections(self) -> tuple[int, int]:
         """How many connections are (active, idle)."""
-        active = sum(not exchange._waits_for_connection() for exchange in self._live)
+        active = sum(not exchange.waits_for_connection() for exchange in self._live)
         return active, max(0, self._sockets.count() - active)
 
     # ---- for callers
@@ -131,7 +131,7 @@ class UpstreamClient(SocketsOnLoop):
 
     def _start(self, exchange: Exchange) -> None:
         assert exchange._handle is not None
-        exchange._added = True
+        exchange.added = True
         self._multi.add_handle(exchange._handle.curl)
 
     def _named(self, exchange: Exchange, lookup: Lookup, answer: Answer) -> None:
@@ -316,7 +316,7 @@ class UpstreamClient(SocketsOnLoop):
     def _detach(self, exchange: Exchange, handle: Handle) -> None:
         """Takes a handle from libcurl. If its exchange was not finished, libcurl closes the connection at once."""
         self._live.discard(exchange)
-        if not exchange._added:  # its address was still being looked up
+        if not exchange.added:  # its address was still being looked up
             return
         if self.pool.http2:  # first: to ask for the socket of a lost connection makes libcurl forget its number
             handle.stream.last = self._goaways.last_stream(handle, self._live)
@@ -350,7 +350,7 @@ class UpstreamClient(SocketsOnLoop):
     def exhausted(self, exchange: Exchange, age: float) -> Failure:
         """The failure of an exchange that got no connection within `age` seconds."""
         host = host_of(exchange.request.url)
-        busy = sum(1 for x in self._live if host_of(x.request.url) == host and not x._waits_for_connection())
+        busy = sum(1 for x in self._live if host_of(x.request.url) == host and not x.waits_for_connection())
         words = f"connection pool exhausted: {busy} connections to {host} are in use, none was free in {age:.1f} s"
         return Failure("pool_exhausted", words, replayable=True)
 

@@ -18,7 +18,7 @@ from upstream.failure import WANTS_PASSWORD, Failure, host_of
 from upstream.http2 import Stream
 from upstream.pool import Pool
 from upstream.prepared import PreparedCurl
-from upstream.request import Body, Nobody, Request, Sink, parse_head
+from upstream.request import Body, Lingering, Nobody, Request, Sink, nobody_reads, parse_head
 from upstream.way import Way
 
 log = logging.getLogger("upstream")
@@ -32,6 +32,7 @@ MUCH_S = 0.004  # the time that a sink may take in one turn; if it takes more, t
 ABORT = -1  # any number except the length makes libcurl end the transfer with a write error
 
 NOBODY = Nobody()
+_IDLY = (nobody_reads, NOBODY.on_data)  # so reads a sink that waits for nothing but the end
 
 
 class Owner(Protocol):
@@ -64,9 +65,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "_added", "_client", "_ended", "_failure", "_handle", "_head", "_head_bytes", "_head_delivered", "_held_back",
-        "_paused", "_placed", "_queued", "_sent_bytes", "_sink", "_touched", "_waits", "connect_ms", "ended_well",
-        "first_byte_ms", "request", "reused", "sent_at", "started", "status",
+        "_client", "_ended", "_failure", "_handle", "_head", "_head_bytes", "_head_delivered", "_held_back", "_placed",
+        "_queued", "_sent_bytes", "_sink", "_waits", "added", "connect_ms", "ended_well", "first_byte_ms", "paused",
+        "request", "reused", "sent_at", "started", "status", "touched",
     )  # fmt: skip
 
     def __init__(self, client: Owner, handle: Handle, request: Request, sink: Sink, now: float) -> None:
@@ -78,18 +79,18 @@ class Exchange:
         self.reused = False
         self.connect_ms = 0.0
         self.first_byte_ms = 0.0
+        self.touched = now  # when the upstream last sent something, or reading was last resumed
+        self.added = False  # whether libcurl has it; before that, its address is looked up
+        self.paused = False  # whether the sink has paused it
         self._client = client
         self._handle: Handle | None = handle
         self._sink: Sink | None = sink
         self._head: list[bytes] = []
         self._head_bytes = 0
-        self._touched = now  # when the upstream last sent something, or reading was last resumed
         self._sent_bytes = 0  # how much of the request's body libcurl has taken
-        self._added = False  # whether libcurl has it; before that, its address is looked up
         self._placed = False  # whether it has a connection, which may still be opening; `overdue` finds it out late
         self._head_delivered = False  # whether the sink has got the head
         self._queued = False  # whether it is on the client's ready list
-        self._paused = False  # whether the sink has paused it
         self._held_back = False  # whether libcurl keeps a piece of the body, and has stopped reading the socket
         self._ended = False  # whether libcurl has finished it; the sink may not have got the end yet
         self._failure: Failure | None = None
@@ -98,9 +99,7 @@ class Exchange:
     def __repr__(self) -> str:
         phase = "cancelled or done"
         if self._sink is not None:
-            phase = (
-                "ended" if self._ended else "waiting" if not self.status else "paused" if self._paused else "reading"
-            )
+            phase = "ended" if self._ended else "waiting" if not self.status else "paused" if self.paused else "reading"
         return f"<Exchange {self.request.method} {host_of(self.request.url)} {phase} status={self.status}>"
 
     @property
@@ -128,14 +127,14 @@ class Exchange:
 
     def pause(self) -> None:
         """Stops reading. What this turn has brought, and one more buffer of libcurl, stay in memory."""
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
         """Reads on. Data that libcurl has kept comes in a later call of on_data, not inside of this call."""
-        if not self._paused:
+        if not self.paused:
             return
-        self._paused = False
-        self._touched = self._client.now()
+        self.paused = False
+        self.touched = self._client.now()
         if self._handle is not None and self._handle.parts and not self._queued:
             self._client.again(self)
         if self._held_back:
@@ -152,6 +151,16 @@ class Exchange:
         if self._sink is not None:
             self._sink = NOBODY
             self.resume()
+
+    def lingers_s(self, now: float) -> float:
+        """For how long its sink has waited for nothing but the end of the reply; 0.0 where it reads, or where nobody
+        has asked before."""
+        sink = self._sink
+        if isinstance(sink, Lingering):
+            return now - sink.since
+        if sink is not None and (last := packed.behind(sink)).on_data in _IDLY:
+            self._sink = Lingering(last, now)
+        return 0.0
 
     def _read_on(self) -> None:
         self._held_back = False
@@ -186,7 +195,7 @@ class Exchange:
 
     def give_data(self, now: float) -> None:
         self._queued = False
-        self._touched = now
+        self.touched = now
         handle, sink = self._handle, self._sink  # None after a cancel
         if handle is None or sink is None or not handle.parts:
             return
@@ -199,7 +208,7 @@ class Exchange:
                 sink.on_data(chunk)
             else:
                 self._give_much(sink, chunk, handle)
-            if self._held_back and not self._paused:
+            if self._held_back and not self.paused:
                 self._read_on()
         except Exception as error:
             self._is_broken(error)
@@ -213,7 +222,7 @@ class Exchange:
         handle.parts.append(b"")
         handle.room = 0
         self.ended_well = False  # until the sink has all, nothing is the last
-        if not self._paused:
+        if not self.paused:
             self._client.again(self)
 
     def _give_much(self, sink: Sink, chunk: bytes, handle: Handle) -> None:
@@ -251,8 +260,9 @@ class Exchange:
         else:
             self._client.fail(self, failure)
 
-    def _waits_for_connection(self) -> bool:
-        if not self._placed and self._added and self._handle is not None:
+    def waits_for_connection(self) -> bool:
+        """Whether libcurl has found no connection for it yet."""
+        if not self._placed and self.added and self._handle is not None:
             self._placed = self._handle.curl.getinfo(pycurl.CONN_ID) >= 0
         return not self._placed
 
@@ -347,7 +357,7 @@ class Handle(PreparedCurl):
         x = self.exchange
         if x is None:
             return ABORT
-        if x._paused or self.room <= 0:
+        if x.paused or self.room <= 0:
             x._held_back = True
             return WRITEFUNC_PAUSE
         parts.append(chunk)

@@ -6,13 +6,10 @@ from collections.abc import Callable
 
 import pycurl
 
-from upstream import packed
-from upstream.exchange import NOBODY, Exchange
+from upstream.exchange import Exchange
 from upstream.failure import Failure, host_of
-from upstream.request import Lingering, nobody_reads
 
 LINGER_S = 5.0  # the most time for the rest of a reply of which all that counts has come
-IDLY = (nobody_reads, NOBODY.on_data)  # so reads a sink that waits for nothing but the end
 
 
 def overdue(x: Exchange, now: float, exhausted: Callable[[Exchange, float], Failure]) -> Failure | None:
@@ -23,24 +20,20 @@ def overdue(x: Exchange, now: float, exhausted: Callable[[Exchange, float], Fail
     if limits.total and age >= limits.total:
         return _late(x, "total_timeout", f"the reply was not complete after {limits.total:g} s")
     if x.status:
-        sink = x._sink
-        if isinstance(sink, Lingering):
-            if now - sink.since >= LINGER_S:
-                return _late(x, "idle_timeout", "its reply was not ended")
-        elif sink is not None and (last := packed.behind(sink)).on_data in IDLY:
-            x._sink = Lingering(last, now)
-        if limits.idle and not x._paused and now - x._touched >= limits.idle:
+        if x.lingers_s(now) >= LINGER_S:
+            return _late(x, "idle_timeout", "its reply was not ended")
+        if limits.idle and not x.paused and now - x.touched >= limits.idle:
             return _late(x, "idle_timeout", f"no byte came for {limits.idle:g} s")
         return None
-    if not x._added and limits.connect and age >= limits.connect:
+    if not x.added and limits.connect and age >= limits.connect:
         words = f"{host_of(x.request.url)}: the name was not resolved within {limits.connect:g} s"
         return Failure("connect_timeout", words, replayable=True, errno=pycurl.E_OPERATION_TIMEDOUT)
     if limits.first_byte and (age if _is_whole(x) else now - x.sent_at) >= limits.first_byte:
-        if x._waits_for_connection():
+        if x.waits_for_connection():
             return exhausted(x, age)
         return _late(x, "first_byte_timeout", f"no reply came within {limits.first_byte:g} s")
     # libcurl's own connect timeout should expire first, since its failure says more; hence the margin.
-    if limits.connect and age >= limits.connect + 0.5 and x._waits_for_connection():
+    if limits.connect and age >= limits.connect + 0.5 and x.waits_for_connection():
         return exhausted(x, age)
     return None
 

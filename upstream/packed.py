@@ -99,7 +99,7 @@ class Unpacking:
 
     def __init__(self, sink: Sink, codings: list[str], host: str, again: Callable[[], None]) -> None:
         """codings: the one that was applied last is the last."""
-        self._sink = sink
+        self.sink = sink
         self._codings = codings
         self._host = host
         self._again = again
@@ -113,15 +113,15 @@ class Unpacking:
         self._plain = False
 
     def __repr__(self) -> str:
-        return f"<Unpacking {self._codings} for {self._sink!r}>"
+        return f"<Unpacking {self._codings} for {self.sink!r}>"
 
     def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
-        self._sink.on_head(status, headers)
+        self.sink.on_head(status, headers)
 
     def on_data(self, chunk: bytes) -> None:
         """Raises Unreadable."""
         if self._plain:
-            self._sink.on_data(chunk)
+            self.sink.on_data(chunk)
             return
         data, self._kept = self._kept + chunk, b""
         self._came += len(chunk)
@@ -138,14 +138,14 @@ class Unpacking:
         if waits or self._at < len(self._out):
             self._again()
         if out:
-            self._sink.on_data(out)
+            self.sink.on_data(out)
 
     def on_end(self, failure: Failure | None) -> None:
         if failure is None and self._decoder is not None and not self._decoder.is_over:
             failure = Failure("closed", f"{self._host}: the connection was lost ({self._named} data ends too soon)")
         if self._kept and self._decoder is None:
-            self._sink.on_data(self._kept)
-        self._sink.on_end(failure)
+            self.sink.on_data(self._kept)
+        self.sink.on_end(failure)
 
     @property
     def _named(self) -> str:
@@ -200,4 +200,4 @@ class Unpacking:
 
 def behind(sink: Sink) -> Sink:
     """Returns the sink that has the reply in the end."""
-    return sink._sink if isinstance(sink, Unpacking) else sink
+    return sink.sink if isinstance(sink, Unpacking) else sink

@@ -172,7 +172,7 @@ def test_a_client_too_slow_to_read_leaves_an_answer_that_goes_on() -> None:
                 client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 client.send("POST", PATH, STREAM)
                 client.head()
-                house.wait(lambda p: any(r.lead and r.lead.incoming.exchange._paused for r in p.service.flows))
+                house.wait(lambda p: any(r.lead and r.lead.incoming.exchange.paused for r in p.service.flows))
             house.wait(lambda p: len(p.service.reattach.orphans) == 1)
             house.wait(lambda p: not p.service.flows)
             assert len(said(house.post(PATH, STREAM))) == 60_000 * 200 + 1

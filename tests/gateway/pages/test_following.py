@@ -139,7 +139,7 @@ def test_a_client_that_does_not_read_holds_the_upstream_back() -> None:
     with Upstream(answer) as up, House(one_upstream(up.url, "responses")) as house, house.connect() as client:
         client.send("GET", PATH)
         client.head()
-        house.wait(lambda proxy: any(exchange._paused for exchange in proxy.service.client._live))
+        house.wait(lambda proxy: any(exchange.paused for exchange in proxy.service.client._live))
         assert 0 < len(sent) < 900
 
 
