@@ -38,10 +38,12 @@ from gateway.batches.runner import Runner
 from gateway.endpoints import Door
 from gateway.http.listener import make_server
 from gateway.process.banner import banner
+from gateway.process.mistakes import mistakes
 from gateway.process.reload import Reload
 from gateway.process.upgrade import Upgrade
 from gateway.process.watch import Watch
 from gateway.process.worker_rpc import WorkerRpc
+from gateway.routing.router import Router
 from gateway.runtime import Service
 from operate import extras, handover, installation, listening, memory, privileges, systemd
 from operate.logs.fields import SHOWN, fields
@@ -131,11 +133,12 @@ def _run(options: start_options.Options, source: Source, chosen: Settings) -> in
 
 
 def _checked(chosen: Settings) -> str:
-    """What --check-config says of settings without an error."""
+    """What --check-config says of settings without an error. It leaves nothing behind."""
     folder, stream = folder_of(chosen.logging), chosen.logging.stream or "stderr"
-    if chosen.logging.to_files and (why := installation.why_unwritable(folder)):
-        return f"ok, but [logging] dir: cannot write in {folder} ({why}): log lines would go to {stream}"
-    return "ok"
+    doubts = mistakes(chosen, Router(chosen))
+    if chosen.logging.to_files and (why := installation.why_unwritable(folder, keep=False)):
+        doubts.insert(0, f"[logging] dir: cannot write in {folder} ({why}): log lines would go to {stream}")
+    return "\n".join(f"ok, but {doubt}" for doubt in doubts) or "ok"
 
 
 def _as_user(chosen: Settings, source: Source) -> Settings:

@@ -7,6 +7,7 @@ in ~/.anthropic-proxy. The launchers of the last two forms call `started_as` bef
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -109,8 +110,10 @@ def _git(*words: str) -> str:
     return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
-def why_unwritable(folder: Path) -> str:
-    """Why no file can be made in the folder; "" if one can. The folder is made if it does not exist."""
+def why_unwritable(folder: Path, *, keep: bool = True) -> str:
+    """Why no file can be made in the folder; "" if one can. The folder is made if it does not exist, and goes again
+    without keep."""
+    missing = [] if keep else [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{os.getpid()}"
@@ -118,4 +121,8 @@ def why_unwritable(folder: Path) -> str:
         probe.unlink()
     except OSError as why:
         return why.strerror or str(why)
+    finally:
+        for each in missing:
+            with contextlib.suppress(OSError):
+                each.rmdir()
     return ""

@@ -182,3 +182,8 @@ def test_logs_hold_a_record_and_no_secret(tmp_path: Path) -> None:
     assert done["gen_ai.usage.output_tokens"] > 0 and done["upstream"] == "demo" and done["total_ms"] > 0
     assert refused["status"] == 401 and json.loads(written["errors.json"])["error"] == "authentication"
     assert "my key is [secret]" in written["requests.json"]
+
+
+def test_check_config_leaves_no_folder_behind(tmp_path: Path) -> None:
+    assert run("--check-config", "--set", f"logging.dir={tmp_path}/new/logs").stdout == "ok\n"
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ those of the shipped list for the prices of the settings, too.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -79,6 +80,7 @@ class Prices:
     def adopt(self, settings: Settings) -> None:
         """Takes over changed settings."""
         self._own = [(glob, list(row)) for glob, row in shipped_models.by_pattern(settings.prices)]
+        self._lines = tuple(settings.prices)
         near = shipped_models.is_near
         self._near = {name for name, upstream in settings.upstreams.items() if near(upstream.base_url)}
         self._known: dict[tuple[str, str], Price | None] = {}
@@ -90,6 +92,12 @@ class Prices:
                 self._known.clear()
             self._known[key] = self._look_up(upstream, model)
         return self._known[key]
+
+    def lacks_all(self, upstream: str) -> bool:
+        """Tells whether no model of this upstream has a price, whatever its name."""
+        return upstream in self._near and not any(
+            "/" not in line or fnmatchcase(upstream, line.partition("/")[0]) for line in self._lines
+        )
 
     def _look_up(self, upstream: str, model: str) -> Price | None:
         known = shipped_models.known(model)

@@ -6,18 +6,17 @@ router first: if no upstream would answer, the line names another model or says 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from gateway.process.mistakes import mistakes
 from gateway.routing.router import FAMILIES, Router
 from operate import tls
 from operate.logs.journal import folder_of
 from operate.settings import include
 from operate.settings.load import Settings
 from translate.target import Protocol
-from upstream.pool import ca_places, system_ca_file
 
 CLAUDE_ASKS = {"big_model": "claude-opus-5-5", "small_model": "claude-haiku-5-5"}  # the names that Claude Code uses
 CODEX_ASKS = "gpt-5.1"
@@ -95,27 +94,17 @@ def remarks(settings: Settings, router: Router) -> list[str]:
         found.append(
             "Only the demo is on, and it answers for every model. For real ones, set a key in the environment."
         )
-    found += _lost_aliases(settings, router)
     if any(up.enabled and up.forward_client_key for up in settings.upstreams.values()):
         found.append(
             "forward_client_key has no effect: with a [client], the keys of clients are for the proxy itself."
             if settings.clients
             else "forward_client_key is on: the key of a client is sent to the upstream."
         )
-    found += _roots(settings)
+    found += mistakes(settings, router)
     bodies = [word for word in ("request", "response") if getattr(settings.logging, f"{word}_bodies") != "none"]
     if bodies:
         found.append(f"{' and '.join(bodies).capitalize()} bodies are logged, to {_logs(settings, '/requests.json')}.")
     return found
-
-
-def _lost_aliases(settings: Settings, router: Router) -> Iterator[str]:
-    """The lines about aliases whose models no upstream has."""
-    aliases = settings.aliases
-    meanings = {"big_model": aliases.big_model, "small_model": aliases.small_model, **aliases.map_json}
-    for key, meant in meanings.items():
-        if meant and router.why_not(meant, "messages") and router.why_not(meant, "chat"):
-            yield f"[aliases]: '{key}' means '{meant}', but no upstream that is on answers for that model."
 
 
 def _logs(settings: Settings, file: str) -> str:
@@ -124,22 +113,6 @@ def _logs(settings: Settings, file: str) -> str:
     return " and ".join(
         [f"{include.short(folder_of(chosen))}{file}"] * chosen.to_files + [chosen.stream] * bool(chosen.stream)
     )
-
-
-def _roots(settings: Settings) -> Iterator[str]:
-    """The line about certificates of upstreams that cannot be found: each of their requests would fail."""
-    named = os.environ.get("SSL_CERT_FILE")
-    if named and not os.path.isfile(named):
-        yield f"SSL_CERT_FILE names {named}, which is not there."
-    wanting = [
-        up.name for up in settings.upstreams.values()
-        if up.enabled and up.verify_tls and not up.ca_file and urlsplit(up.base_url).scheme == "https"
-    ]  # fmt: skip
-    if wanting and not settings.pool.ca_file and not system_ca_file():
-        yield (
-            f"No root certificates are here, so that no certificate of {', '.join(wanting)} can be checked: install "
-            f"ca-certificates, or name a PEM file in [pool] ca_file. Looked for: {', '.join(ca_places())}."
-        )
 
 
 def _unchecked(settings: Settings, router: Router) -> str:

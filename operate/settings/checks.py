@@ -7,14 +7,20 @@ that other machines can reach must have clients.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from operate import client_keys, key_sources, tls
-from operate.settings.errors import Problem
+from operate.settings.errors import Problem, did_you_mean
 from operate.settings.inifile import Entry, Section
 from operate.settings.sections import UNIX, Client, Hook
+
+_ORDERED = (
+    ("retry", "backoff", "max_backoff", 1), ("breaker", "cooldown", "max_cooldown", 1),
+    ("cache", "entry_kb", "mb", 1024),
+)  # fmt: skip
+"""Of a section: a key, another one whose value it must not exceed, and how many units of the one are in the other."""
 
 TLS_KEYS = ("tls_cert", "tls_key", "tls_key_password", "tls_client_ca")
 
@@ -25,9 +31,12 @@ Values = Mapping[str, Any]
 """Of a section, by key; None where one could not be read, which is reported already."""
 
 
-def of_all(plain: Mapping[str, Values], clients: Sequence[Client], written: Sections) -> Iterator[Problem]:
-    """plain: the sections that are there once."""
+def of_all(
+    plain: Mapping[str, Values], clients: Sequence[Client], upstreams: Collection[str], written: Sections
+) -> Iterator[Problem]:
+    """plain: the sections that are there once. upstreams: their names."""
     yield from _same_keys(clients, written)
+    yield from _known_upstreams(clients, upstreams, written)
     yield from _waits(plain, written)
     yield from _let_in(plain["server"]["host"], clients, written)
     yield from _tls(plain["server"], written)
@@ -63,11 +72,21 @@ def _same_keys(clients: Sequence[Client], written: Sections) -> Iterator[Problem
                 yield _at(written[section].entries["key"], section, "key", message)
 
 
+def _known_upstreams(clients: Sequence[Client], upstreams: Collection[str], written: Sections) -> Iterator[Problem]:
+    """A client that may use only an upstream with a mistyped name could use none."""
+    for client in clients:
+        for name in client.upstreams or ():
+            if name not in upstreams:
+                section = f"client {client.name}"
+                message = f"there is no [upstream {name}]" + did_you_mean(name, upstreams)
+                yield _at(written[section].entries["upstreams"], section, "upstreams", message)
+
+
 def _waits(plain: Mapping[str, Values], written: Sections) -> Iterator[Problem]:
-    """A first wait that is longer than the longest wait, which would cut it silently."""
-    for name, first, most in (("retry", "backoff", "max_backoff"), ("breaker", "cooldown", "max_cooldown")):
+    """A first wait that is longer than the longest wait, which would cut it silently; and the like."""
+    for name, first, most, times in _ORDERED:
         values = plain[name]
-        if None in (values[first], values[most]) or values[first] <= values[most]:
+        if None in (values[first], values[most]) or values[first] <= values[most] * times:
             continue
         entries = _entries(written, name)  # at least one is written, since the defaults fit
         key = first if first in entries else most

@@ -1,8 +1,9 @@
 """Reads values that are outside of the settings file: `${NAME}` from the environment, `file:/path` from a file, and
 `cred:NAME` from a credential of systemd.
 
-`${NAME:default}` is the default if NAME is not set or empty. The default may hold `${...}` again; the braces inside it
-must balance, so that it can be JSON. `$${` stands for a plain `${`. The value of a variable is not expanded again. An
+`${NAME:default}`, or `${NAME:-default}` as in a shell, is the default if NAME is not set or empty. The default may hold
+`${...}` again; the braces inside it must balance, so that it can be JSON. A default that begins with `-` has it twice.
+`$${` stands for a plain `${`. The value of a variable is not expanded again. An
 expansion also records which variables it named and which it used: --print-config shows them, and messages such as
 "set ANTHROPIC_API_KEY" name them.
 """
@@ -94,7 +95,8 @@ def _reference(
     value = environ.get(name)
     default = None
     if raw[end] == ":":
-        default, end = _expand(raw, end + 1, environ, result, depth + 1, live and not value)
+        begins = end + 1 + raw.startswith("-", end + 1)
+        default, end = _expand(raw, begins, environ, result, depth + 1, live and not value)
     else:
         end += 1
     if value or (value is not None and default is None):

@@ -26,6 +26,7 @@ from operate.settings.presets import PRESETS
 from operate.settings.rows import Key
 from operate.settings.sections import Client, Hook, Timeouts, Value
 from operate.settings.upstreams import Upstream, why_off
+from operate.settings.value_types import COMMENT
 from translate import dialects
 
 CLASSES: Mapping[str, Any] = {
@@ -84,7 +85,7 @@ class Reading(Struct):
             for name, section in self._named("client")
         ]
         hooks = list(self._hooks())
-        self.problems += checks.of_all(plain, clients, self.sections)
+        self.problems += checks.of_all(plain, clients, upstreams, self.sections)
         if not any(name.startswith("upstream") for name in self.sections):
             self._whole("there is no [upstream NAME] section: add one; the shipped settings.ini has examples")
         if self.problems:
@@ -319,7 +320,7 @@ def _fault(row: Key, expanded: Expanded, words: str) -> str:
 
 def _comment(text: str) -> str:
     """A hint about a value that cannot be read, where it seems to end with a comment."""
-    return "; a comment must have a line of its own" if " #" in text or " ;" in text else ""
+    return "; a comment must have a line of its own" if COMMENT.search(text) else ""
 
 
 def _origin(entry: Entry, expanded: Expanded) -> str:

@@ -65,7 +65,7 @@ LOGGING = {
         "under journald, take stdout. On a stream each line says which log it is of (`log`).",
     ),
     "dir": Key(
-        value_types.line("a folder"),
+        value_types.folder(),
         "logs",
         "The folder for log files and the file of [usage]; a relative path starts at the proxy's folder. The words "
         "stdout and stderr mean the folder logs, and `to` with that word.",

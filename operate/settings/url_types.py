@@ -8,7 +8,7 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from operate.settings.errors import unread
-from operate.settings.value_types import MASK, PRINTABLE, Kind
+from operate.settings.value_types import MASK, PRINTABLE, Kind, without_comment
 from translate import dialects
 
 LARGEST_PEM = 16 << 20
@@ -173,6 +173,7 @@ def shared_url() -> Kind:
         if parts.scheme == "unix":
             if not parts.path.startswith("/"):
                 raise ValueError("has no path after unix://, such as unix:///run/redis/redis.sock")
+            without_comment(parts.path + f"#{parts.fragment}" * bool(parts.fragment))
             return text
         hosts = parts.netloc.rpartition("@")[2].split(",")
         for host in hosts:

@@ -22,6 +22,9 @@ from operate.settings.errors import unread
 MASK = "********"
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
+COMMENT = re.compile(r"\s[#;]")
+"""Where a value seems to end with a comment. Only lines of their own are comments, since URLs and keys hold a #."""
+
 PRINTABLE = re.compile(r"[\x21-\x7e]*")
 
 
@@ -186,9 +189,27 @@ def account() -> Kind:
     return Kind("the name of a user, or empty", parse)
 
 
+def without_comment(path: str) -> str:
+    """Returns the path. Raises ValueError for one that ends with a comment, so far as nothing is there."""
+    if COMMENT.search(path) and not os.path.exists(path):
+        raise ValueError(f"there is no {path}")  # the reading adds what is said of comments
+    return path
+
+
 def path() -> Kind:
     """A str: the path of a file, which need not be there, or ""."""
-    return Kind("a path, or empty", lambda text: text, is_path=True)
+    return Kind("a path, or empty", without_comment, is_path=True)
+
+
+def folder() -> Kind:
+    """A str: the path of a folder, which need not be there."""
+
+    def parse(text: str) -> str:
+        if not text:
+            raise ValueError
+        return without_comment(text)
+
+    return Kind("a folder", parse)
 
 
 def readable() -> Kind:

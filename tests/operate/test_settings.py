@@ -120,6 +120,8 @@ def test_every_fault_is_told_at_once_in_file_order() -> None:
         ("[server]\nport = 1_000", "'1_000' is not a whole"),
         ("[server]\nport = ٣", "is not a whole"),
         ("[server]\nport = 8082 # mine", "a comment must have a line of its own"),
+        ("[logging]\ndir = logs  # mine", "there is no logs  # mine; a comment must have a line of its own"),
+        ("[shared]\nurl = unix:///run/r.sock # mine", "a comment must have a line of its own"),
         ("[server]\nport = '8082'", "has quotes around it; write values without quotes"),
         ("[server]\nport =", "is empty, not a whole number"),
         (

@@ -112,6 +112,7 @@ def test_a_bad_value_is_told(text: str, message: str) -> None:
             "[retry]\nmax_backoff = 1\nbackoff = 2",
             "settings.ini:3: [retry] backoff: backoff = 2 must not be larger than",
         ),
+        ("[cache]\nentry_kb = 2049\nmb = 2", "[cache] entry_kb: entry_kb = 2049 must not be larger than mb = 2"),
         ("[breaker]\ncooldown = 300", "[breaker] cooldown: cooldown = 300 must not be larger than max_cooldown = 120"),
     ],
 )
