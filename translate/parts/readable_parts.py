@@ -24,6 +24,7 @@ AUTHOR = "messages.name"  # the name in the report where it does not cross
 
 SHOWN = "[shown with the instructions]"
 DRAWN = "[shown in the assistant's answer]"
+OFFERED = "additional_tools"  # an item of Responses
 
 _MEDIA = (Image, Document, Audio)
 
@@ -52,9 +53,18 @@ def headed(given: Conversation) -> Conversation:
     """Returns the conversation with the instructions that stand before all turns among those at the head."""
     first = next((i for i, turn in enumerate(given.turns) if turn.role != "system"), len(given.turns))
     leading, later = given.turns[:first], given.turns[first:]
-    said = [part for turn in leading if not turn.for_one_turn for part in _with_fields(turn)]
+    meant = [part for turn in leading if not turn.for_one_turn for part in _with_fields(turn)]
+    said = [told for part in meant for told in _at_head(part)]
     kept = [turn for turn in leading if turn.for_one_turn]
     return replace(given, system=[*given.system, *said], turns=[*kept, *later])
+
+
+def _at_head(part: Part) -> list[Part]:
+    """Returns what is told of a part there. Tools that come before all turns are offered like the others, so that there
+    is nothing to tell: Codex brings all of its tools in this way."""
+    if not isinstance(part, Unknown):
+        return [part]
+    return [] if part.kind == OFFERED else part.parts or [part]
 
 
 def _with_fields(turn: Turn) -> list[Part]:

@@ -98,7 +98,7 @@ class Bridged:
         """Returns the flat name: the same one for a tool in each turn, and never that of another tool."""
         key = namespace, name
         if key not in self._names:
-            flat = f"{namespace}{SEPARATOR}{name}" if namespace else name
+            flat = flat_name(namespace, name)
             sent = repair.tool_name(flat)
             if sent in self._taken:
                 sent = repair.tool_name(f"{flat}_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}")
@@ -107,6 +107,10 @@ class Bridged:
             if namespace or sent != name:
                 self.namespaces[sent] = key
         return self._names[key]
+
+
+def flat_name(namespace: str, name: str) -> str:
+    return f"{namespace}{SEPARATOR}{name}" if namespace else name
 
 
 def _is_special(tool: Tool) -> bool:
