@@ -32,6 +32,11 @@ def tool_name(given: str) -> str:
     return _shortened(given, MAX_NAME)
 
 
+def flat_name(namespace: str, name: str) -> str:
+    """Returns the name of a tool in a namespace for a model that knows no namespaces; see tools/bridge.py."""
+    return tool_name(f"{namespace}__{name}" if namespace else name)
+
+
 def arguments(text: str) -> str:
     """Returns a call's arguments as servers and templates can read them: those of an object (see `as_object`), as they
     are where they can stay; half a surrogate pair in an escape is one that their parsers refuse."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from translate import problems, recurring
+from translate import problems, recurring, repair
 from translate.conversation import (
     Audio,
     Document,
@@ -38,7 +38,6 @@ from translate.parts import openai_media
 from translate.reasoning import sealed_reasoning
 from translate.responses import citations, media
 from translate.responses.decode_tools import read_tools
-from translate.tools import bridge
 from translate.tools.pairing import OpenCalls
 
 Item = dict[str, Any]
@@ -170,13 +169,13 @@ class History:
 
     def _shown(self, raw: Item, path: str) -> None:
         """Reads tools that the model is shown in mid-conversation. They are offered like the others from now on; models
-        other than those of Responses read so where it happened, by the names that they are offered under."""
+        other than those of Responses read so where it happened."""
         tools = read_tools(raw.get("tools"), f"{path}.tools")
         for tool in tools:
             tool.deferred = False
             tool.ext["responses.form"] = tool.ext.get("responses.form", {}) | {"shown": True}
         self.shown += tools
-        names = ", ".join(bridge.flat_name(tool.namespace, tool.name) for tool in tools if tool.kind != "server")
+        names = ", ".join(repair.flat_name(tool.namespace, tool.name) for tool in tools if tool.kind != "server")
         said = Text(f"Tools now available: {names or 'none'}.")
         self._new(Turn("system", [Unknown("responses", raw, parts=[said])]), raw)
 

@@ -33,7 +33,6 @@ from translate.json import wire
 from translate.target import Asked
 
 INPUT = "input"  # the one property of a bridged custom tool
-SEPARATOR = "__"
 
 _HOW = f"The whole text goes into `{INPUT}`, as it is."
 
@@ -98,19 +97,14 @@ class Bridged:
         """Returns the flat name: the same one for a tool in each turn, and never that of another tool."""
         key = namespace, name
         if key not in self._names:
-            flat = flat_name(namespace, name)
-            sent = repair.tool_name(flat)
+            sent = repair.flat_name(namespace, name)
             if sent in self._taken:
-                sent = repair.tool_name(f"{flat}_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}")
+                sent = repair.tool_name(f"{sent}_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}")
             self._taken.add(sent)
             self._names[key] = sent
             if namespace or sent != name:
                 self.namespaces[sent] = key
         return self._names[key]
-
-
-def flat_name(namespace: str, name: str) -> str:
-    return f"{namespace}{SEPARATOR}{name}" if namespace else name
 
 
 def _is_special(tool: Tool) -> bool:

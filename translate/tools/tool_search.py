@@ -17,6 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from translate import repair
 from translate.conversation import Part, Text, Tool, ToolResult, Unknown
 from translate.json import wire
 from translate.json.json_fields import list_of, text_of
@@ -163,5 +164,5 @@ def result(raw: Raw, id: str) -> ToolResult:
     if isinstance(content, dict) and content.get("type") == "tool_search_tool_result_error":
         why = text_of(content, "error_message") or text_of(content, "error_code")
         return ToolResult(id, [Text(f"The search failed: {why}")], is_error=True)
-    names = sorted(f"{space}.{name}" if space else name for space, name in names_in(raw))
+    names = sorted(repair.flat_name(space, name) for space, name in names_in(raw))
     return ToolResult(id, [Text(f"Tools now available: {', '.join(names)}." if names else NOTHING)])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from translate import pair
 from translate.conversation import (
     Audio,
     Conversation,
@@ -26,6 +27,7 @@ from translate.conversation import (
 from translate.errors import BadRequest
 from translate.reasoning import sealed_reasoning
 from translate.responses.decode_request import decode
+from translate.target import Target
 
 PNG = "data:image/png;base64,AAAA"
 PDF = "data:application/pdf;base64,BBBB"
@@ -240,6 +242,15 @@ def test_tools_that_come_with_the_history_are_offered_too() -> None:
     asked = ask({"role": "user", "content": "x"}, more, tools=[{"type": "function", "name": "old"}])
     assert [tool.name for tool in asked.tools] == ["old", "new", "mcp"]
     assert asked.turns[1] == Turn("system", [Unknown("responses", more, parts=[Text("Tools now available: new.")])])
+
+
+def test_tools_of_a_namespace_are_shown_under_the_names_that_the_model_calls() -> None:
+    space = {"type": "namespace", "name": "mcp__x", "tools": [{"type": "function", "name": "add"}]}
+    shown = {"type": "additional_tools", "role": "developer", "tools": [space]}
+    body: Any = {"model": "m", "input": [{"role": "user", "content": "x"}, shown]}
+    sent = pair.request("responses", "chat", body, Target("up")).body
+    assert [tool["function"]["name"] for tool in sent["tools"]] == ["mcp__x__add"]  # type: ignore[attr-defined]
+    assert "Tools now available: mcp__x__add." in str(sent["messages"])
 
 
 CHOICES: list[tuple[Any, ToolChoice | None]] = [

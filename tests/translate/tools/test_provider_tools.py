@@ -333,7 +333,7 @@ def test_found_tools_are_offered_from_then_on() -> None:
     ]
     encoded = ask("responses", "chat", tools=[{"type": "tool_search", "execution": "client"}], input=items)
     assert offered(encoded).keys() == {"tool_search", "mcp__x__add"}
-    assert encoded.body["messages"][-1]["content"] == "Tools now available: mcp__x.add."  # type: ignore[index]
+    assert encoded.body["messages"][-1]["content"] == "Tools now available: mcp__x__add."  # type: ignore[index]
 
 
 def test_a_call_without_ids_gets_one() -> None:
