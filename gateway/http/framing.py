@@ -15,6 +15,7 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
 
 from gateway.http import header_lines, hosts
 from gateway.http.header_lines import Headers
+from translate import late
 from translate.errors import ApiError
 
 MAX_TARGET = 16_384  # the most characters of a request's target
@@ -26,7 +27,7 @@ _TLS = b"\x16\x03"  # a handshake begins so
 _LATER = re.compile(r" HTTP/[2-9](?:\.[0-9])?$")
 _ABSOLUTE = re.compile(r"http(s?)://([^/?#]+)(.*)", re.I | re.S)
 _LENGTH = re.compile(r"[0-9]+")
-_PORT = re.compile(r":([0-9]+)$")
+_PORT = late.pattern(r":([0-9]+)$")
 _NO_PROXY = (
     "this is no HTTP proxy: %s. Leave it out of HTTP_PROXY, HTTPS_PROXY and the like, and set the base URL of your "
     "client to its address (ANTHROPIC_BASE_URL; OPENAI_BASE_URL with /v1 at the end)"

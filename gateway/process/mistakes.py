@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from urllib.parse import urlsplit
@@ -14,11 +13,12 @@ from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Router
 from operate.settings.list_types import Header
 from operate.settings.load import Client, Settings
+from translate import late
 from upstream.pool import ca_places, system_ca_file
 
 MOST_NAMED = 5  # models in one sentence
 
-_COMMENT = re.compile(r"\s[#;]\s")
+_COMMENT = late.pattern(r"\s[#;]\s")
 
 
 def mistakes(settings: Settings, router: Router, today: date | None = None) -> list[str]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from translate import late
+
 
 class Most:
     """The bound of all streams of this process. event_bytes: of one event, or of a whole reply in place of a stream."""
@@ -22,7 +24,7 @@ _MARGIN = 3  # bytes of a blank line ("\r\n\r\n") that may have come before its 
 LINE = re.compile(rb"\r\n|\n|\r")
 
 
-_FIELD = re.compile(rb"(?:event|data|id|retry)?:")
+_FIELD = late.pattern(rb"(?:event|data|id|retry)?:")
 
 FEW = 1024  # bytes: a few events
 

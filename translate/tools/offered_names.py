@@ -8,13 +8,12 @@ that of the one tool which is meant. Where several may be, or none, the name sta
 
 from __future__ import annotations
 
-import re
-
+from translate import late
 from translate.conversation import ToolCall
 from translate.target import Asked
 
-_AROUND = re.compile(r"\s*(?:functions|default_api)[.:]|:\d{1,4}\s*$")
-_NO_WORD = re.compile(r"[\W_]+")
+_AROUND = late.pattern(r"\s*(?:functions|default_api)[.:]|:\d{1,4}\s*$")
+_NO_WORD = late.pattern(r"[\W_]+")
 
 
 class OfferedNames:
