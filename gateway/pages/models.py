@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import parse_qs, unquote
 
 from gateway.pages import astray, picker
 from gateway.pages.handlers import Handler
+from gateway.routing.known_models import Model
 from gateway.runtime import Service
 from translate import dialects
 from translate.codex import catalogue
@@ -32,6 +34,11 @@ class Listed(Handler):
         asked = parse_qs(self.request.query, keep_blank_values=True)
         return self.own is None and catalogue.asks(asked, self.request.headers.get("User-Agent", ""))
 
+    async def codex_entries(self, models: Sequence[Model]) -> bytes:
+        told = parse_qs(self.request.query).get(catalogue.QUERY)
+        version = told[-1] if told else self.request.headers.get("User-Agent", "")
+        return await picker.for_codex(models, self.service.settings.server.codex_instructions, version)
+
 
 class Models(Listed):
     """GET and HEAD of /v1/models: the list of models."""
@@ -41,8 +48,7 @@ class Models(Listed):
         if (rules := self.service.rules.get(self.client)) is not None:
             models = [model for model in models if rules.allow(model.upstream, model.id)]
         if self.for_codex:
-            said = await picker.for_codex(models, self.service.settings.server.codex_instructions)
-            self.finish(self.service.masked(said))
+            self.finish(self.service.masked(await self.codex_entries(models)))
             return
         if picker.is_for(self.request.headers):
             models = [picker.listed(model) for model in models]
@@ -72,7 +78,7 @@ class OneModel(Listed):
                 rules.permitted(self.service.router.routes(unquote(id), self.dialect.name), unquote(id))
             model = self.service.listing.one(models, unquote(id), self.dialect)
             if self.for_codex:
-                said = await picker.for_codex([model], self.service.settings.server.codex_instructions)
+                said = await self.codex_entries([model])
             else:
                 said = wire.dumps(self.dialect.models.row(model))
             self.finish(self.service.masked(said))

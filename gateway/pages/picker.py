@@ -45,9 +45,11 @@ def _of(model: Model) -> str:
     return f"{model.upstream}/{model.id}" if named else model.id
 
 
-async def for_codex(models: Sequence[Model], file: str) -> bytes:
-    """Returns the entries of Codex's catalogue. file: of [server] codex_instructions, "" = the proxy's own words."""
-    return wire.dumps(catalogue.page(models, await asyncio.to_thread(_instructions, file) if file else INSTRUCTIONS))
+async def for_codex(models: Sequence[Model], file: str, version: str) -> bytes:
+    """Returns the entries of Codex's catalogue. file: of [server] codex_instructions, "" = the proxy's own words.
+    version: of Codex."""
+    instructions = await asyncio.to_thread(_instructions, file) if file else INSTRUCTIONS
+    return wire.dumps(catalogue.page(models, instructions, version))
 
 
 def _instructions(file: str) -> str:

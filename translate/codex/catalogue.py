@@ -20,11 +20,16 @@ USUAL_CONTEXT = 272_000  # tokens; Codex's own assumption for an unknown model
 _OUTPUT = {"mode": "tokens", "limit": 10_000}  # how much of a tool's output the model is shown
 _FIRST = 100  # in the picker, after the models that Codex brings: a smaller number stands higher
 
-# What Codex 0.169 brings, and what belongs to the same families. It looks for the longest name that a model's begins
-# with, also behind one "namespace/".
-_KNOWN = late.pattern(
-    r"(?:[\w-]+/)?(?:gpt-5\.[5-9]|gpt-(?:[6-9]|\d\d)|gpt-daybreak-(?:blue|red)-latest|codex-auto-review)", re.ASCII
+# What Codex brings up to this version, and what a later one may bring. It looks for the longest name that a model's
+# begins with, also behind one "namespace/".
+_LATEST = (0, 171)
+_BROUGHT = late.pattern(
+    r"(?:[\w-]+/)?(?:gpt-5\.5|gpt-5\.6-(?:luna|sol|terra)|gpt-6-(?:astra|luna|sol)|gpt-6\.1-(?:sol|terra)"
+    r"|gpt-6\.2-(?:astra|sol)|gpt-daybreak-(?:blue|red)-latest|codex-auto-review)",
+    re.ASCII,
 )
+_LATER = late.pattern(r"(?:[\w-]+/)?(?:gpt-5\.[5-9]|gpt-(?:[6-9]|\d\d)|gpt-daybreak-|codex-auto-review)", re.ASCII)
+_VERSION = late.pattern(r"(?:codex[\w -]*/)?(\d{1,4})\.(\d{1,4})", re.ASCII)
 # The names of models that take an effort, if their upstream's list does not say so.
 _THINKS = late.pattern(
     r"claude-(?:[a-z]+-)?[4-9]|gpt-5|gpt-oss|(?:^|/)o[1-9]|gemini-(?:2\.5|[3-9])|deepseek-r|qwq", re.I
@@ -41,13 +46,15 @@ def asks(query: Collection[str], user_agent: str) -> bool:
     return QUERY in query or user_agent.startswith("codex")
 
 
-def knows(slug: str) -> bool:
-    """Whether Codex has the model in its own catalogue."""
-    return _KNOWN.match(slug) is not None
+def knows(slug: str, version: str) -> bool:
+    """Whether Codex has the model in its own catalogue. version: as Codex tells it, alone or in its User-Agent."""
+    told = _VERSION.match(version)
+    known = _BROUGHT if told is not None and (int(told[1]), int(told[2])) <= _LATEST else _LATER
+    return known.match(slug) is not None
 
 
-def page(models: Sequence[ListedModel], instructions: str) -> Body:
-    unknown = [model for model in models if not knows(model.id)]
+def page(models: Sequence[ListedModel], instructions: str, version: str) -> Body:
+    unknown = [model for model in models if not knows(model.id, version)]
     return {"models": [row(model, instructions, _FIRST + at) for at, model in enumerate(unknown)]}
 
 

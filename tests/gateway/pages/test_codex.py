@@ -38,6 +38,9 @@ def test_codex_gets_its_own_form() -> None:
         assert models(house, "/v1/models", AGENT) == found
         assert models(house, "/v1/models/anything?client_version=0.1.0").keys() == {"anything"}
         assert set(json.loads(house.get("/v1/models")[2])) == {"object", "data"}
+        assert models(house, "/v1/models/gpt-7?client_version=0.171.0").keys() == {"gpt-7"}
+        assert models(house, "/v1/models/gpt-7", AGENT).keys() == {"gpt-7"}
+        assert not models(house, "/v1/models/gpt-7?client_version=99.1"), "which a later Codex may bring"
     qwen = found["qwen3"]
     assert qwen["context_window"] == 65536 and qwen["base_instructions"] == INSTRUCTIONS
     assert [level["effort"] for level in qwen["supported_reasoning_levels"]] == ["low", "medium", "high"]

@@ -10,6 +10,7 @@ from gateway.routing.known_models import Model
 from translate.codex import catalogue
 from translate.codex.instructions import INSTRUCTIONS
 
+VERSION = "0.171.0"
 WANTED = {  # without one of these, some version of Codex reads none of the list
     "slug", "display_name", "supported_reasoning_levels", "shell_type", "visibility", "supported_in_api", "priority",
     "base_instructions", "supports_reasoning_summaries", "support_verbosity", "truncation_policy",
@@ -19,15 +20,25 @@ WANTED = {  # without one of these, some version of Codex reads none of the list
 
 
 def row(model: Model) -> dict[str, Any]:
-    (entry,) = catalogue.page([model], "Be good.")["models"]
+    (entry,) = catalogue.page([model], "Be good.", VERSION)["models"]
     assert entry.keys() >= WANTED and entry["base_instructions"] == "Be good."
     found: dict[str, Any] = entry
     return found
 
 
-@pytest.mark.parametrize("id", ["gpt-6.1-sol", "gpt-5.5", "gpt-5.6-luna", "gpt-7", "openai/gpt-6-astra", "gpt-5.5-x"])
-def test_what_codex_knows_keeps_its_own_prompt(id: str) -> None:
-    assert catalogue.page([Model(id, "up")], "Be good.") == {"models": []}
+@pytest.mark.parametrize("id", ["gpt-6.1-sol", "gpt-5.5", "gpt-5.6-luna", "openai/gpt-6-astra", "gpt-5.5-x"])
+@pytest.mark.parametrize("version", [VERSION, "1.0.0", "codex_exec/0.171.0 (Debian 12.0.0; x86_64)", ""])
+def test_what_codex_knows_keeps_its_own_prompt(id: str, version: str) -> None:
+    assert catalogue.page([Model(id, "up")], "Be good.", version) == {"models": []}
+
+
+@pytest.mark.parametrize("id", ["gpt-7", "gpt-6", "gpt-5.7", "gpt-6.3-sol", "gpt-daybreak-green-latest"])
+def test_what_a_later_one_may_know(id: str) -> None:
+    assert row(Model(id, "up"))["slug"] == id
+    agents = ("0.169.0", "codex_exec/0.171.2 (Debian)", "codex-tui/0.99.0", "codex vscode/0.171.0")
+    assert all(catalogue.page([Model(id, "up")], "x", version)["models"] for version in agents)
+    for version in ("0.172.0", "1.0.0", "codex_exec/0.200.0 (Debian)", "", "dev"):
+        assert catalogue.page([Model(id, "up")], "x", version) == {"models": []}
 
 
 @pytest.mark.parametrize("id", ["qwen3:8b", "gpt-5.1", "gpt-4o", "a/b/gpt-5.5", "claude-opus-5-5", "my-gpt-6"])
@@ -57,7 +68,7 @@ def test_names_tell_who_thinks_where_no_list_does(id: str, thinks: bool) -> None
 
 
 def test_the_order_is_the_lists_and_after_what_codex_brings() -> None:
-    rows = catalogue.page([Model(id, "up") for id in ("b", "gpt-5.5", "a")], "x")["models"]
+    rows = catalogue.page([Model(id, "up") for id in ("b", "gpt-5.5", "a")], "x", VERSION)["models"]
     assert [(each["slug"], each["priority"]) for each in rows] == [("b", 100), ("a", 101)]
 
 
