@@ -16,7 +16,7 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.batches import cached_contents, messages_batches, openai_batches, passed
+from gateway.batches import cached_contents, messages_batches, openai_batches, passed, passed_lists
 from gateway.batches.whole_request import WholeReply, WholeRequest
 from gateway.flow import charges, upstream_request
 from gateway.flow.client_request import ClientRequest
@@ -174,7 +174,11 @@ class BatchesRequest(HTTPMessageDelegate):
         id, _ = found
         if id and not api.is_ours(id):
             return await passed.about(self._service, self.request, asked, id)
-        if not id and asked.method == "POST" and not asked.path.startswith(openai_batches.FILES):
+        is_batches = not asked.path.startswith(openai_batches.FILES)
+        if not id and asked.method == "GET" and is_batches:
+            listed: WholeReply = await api.listed(asked, await passed_lists.rows(self._service, self.request, asked))
+            return listed
+        if not id and asked.method == "POST" and is_batches:
             if (said := await passed.created(self._service, self.request, asked)) is not None:
                 return said
         ours: WholeReply = await api.answer(asked)

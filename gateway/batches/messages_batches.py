@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from tornado.httputil import HTTPHeaders
 from gateway.batches import whole_request as common
 from gateway.batches.gathering import Answered
 from gateway.batches.own_request import Call
-from gateway.batches.whole_request import WholeReply, WholeRequest
+from gateway.batches.whole_request import Row, WholeReply, WholeRequest
 from operate import batch_store
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, Result, Work
 from translate.errors import ApiError, BadRequest
@@ -96,11 +96,16 @@ async def _retrieve(asked: WholeRequest, id: str) -> WholeReply:
     return common.json(_shown(*await _owned(asked, id), asked.origin))
 
 
-async def _list(asked: WholeRequest, id: str) -> WholeReply:
-    rows = await asked.queue.listed(MESSAGES.name, asked.owner)
+async def listed(asked: WholeRequest, others: Sequence[Row] | None) -> WholeReply:
+    """others: the client's batches at upstreams, None where no upstream runs any. Raises ApiError."""
     limit = asked.limit(20, 1000)
+    rows = await common.in_order(asked, MESSAGES.name, others)
     rows, more = common.page(rows, limit, asked.parameter("after_id"), asked.parameter("before_id"))
-    data = [_shown(batch, await asked.queue.counts(batch.id), asked.origin) for batch in rows]
+    data = [
+        _shown(row.batch, await asked.queue.counts(row.id), asked.origin) if row.batch is not None
+        else with_our_address(row.shown, asked)
+        for row in rows
+    ]  # fmt: skip
     ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
     return common.json({"data": data, "has_more": more, **ends})
 
@@ -140,7 +145,7 @@ def _line(row: Result) -> bytes:
 
 
 _DOES = {
-    ("POST", "all"): _create, ("GET", "all"): _list, ("GET", ""): _retrieve, ("DELETE", ""): _delete,
+    ("POST", "all"): _create, ("GET", ""): _retrieve, ("DELETE", ""): _delete,
     ("POST", "cancel"): _cancel, ("GET", "results"): _results,
 }  # fmt: skip
 
@@ -160,6 +165,13 @@ def _shown(batch: Batch, counts: dict[str, int], origin: str) -> dict[str, Any]:
         "archived_at": None,
         "results_url": f"{origin}{PATH}/{batch.id}/results" if ended else None,
     }
+
+
+def with_our_address(shown: dict[str, Any], asked: WholeRequest) -> dict[str, Any]:
+    """An upstream's batch, whose results are asked for here."""
+    if isinstance(shown.get("results_url"), str):
+        return shown | {"results_url": f"{asked.origin}{PATH}/{shown.get('id')}/results"}
+    return shown
 
 
 def _time(unix: float | None) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from tornado.httputil import HTTPFile, HTTPHeaders, parse_multipart_form_data
@@ -16,7 +16,7 @@ from tornado.httputil import HTTPFile, HTTPHeaders, parse_multipart_form_data
 from gateway.batches import whole_request as common
 from gateway.batches.gathering import Answered
 from gateway.batches.own_request import Call
-from gateway.batches.whole_request import WholeReply, WholeRequest
+from gateway.batches.whole_request import Row, WholeReply, WholeRequest
 from operate import batch_store
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, File, Result, Work
 from translate import dialects
@@ -122,10 +122,11 @@ async def _retrieve(asked: WholeRequest, id: str) -> WholeReply:
     return common.json(_shown(*await _owned(asked, id)))
 
 
-async def _list(asked: WholeRequest, id: str) -> WholeReply:
-    rows = await asked.queue.listed(FORM, asked.owner)
-    rows, more = common.page(rows, asked.limit(20, 100), asked.parameter("after"))
-    data = [_shown(batch, await asked.queue.counts(batch.id)) for batch in rows]
+async def listed(asked: WholeRequest, others: Sequence[Row] | None) -> WholeReply:
+    """others: the client's batches at upstreams, None where no upstream runs any. Raises ApiError."""
+    limit = asked.limit(20, 100)
+    rows, more = common.page(await common.in_order(asked, FORM, others), limit, asked.parameter("after"))
+    data = [_shown(row.batch, await asked.queue.counts(row.id)) if row.batch is not None else row.shown for row in rows]
     return common.json(_listed(data, more))
 
 
@@ -281,7 +282,7 @@ def _file(file: File) -> dict[str, Any]:
 
 
 _DOES = {
-    (PATH, "POST", "all"): _create, (PATH, "GET", "all"): _list, (PATH, "GET", ""): _retrieve,
+    (PATH, "POST", "all"): _create, (PATH, "GET", ""): _retrieve,
     (PATH, "POST", "cancel"): _cancel, (FILES, "POST", "all"): _upload, (FILES, "GET", "all"): _list_files,
     (FILES, "GET", ""): _file_about, (FILES, "DELETE", ""): _delete_file, (FILES, "GET", "content"): _content,
 }  # fmt: skip

@@ -50,7 +50,7 @@ async def created(service: Service, request: ClientRequest, asked: WholeRequest)
         if service.response_store.shared:
             file_id = str(object_of(asked.body).get("input_file_id"))
             await _are_its_own(service, asked, await file_of_requests.names(service, asked, upstream, owned, file_id))
-    said = await _ask(service, request, asked, upstream, key, body)
+    said = await ask(service, request, asked, upstream, key, asked.query, body)
     if said.status < 300 and isinstance(id := object_of(said.body).get("id"), str):
         service.response_store.went(id, asked.owner, upstream.name, upstream.key_names[key])
     return said
@@ -97,7 +97,7 @@ async def about(service: Service, request: ClientRequest, asked: WholeRequest, i
         if len(having) != 1:
             raise ApiError("not_found", f"no upstream is known to have batch '{id}'")
         upstream, key = having[0], 0  # by whose key it was made is not known
-    said = await _ask(service, request, asked, upstream, key, b"" if asked.method == "POST" else None)
+    said = await ask(service, request, asked, upstream, key, asked.query, b"" if asked.method == "POST" else None)
     _note_results(service, asked, upstream, key, said)
     return said
 
@@ -177,23 +177,17 @@ def object_of(body: bytes) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-async def _ask(
-    service: Service, request: ClientRequest, asked: WholeRequest, upstream: LiveUpstream, key: int, body: bytes | None
-) -> WholeReply:
-    """Raises ApiError."""
+async def ask(
+    service: Service, request: ClientRequest, asked: WholeRequest, upstream: LiveUpstream, key: int, query: str,
+    body: bytes | None = None,
+) -> WholeReply:  # fmt: skip
+    """Sends what is asked to an upstream, with a query of its own. Raises ApiError."""
     reply = await Asking(service, upstream, None, key, request.protocol, body).ask(
-        asked.method, asked.path.removeprefix("/v1/"), asked.query, asked.headers
+        asked.method, asked.path.removeprefix("/v1/").removesuffix("/"), query, asked.headers
     )
     out = reply.body
+    if asked.path.endswith("/results") and reply.status < 300:
+        return WholeReply(out, reply.status, "application/x-jsonl", upstream=upstream.name)
     if b'"results_url"' in out and reply.status < 300:
-        out = _with_our_address(out, asked)
-    kind = "application/x-jsonl" if asked.path.endswith("/results") and reply.status < 300 else "application/json"
-    return WholeReply(out, reply.status, kind, upstream=upstream.name)
-
-
-def _with_our_address(body: bytes, asked: WholeRequest) -> bytes:
-    said = object_of(body)
-    for row in [said, *(said["data"] if isinstance(said.get("data"), list) else ())]:
-        if isinstance(row, dict) and isinstance(row.get("results_url"), str):
-            row["results_url"] = f"{asked.origin}{messages_batches.PATH}/{row.get('id')}/results"
-    return wire.dumps(said)
+        out = wire.dumps(messages_batches.with_our_address(object_of(out), asked))
+    return WholeReply(out, reply.status, upstream=upstream.name)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,6 +16,7 @@ from tornado.httputil import HTTPHeaders
 from gateway.batches.desk import Desk
 from gateway.batches.queue import Queue
 from gateway.http import json_bounds
+from operate.batch_store import Batch
 from translate.errors import ApiError, BadRequest
 from translate.json import sliced_json, wire
 
@@ -126,6 +127,23 @@ def is_ours(id: str, kind: str) -> bool:
 def kept_headers(headers: HTTPHeaders, prefix: str) -> dict[str, str]:
     """The headers that each request of a batch is sent with; never a key."""
     return {name: value for name, value in headers.get_all() if name.lower().startswith(prefix)}
+
+
+class Row(Struct, frozen=True):
+    """A batch in a list. batch: one that the proxy runs; shown: as an upstream shows it."""
+
+    id: str
+    created: float
+    batch: Batch | None = None
+    shown: dict[str, Any] = {}
+
+
+async def in_order(asked: WholeRequest, form: str, others: Sequence[Row] | None) -> list[Row]:
+    """The client's batches, the latest first. others: those at upstreams, None where no upstream runs any."""
+    own: list[Row] = []
+    if asked.desk.queue is not None or others is None:
+        own = [Row(batch.id, batch.created, batch) for batch in await asked.queue.listed(form, asked.owner)]
+    return sorted([*own, *others], key=lambda row: row.created, reverse=True) if others else own
 
 
 def page(rows: list[Any], limit: int, after: str, before: str = "") -> tuple[list[Any], bool]:

@@ -175,8 +175,11 @@ class LiveUpstream:
 
     def first_key(self, now: float) -> int:
         """The number of the first key that is not at rest; 0 if all are."""
-        keys = (self.places.key(self.name, number) for number in range(len(self.key_names)))
-        return next((number for number, key in enumerate(keys) if key.bad_until <= now), 0)
+        return next((number for number in range(len(self.key_names)) if self.key_works(number, now)), 0)
+
+    def key_works(self, number: int, now: float) -> bool:
+        """Whether a key is not at rest, as far as is known."""
+        return self.places.key(self.name, number).bad_until <= now
 
     def place(self, model: str, key: int) -> Place:
         return self.places.of(self.name, model, key)

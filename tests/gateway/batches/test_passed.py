@@ -234,3 +234,81 @@ def test_lines_of_a_file_name_only_what_is_their_clients_own(what: str, tmp_path
                         client.batches.create(input_file_id=made.id, **asked)
                     assert caught.value.status_code == expected
                     assert not [request for request in up.requests if request.path == "/v1/batches"]
+
+
+class Listing:
+    """An upstream with five batches, of which a page has two. Its second key has one more."""
+
+    def __init__(self) -> None:
+        self.made = [
+            BATCH | {"id": f"msgbatch_their{n}", "created_at": f"2026-01-0{n}T00:00:00Z"} for n in range(5, 0, -1)
+        ]
+        self.status = 200
+
+    def __call__(self, request: Any) -> Answer:
+        if request.method == "POST":
+            return Answer.json(self.made[0])
+        if self.status != 200:
+            return Answer.json({"type": "error", "error": {"type": "api_error", "message": "no list"}}, self.status)
+        query = request.path.partition("?")[2]
+        rows = self.made
+        if "second" in request.headers["x-api-key"]:
+            rows = [BATCH | {"id": "msgbatch_other", "created_at": "2026-01-03T12:00:00Z"}]
+        elif "after_id=" in query:
+            ids = [row["id"] for row in rows]
+            rows = rows[ids.index(query.partition("after_id=")[2].partition("&")[0]) + 1 :]
+        return Answer.json({"data": rows[:2], "has_more": len(rows) > 2, "first_id": None, "last_id": None})
+
+
+KEYS = "protocol = messages\nbase_url = {}\nbatches = true\nkeys = up-first-0123456789, up-second-0123456789\n"
+
+
+def test_a_list_has_those_of_all_keys_and_the_proxys_own_the_latest_first(tmp_path: Path) -> None:
+    with Upstream(Listing()) as up, Upstream() as other:
+        text = house_text("m = a\nn = b", "", a=KEYS.format(up.url), b=other.url)
+        with House(text, folder=tmp_path) as house, sdk(house) as client:
+            own = client.messages.batches.create(requests=requests(1, "n"))
+            theirs = ["their5", "their4", "other", "their3", "their2", "their1"]
+            found = [batch.id for batch in client.messages.batches.list(limit=3)]
+            assert found == [own.id, *(f"msgbatch_{name}" for name in theirs)]
+            page = client.messages.batches.list(limit=2, after_id="msgbatch_their4")
+            assert [batch.id for batch in page.data] == ["msgbatch_other", "msgbatch_their3"] and page.has_more
+            assert page.data[0].results_url == f"{house.url}/v1/messages/batches/msgbatch_other/results"
+
+
+def test_a_list_has_only_what_is_its_clients(tmp_path: Path) -> None:
+    with Upstream(Listing()) as up, House(house_text("m = a", CLIENTS, a=HAS.format(up.url)), folder=tmp_path) as house:
+        with sdk(house) as alice, sdk(house, "bobby-key-0123456789") as bobby:
+            made = alice.messages.batches.create(requests=requests(1))
+            assert [batch.id for batch in alice.messages.batches.list()] == [made.id]
+            assert list(bobby.messages.batches.list()) == []
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_list_has_no_gaps(status: int, tmp_path: Path) -> None:
+    """A server that knows no lists has nothing to leave out; of one that fails nobody knows."""
+    listing = Listing()
+    listing.status = status
+    with Upstream(listing) as up, House(house_text("m = a", "", a=HAS.format(up.url)), folder=tmp_path) as house:
+        got, _, body = house.get("/v1/messages/batches")
+        assert got == (200 if status == 404 else 500)
+        assert json.loads(body)["data"] == [] if status == 404 else b"no list" in body
+
+
+def test_openais_list_has_them_too(tmp_path: Path) -> None:
+    rows = [{"id": f"batch_{n}", "object": "batch", "created_at": n} for n in (3, 2, 1)]
+    listed = Answer.json({"object": "list", "data": rows, "has_more": False})
+    with Upstream(lambda r: listed) as up:
+        text = house_text("m = a", "", a=f"protocol = chat\nbase_url = {up.url}/v1\nbatches = true\n")
+        with House(text, folder=tmp_path) as house:
+            page = json.loads(house.get("/v1/batches?limit=2&after=batch_3")[2])
+    assert [row["id"] for row in page["data"]] == ["batch_2", "batch_1"] and page["has_more"] is False
+    assert page["first_id"] == "batch_2" and up.requests[-1].path.startswith("/v1/batches?limit=100")
+
+
+def test_a_result_that_speaks_of_results_url_is_not_touched(tmp_path: Path) -> None:
+    row = b'{"custom_id":"r0","result":{"type":"succeeded","message":{"content":[{"input":{"results_url":"x"}}]}}}\n'
+    results = Answer(headers={"Content-Type": "application/x-jsonl"}, body=row)
+    with Upstream(lambda r: results if r.path.endswith("/results") else Answer.json(BATCH)) as up:
+        with House(house_text("m = a", "", a=HAS.format(up.url)), folder=tmp_path) as house:
+            assert house.get(f"/v1/messages/batches/{BATCH['id']}/results")[2] == row
