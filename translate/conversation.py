@@ -266,6 +266,7 @@ class Sampling(Struct):
     seed: int | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
+    logprobs: int | None = None  # how likely each token was is to be told, and so many others in its place
 
 
 class Conversation(_Partly):

@@ -177,7 +177,7 @@ class Responses:
             self.say(f"text: {stem} within a {self.item.get('type')}")
         if index and (self.part is None or body.get(index) != len(self.parts)):
             self.say(f"text: {stem} outside of its part")
-        if stem == "response.output_text" and body.get("logprobs") != []:
+        if stem == "response.output_text" and not isinstance(body.get("logprobs"), list):
             self.say("text: no logprobs")
         if last == "delta":
             if not isinstance(body.get("delta"), str) or not body["delta"]:

@@ -50,7 +50,7 @@ sdkHttpResponse | names the reply at its provider; the client's has its own, and
 *.role *.status | as in every reply
 *.caller *.toolset_name *.namespace *.async | of tools that such a client cannot offer
 *.logprobs candidate.avgLogprobs candidate.logprobsResult candidate.tokenCount top_logprobs | asked for by fields that \
-do not cross, which is reported
+cross to OpenAI's protocols alone; elsewhere that is reported
 *.phase | how OpenAI's models label what they say
 stop_details stop_sequence candidate.finishMessage | says more of a stop reason, where that is the one
 block:web_search_tool_result.* | goes with the call that it answers; the pages are cited

@@ -32,6 +32,7 @@ from translate.conversation import (
 from translate.fields.leftovers import OPENAI_TIERS, WITHIN, said_beyond
 from translate.json import wire
 from translate.json.json_fields import arguments_in, index_of, list_of, object_of, objects_of, text_of, thought
+from translate.parts import logprobs
 from translate.reasoning import sealed_reasoning
 from translate.streams.repeats import TextRepeats
 from translate.streams.sequence import Sequence
@@ -150,6 +151,8 @@ class Assembly:
                     self.usage = of_chunk(data, self.usage)
                 self.seen += 1
                 self._delta(self._said(choice))
+                if likely := choice.get("logprobs"):
+                    self._likely(likely)
                 return self._finished_by(choice.get("finish_reason"))
         if data.get("error") or not isinstance(data.get("choices"), list):
             if error := errors.of_object(data):
@@ -184,6 +187,8 @@ class Assembly:
         if not choice.keys() <= _CHOICE:
             self._beyond |= said_beyond(choice, _CHOICE)
         self._delta(self._said(choice))
+        if likely := choice.get("logprobs"):
+            self._likely(likely)
         if error := self._finished_by(_reason(choice)):
             return error
         met = text_of(choice, "stop_reason") or text_of(choice, "matched_stop")  # vLLM and SGLang tell which one it was
@@ -343,6 +348,12 @@ class Assembly:
             self._noted = True
             before = last.before()
             last.close.citations += [citations.read(note, before) for note in annotations]
+
+    def _likely(self, said: Any) -> None:
+        """Reads how likely the tokens of the last text were."""
+        self.trace.append(b"")
+        if isinstance(said, dict) and (tokens := list_of(said, "content")) and (last := self._sequence.last(Text)):
+            logprobs.note(last.close, tokens)
 
     def _add(self, kind: type[Text | Thinking | Refusal], text: str, entry: dict[str, Any] | None = None) -> None:
         """Adds text to the last part where it is of this kind, else begins a part. Empty text begins nothing."""

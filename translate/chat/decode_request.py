@@ -24,7 +24,7 @@ from translate.conversation import (
     ToolChoice,
 )
 from translate.fields.leftovers import CACHE_CONTROL, mistyped, note_mark, note_within, split_openai
-from translate.json.json_fields import flag_of, list_of, object_of, text_of
+from translate.json.json_fields import count_of, flag_of, list_of, object_of, text_of
 from translate.reasoning import effort
 
 _REASONING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget")
@@ -288,6 +288,7 @@ def _sampling(given: dict[str, Any]) -> Sampling:
         seed=_whole(given, "seed"),
         frequency_penalty=problems.number_of(given, "frequency_penalty"),
         presence_penalty=problems.number_of(given, "presence_penalty"),
+        logprobs=count_of(given, "top_logprobs") if given.get("logprobs") is True else None,
     )
 
 

@@ -16,6 +16,7 @@ from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, 
 from translate.encode_context import Draft
 from translate.fields import leftovers
 from translate.json.json_fields import Body
+from translate.parts import logprobs
 from translate.reasoning import effort
 from translate.target import Encoded, Target
 from translate.tools import json_mode, websearch
@@ -242,7 +243,10 @@ def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:
             body["verbosity"] = verbosity
         elif verbosity != leftovers.USUAL_VERBOSITY:
             draft.drop(draft.words.verbosity)
-    for field in leftovers.dropped(conversation, draft.takes):
+    likely = not draft.home and logprobs.crosses(conversation, draft.target)
+    if likely:
+        body |= logprobs.alternatives(conversation) | {"logprobs": True}
+    for field in leftovers.dropped(conversation, draft.takes, likely=likely):
         draft.drop(field)
     if not draft.home:
         return

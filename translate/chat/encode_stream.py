@@ -26,6 +26,7 @@ from translate.conversation import (
 )
 from translate.counting.usage import with_estimate
 from translate.json import wire
+from translate.parts import logprobs
 from translate.streams.writing import StreamWriting
 from translate.target import Asked
 
@@ -164,6 +165,10 @@ class Encoder(StreamWriting):
             if close.citations:
                 self._count()
                 self._annotate(citations.write(close.citations, self._start, self._length), out)
+            if close.ext and (likely := logprobs.told(close)):
+                told = wire.dumps({"content": likely, "refusal": None})
+                after = self._after.replace(b'"logprobs":null', b'"logprobs":' + told)
+                out += (self._before, b'[{"index":0,"delta":{}', after)
         elif ran := media.tools_run(part):
             out.append(self._chunk(ran))
         elif image := self._media.take(part):

@@ -47,8 +47,11 @@ presence_penalty | - there is no such knob: the model draws its words without it
 generationConfig.presencePenalty
 seed | - there is no such knob: the model draws its words without it |  | = generationConfig.seed
 logit_bias | - there is no such knob: the model draws its words without it |
-logprobs | - tokens' probabilities are not told: the reply has none |
-top_logprobs | - tokens' probabilities are not told: the reply has none |
+logprobs | - tokens' probabilities are not told: the reply has none | - OpenAI's models that reason do not \
+tell tokens' probabilities; others are asked for them by include and top_logprobs | - tokens' probabilities are not \
+told: the reply has none
+top_logprobs | - tokens' probabilities are not told: the reply has none | - as with logprobs | - tokens' \
+probabilities are not told: the reply has none
 n | ! these protocols give one answer to a request |
 audio | - the voice of a spoken reply; the reply is text |
 modalities | - the reply is text |  | = generationConfig, responseModalities, where pictures are asked for; sound is \

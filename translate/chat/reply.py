@@ -34,7 +34,7 @@ from translate.errors import BadReply
 from translate.fields.leftovers import OPENAI_TIERS
 from translate.json import wire
 from translate.json.json_fields import index_of, list_of, object_of, objects_of, text_of
-from translate.parts import foreign_parts
+from translate.parts import foreign_parts, logprobs
 from translate.target import Asked, Policy
 
 
@@ -73,7 +73,7 @@ def _plain(body: dict[str, Any], policy: Policy) -> list[Event] | None:
 
 _PLAIN_ENDS = ("stop", "length")
 _BODY = frozenset({"id", "object", "created", "model", "choices", "usage", "service_tier", "system_fingerprint"})
-_CHOICE = frozenset({"index", "message", "finish_reason", "logprobs"})
+_CHOICE = frozenset({"index", "message", "finish_reason"})
 _MESSAGE = frozenset({"role", "content"})
 
 
@@ -147,6 +147,7 @@ class _Message:
         self.calls: list[dict[str, Any]] = []
         self.extra: dict[str, Any] = {}
         self.beside: dict[str, Any] = {}  # what goes with the next call
+        self.likely: list[Any] = []  # how likely the tokens of all texts were
         self.media = media.Beside(asked)
         self.usage: Usage | None = None
         self.stop = Stop("end")
@@ -179,6 +180,7 @@ class _Message:
             self.length += len(text)
             self.texts.append(text)
             self.annotations += citations.write(close.citations, start, start + len(text))
+            self.likely += logprobs.told(close) if close.ext else []
         elif found := extras.opened(part):
             what, extra = found
             if what == extras.OF_MESSAGE:
@@ -235,7 +237,8 @@ class _Message:
             self.stop.reason, has_calls=has_calls, refused_in_words=bool(self.refusals), functions=functions
         )
         usage = with_estimate(self.stop.usage or self.usage, self.asked.input_tokens)
-        choice = {"index": 0, "message": message | self.extra, "logprobs": None, "finish_reason": finish}
+        likely = {"content": self.likely, "refusal": None} if self.likely else None
+        choice = {"index": 0, "message": message | self.extra, "logprobs": likely, "finish_reason": finish}
         return {
             "id": f"chatcmpl-{self.asked.key}",
             "object": "chat.completion",

@@ -25,6 +25,7 @@ _OPENAI = (
     "metadata", "store", "safety_identifier", "prompt_cache_retention", "prompt_cache_options", "moderation",
 )  # fmt: skip
 _GIVEN = {"reasoning.encrypted_content", websearch.SOURCES}  # every client that can use it gets it
+LIKELY = "message.output_text.logprobs"  # in `include` of Responses
 _SETTLED: dict[str, Any] = {
     "n": 1,
     "store": False,
@@ -41,15 +42,15 @@ _SETTLED: dict[str, Any] = {
 }
 
 
-def dropped(conversation: Conversation, taken: Collection[str]) -> list[str]:
+def dropped(conversation: Conversation, taken: Collection[str], *, likely: bool = False) -> list[str]:
     """Returns the names of the fields that stay behind when the conversation is written. taken: the groups that its
-    encoder reads."""
+    encoder reads. likely: it asks how likely the tokens are, too."""
     return [
         field
         for group, fields in conversation.ext.items()
         if group not in taken and "." not in group
         for field, value in fields.items()
-        if not _is_settled(field, value)
+        if not _is_settled(field, value) and not (likely and _asks_likely(field, value))
     ]
 
 
@@ -180,6 +181,13 @@ def _is_settled(field: str, value: Any) -> bool:
     if field == "service_tier":
         return value in PLAIN_TIERS
     return field in _SETTLED and bool(_SETTLED[field] == value)
+
+
+def _asks_likely(field: str, value: Any) -> bool:
+    """Tells whether the field asks how likely the tokens are, and for nothing else that does not cross."""
+    if field == "include" and isinstance(value, list):
+        return _is_given([name for name in value if name != LIKELY])
+    return field in ("logprobs", "top_logprobs")
 
 
 def _is_given(include: Any) -> bool:

@@ -163,6 +163,9 @@ class Assembly:
         if last == "delta":
             said = text_of(data, "delta") or text_of(object_of(data, "delta"), "text")
             self.trace = reader.say(what, index, said)
+            if data.get("logprobs"):
+                reader.likely(index, list_of(data, "logprobs"))
+                self.trace = b""
         elif last == "done":
             reader.whole(what, index, next((data[k] for k in _DONE_KEYS if isinstance(data.get(k), str)), ""))
 
@@ -178,6 +181,8 @@ class Assembly:
         reader.whole(kind, index, text_of(part, kind))
         if part.get("annotations"):
             reader.noted(index, list_of(part, "annotations"))
+        if part.get("logprobs"):
+            reader.likely(index, list_of(part, "logprobs"), anew=True)
         reader.ended(kind, index)
 
     def _about(self, response: Raw) -> None:

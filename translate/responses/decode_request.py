@@ -15,7 +15,8 @@ from translate import problems
 from translate.conversation import Conversation, OutputFormat, Part, Reasoning, Sampling, Text, Tool, ToolCall
 from translate.errors import BadRequest
 from translate.fields.leftovers import mistyped, note_within, split_openai
-from translate.json.json_fields import flag_of, text_of
+from translate.json.json_fields import count_of, flag_of, list_of, text_of
+from translate.parts import logprobs
 from translate.reasoning import effort
 from translate.responses.decode_messages import History
 from translate.responses.decode_tools import allowed, read_choice, read_tools
@@ -74,6 +75,8 @@ def decode(body: dict[str, Any]) -> Conversation:
     conversation.cache_key = text_of(given, "prompt_cache_key")
     conversation.service_tier = text_of(given, "service_tier")
     conversation.stream = given.get("stream") is True
+    if logprobs.WISH in list_of(given, "include"):
+        conversation.sampling.logprobs = count_of(given, "top_logprobs")
     return conversation
 
 

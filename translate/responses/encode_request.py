@@ -17,6 +17,7 @@ from translate.encode_context import Draft
 from translate.errors import BadRequest
 from translate.fields import leftovers
 from translate.json.json_fields import Body
+from translate.parts import logprobs
 from translate.reasoning import effort
 from translate.responses.encode_messages import instructions, items
 from translate.target import Encoded, Target
@@ -254,7 +255,10 @@ def _identity(body: Body, conversation: Conversation, target: Target, draft: Dra
 
 
 def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:
-    for field in leftovers.dropped(conversation, draft.takes):
+    likely = not draft.home and logprobs.crosses(conversation, draft.target)
+    if likely:
+        body |= logprobs.alternatives(conversation) | {"include": [*body.get("include", ()), logprobs.WISH]}
+    for field in leftovers.dropped(conversation, draft.takes, likely=likely):
         draft.drop(field)
     if conversation.verbosity:
         _put(body, "text.verbosity", conversation.verbosity)

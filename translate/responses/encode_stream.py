@@ -25,6 +25,7 @@ from translate.conversation import (
 )
 from translate.counting.usage import with_estimate
 from translate.json import wire
+from translate.parts import logprobs
 from translate.reasoning import sealed_reasoning
 from translate.responses import citations, fault, items, media
 from translate.responses.stop import incomplete_reason, words_of_refusal
@@ -223,8 +224,10 @@ class Encoder(StreamWriting):
             for i, note in enumerate(notes):
                 about = b'%b"annotation_index":%d,"annotation":%b' % (where, i, wire.dumps(note))
                 self._of_item(b"response.output_text.annotation.added", about, out)
-            self._of_item(b"response.output_text.done", b'%b"logprobs":[],"text":"%b"' % (where, text), out)
-            parts.append(items.text_part(text, notes))
+            likely = logprobs.told(close) if close.ext else []
+            told = wire.dumps(likely) if likely else b"[]"
+            self._of_item(b"response.output_text.done", b'%b"logprobs":%b,"text":"%b"' % (where, told, text), out)
+            parts.append(items.text_part(text, notes, told))
         self._of_item(b"response.content_part.done", where + b'"part":' + parts[-1], out)
 
     def _end_message(self, out: list[bytes], status: bytes = items.COMPLETED) -> None:

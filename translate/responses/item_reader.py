@@ -77,6 +77,9 @@ class ItemReader:
     def note(self, index: Any, annotation: Any) -> None:
         """Reads one more thing that the part at `index` cites."""
 
+    def likely(self, index: Any, tokens: list[Any], *, anew: bool = False) -> None:
+        """Reads how likely tokens of the text at `index` were. anew: these are all of its tokens."""
+
     def over(self, raw: Raw) -> None:
         """Ends the item: it is complete, as `raw`."""
         if not self.is_over:

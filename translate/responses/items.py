@@ -86,8 +86,9 @@ def item_id(prefix: str, asked: Asked, place: int) -> str:
     return f"{prefix}_{asked.key}_{place}"
 
 
-def text_part(text: bytes, annotations: list[Any] | None = None) -> bytes:
-    return b'{"type":"output_text","annotations":%b,"logprobs":[],"text":"%b"}' % (wire.dumps(annotations or []), text)
+def text_part(text: bytes, annotations: list[Any] | None = None, logprobs: bytes = b"[]") -> bytes:
+    notes = wire.dumps(annotations or [])
+    return b'{"type":"output_text","annotations":%b,"logprobs":%b,"text":"%b"}' % (notes, logprobs, text)
 
 
 def refusal_part(text: bytes) -> bytes:

@@ -39,7 +39,8 @@ background_options | - means nothing without background |
 access_programs image | - about OpenAI's own services |
 context_management | - only shortens what the model reads; the threshold of a compaction is heeded |
 truncation | - only shortens what the model reads; here too long a history is an error |
-include | - more about tools that OpenAI runs; encrypted reasoning is always given |
+include | - more about tools that OpenAI runs; encrypted reasoning is always given | - the same; \
+message.output_text.logprobs is logprobs, but for OpenAI's models that reason | - as for Messages
 max_tool_calls | - counts calls of tools that OpenAI runs, of which there are none |
 metadata | - labels for OpenAI's own store |  | - Google takes no user's id
 multi_agent | - OpenAI runs the other agents; the model answers alone |
@@ -48,7 +49,8 @@ service_tier | - tiers of one provider mean nothing, or another price, at the ne
 priority, others are dropped
 store | - the upstream stores nothing to be fetched later |
 stream_options | - about padding |
-top_logprobs | - tokens' probabilities are not told: the reply has none |
+top_logprobs | - tokens' probabilities are not told: the reply has none | - tokens' probabilities are told where \
+include asks for them, but by OpenAI's models that reason | - tokens' probabilities are not told: the reply has none
 role:user role:assistant | = messages |  | = contents
 role:system role:developer | = system at the head, marked text in the user's turn later | = messages, the system \
 message at the head, marked text in the user's turn later | = systemInstruction

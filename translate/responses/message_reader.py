@@ -7,6 +7,7 @@ from typing import Any
 from translate.conversation import Ext, Part, Refusal, Text
 from translate.fields.leftovers import said_beyond
 from translate.json.json_fields import list_of, text_of
+from translate.parts import logprobs
 from translate.responses import citations
 from translate.responses.item_reader import ItemReader, Raw
 from translate.streams.sequence import Item, Sequence
@@ -40,7 +41,7 @@ class MessageReader(ItemReader):
 
     def is_said_by(self, raw: Raw) -> bool:
         said = self.said()
-        return self.may_be(raw) and bool(said) and "".join(text for _, text, _ in _parts_of(raw)).startswith(said)
+        return self.may_be(raw) and bool(said) and "".join(text for _, text, *_ in _parts_of(raw)).startswith(said)
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
         if not text or self.is_over:
@@ -75,6 +76,10 @@ class MessageReader(ItemReader):
         if (item := self._cited(index)) is not None and isinstance(annotation, dict):
             if all(known.raw != annotation for known in item.close.citations[-MOST_COMPARED:]):
                 item.close.citations.append(citations.read(annotation))
+
+    def likely(self, index: Any, tokens: list[Any], *, anew: bool = False) -> None:
+        if (item := self._cited(index)) is not None:
+            logprobs.note(item.close, tokens, anew=anew)
 
     def _cited(self, index: Any) -> Item | None:
         place = ("text", index) if isinstance(index, int) else None
@@ -116,7 +121,7 @@ class MessageReader(ItemReader):
         for part in list_of(raw, "content"):
             if type(part) is dict and not part.keys() <= _PART:
                 self.beyond |= said_beyond(part, _PART)
-        for i, (kind, text, notes) in enumerate(_parts_of(raw)):
+        for i, (kind, text, notes, likely) in enumerate(_parts_of(raw)):
             before = told[kind][at[kind] : at[kind] + len(text) + 1]  # of what is said beyond this part, one character
             at[kind] += len(text)
             if not before.startswith(text) and text.startswith(before):  # else all of it was said, or something else
@@ -124,6 +129,8 @@ class MessageReader(ItemReader):
                 self._add(last or self._free_place(kind, i), text[len(before) :])
             if notes:
                 self.noted(i, notes)
+            if likely:
+                self.likely(i, likely, anew=True)
         for items in self._parts.values():
             items[-1].done = True
 
@@ -140,13 +147,13 @@ def _text_of(items: list[Item]) -> str:
     return items[0].text() if len(items) == 1 else "".join(item.text() for item in items)
 
 
-def _parts_of(raw: Raw) -> list[tuple[str, str, list[Any]]]:
-    """Returns (kind, text, annotations) of a message's parts."""
-    found: list[tuple[str, str, list[Any]]] = []
+def _parts_of(raw: Raw) -> list[tuple[str, str, list[Any], list[Any]]]:
+    """Returns (kind, text, annotations, logprobs) of a message's parts."""
+    found: list[tuple[str, str, list[Any], list[Any]]] = []
     content = raw.get("content")
     parts = content if isinstance(content, list) else [content]  # a lone text, with some servers
     for part in [{"text": part} if isinstance(part, str) else part for part in parts]:
         if isinstance(part, dict):
             kind = "refusal" if part.get("type") == "refusal" else "text"
-            found.append((kind, text_of(part, kind), list_of(part, "annotations")))
+            found.append((kind, text_of(part, kind), list_of(part, "annotations"), list_of(part, "logprobs")))
     return found
