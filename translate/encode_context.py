@@ -17,6 +17,7 @@ Of = TypeVar("Of", Turn, Tool)
 Out = TypeVar("Out")
 
 MAX_MANNERS = 1_000
+MOST_DROPPED = 200  # names that are told, logged and counted; a body may have 200,000 fields that nobody knows
 MAX_KNOWN = 4  # forms of one turn or tool, for a few models and upstreams
 _manners: dict[Any, int] = {}
 _numbers = itertools.count()
@@ -51,7 +52,7 @@ class Draft:
 
     @property
     def dropped(self) -> list[str]:
-        return list(self._dropped)
+        return list(itertools.islice(self._dropped, MOST_DROPPED))
 
     def drop(self, field: str) -> None:
         """Reports a field that does not cross; it is in the client's words, or in those of most clients."""

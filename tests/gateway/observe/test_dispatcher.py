@@ -138,3 +138,17 @@ def test_a_key_that_stands_where_a_field_s_name_is_due_is_in_no_metric() -> None
     info = SimpleNamespace(key="1", dropped=("key_of_somebody_1", "top_k"), trace=None)
     observers.finished(cast(Any, info), cast(Any, None))
     assert observers.dropped == {"[secret]": 1, "top_k": 1}
+
+
+def test_of_very_many_fields_that_nobody_knows_some_are_named() -> None:
+    """Each of them was masked and counted on the loop: a second for 200,000."""
+    made: list[dict[str, Any]] = []
+    many = {"model": "m", "messages": [{"role": "user", "content": "hi"}]} | {f"field_{n}": 1 for n in range(5_000)}
+    said = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": "end_turn"}
+    with Upstream([Answer.json(said)]) as up, House(one_upstream(up.url, "messages")) as house:
+        house.on_loop(lambda: house.proxy.service.observers.on_finished.append(made.append))
+        head = house.post(CHAT, many)[1]
+        house.wait(lambda p: bool(made))
+        counted = house.on_loop(lambda: len(house.proxy.service.observers.dropped))
+    assert head["x-proxy-dropped"].startswith("field_0, field_1, ") and len(head["x-proxy-dropped"]) == 2000
+    assert len(made[0]["dropped"]) == counted == 200
