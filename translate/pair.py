@@ -155,7 +155,7 @@ class Crossing:
     __slots__ = (
         "_answer", "_as_said", "_before", "_bridge", "_call_ids", "_client", "_decoder", "_earlier", "_encoder",
         "_foreign", "_forms", "_latest", "_look_at", "_offered", "_paragraphs", "_recorded", "_rounds", "_schemas",
-        "_summary", "_upstream", "_usage", "asked", "ended", "fault",
+        "_sent", "_summary", "_upstream", "_usage", "asked", "ended", "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked, look: Look = as_it_is) -> None:
@@ -175,7 +175,8 @@ class Crossing:
             if asked.search is not None or asked.pauses or asked.answers
             else None
         )
-        self._offered = OfferedNames(asked)
+        self._sent = asked  # of the request that was sent last
+        self._offered: OfferedNames | None = None  # once there is a call
         self._call_ids: set[str] = set()
         self._earlier: list[Event] = []  # what the rounds before have brought of a whole reply
         self._recorded: list[Event] | None = None  # all events of a stream, see record()
@@ -239,7 +240,7 @@ class Crossing:
         self._summary = None
         self._bridge = BridgedReply(asked) if asked.custom or asked.namespaces else None
         self._answer = answer_tool.AnswerAsText(asked.answer_tool) if asked.answer_tool else None
-        self._offered = OfferedNames(asked)
+        self._sent, self._offered = asked, None
         self._as_said = self._changes_nothing()
         self.asked.tool_names.update(asked.tool_names)
 
@@ -285,6 +286,7 @@ class Crossing:
                 if part.ext:
                     foreign_parts.leave_part(part.ext, self._client.name, self.asked.left)
                 if type(part) is ToolCall:
+                    self._offered = self._offered or OfferedNames(self._sent)
                     self._offered.correct(part)
                     self._make_distinct(part)
                     self._before = self._before and "tool"

@@ -69,6 +69,6 @@ prompt_cache_retention reasoning safety_identifier text truncation user image ac
 automaticFunctionCallingHistory | what the request has said, once more
 prompt_cache_diagnostics modelStatus candidate.continuationToken | for who speaks to that provider's API
 part:partMetadata part:mediaProcessing | how Google reads a part
-part:functionCall.partialArgs part:functionCall.willContinue | arguments in pieces, which only Google's clients ask for
+part:functionCall.partialArgs part:functionCall.willContinue | arguments in pieces, where there are no others
 candidate.safetyRatings promptFeedback.safetyRatings | how harmful Google finds it; what is blocked is a refusal
 """)

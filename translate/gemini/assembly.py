@@ -1,7 +1,7 @@
 """Reads Google's replies into neutral events, streamed or whole: an event of a stream is a small whole reply.
 
-A part says what it is by the field that it has. Calls come whole. Texts that follow one another are one text.
-`Sequence` decides in which order parts leave.
+A part says what it is by the field that it has. Calls come whole, or in pieces (partial_call.py). Texts that follow one
+another are one text. `Sequence` decides in which order parts leave.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 from translate import errors
 from translate.conversation import Event, Fault, Part, Stop, Text, Thinking, ToolCall, Unknown, Usage
 from translate.fields.leftovers import WITHIN, said_beyond
-from translate.gemini import grounding, proofs
+from translate.gemini import grounding, partial_call, proofs
 from translate.gemini.fields import camel
+from translate.gemini.partial_call import PartialCall
 from translate.gemini.stop import breakdown, read_stop
 from translate.gemini.usage import of_event
 from translate.json import wire
@@ -41,13 +42,14 @@ class Assembly:
     """Takes each decoded object by `chunk`, then `stop` or `fail`; `take` gives the events so far."""
 
     __slots__ = (
-        "_beyond", "_blocked", "_calls", "_finish", "_ground", "_said", "_sequence", "_texts", "_why", "remark",
-        "seen", "usage",
+        "_beyond", "_blocked", "_calls", "_finish", "_ground", "_partial", "_said", "_sequence", "_texts", "_why",
+        "remark", "seen", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._sequence = Sequence()
         self._calls: list[Item] = []
+        self._partial: PartialCall | None = None  # the call that goes on in the next event
         self._texts: list[Item] = []
         self._finish = ""
         self._why = ""
@@ -114,6 +116,7 @@ class Assembly:
 
     def stop(self) -> None:
         """Ends the reply: it is complete."""
+        self._end_partial()
         self._cite()
         reason = read_stop(self._finish, has_calls=bool(self._calls), said_nothing=not self._said)
         if self._blocked:
@@ -150,13 +153,35 @@ class Assembly:
             self._sequence.push(Unknown("gemini", {"type": kinds[0], **raw}, parts=shown))
 
     def _call(self, call: Raw, signature: str) -> None:
-        self._said = True
+        self._said, call = True, camel(call)
         self._note(call, _CALL)
+        if self._partial is not None or partial_call.is_piece(call):
+            self._piece(call, signature)
+            return
+        arguments = call.get("args")
+        said = arguments if isinstance(arguments, str) else wire.dumps_text(arguments or {})
+        self._add_call(text_of(call, "id"), text_of(call, "name"), said, signature)
+
+    def _piece(self, call: Raw, signature: str) -> None:
+        if self._partial is not None and not self._partial.goes_on_with(call):
+            self._end_partial()
+            self._call(call, signature)
+            return
+        self._partial = self._partial or PartialCall()
+        self._partial.add(call, signature)
+        if self._partial.ended:
+            self._end_partial()
+
+    def _end_partial(self) -> None:
+        call, self._partial = self._partial, None
+        if call is not None:
+            self._add_call(call.id, call.name, call.arguments, call.signature)
+
+    def _add_call(self, id: str, name: str, arguments: str, signature: str) -> None:
         if signature:
             self._sequence.push(proofs.of_google(signature, proofs.OF_CALL))
-        arguments = call.get("args")
-        item = self._sequence.push(ToolCall(text_of(call, "id"), text_of(call, "name")))
-        self._sequence.say(item, arguments if isinstance(arguments, str) else wire.dumps_text(arguments or {}))
+        item = self._sequence.push(ToolCall(id, name))
+        self._sequence.say(item, arguments)
         self._calls.append(item)
 
     def _text(self, text: str, signature: str, *, thought: bool) -> None:
