@@ -18,6 +18,7 @@ from msgspec import Struct
 from console.doctor.findings import Finding, shortened
 from console.doctor.patient import Body, Patient, Probed
 from translate import dialects
+from translate.chat import think
 from translate.json import wire
 
 MAX_TOKENS = 512  # of one answer; a model that thinks uses most of it before its first word
@@ -98,7 +99,7 @@ def _reasoning(patient: Patient, said: Probed) -> dict[str, str]:
     """The setting for where its replies hold thinking; only Chat leaves this open."""
     if not dialects.of(patient.protocol).open_reasoning:
         return {}
-    if said.text.lstrip().startswith("<think>"):
+    if think.begins(said.text):
         return {"reasoning": "think_tags"}
     try:
         choices = wire.loads(said.heard.body)["choices"]

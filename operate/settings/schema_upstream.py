@@ -196,8 +196,8 @@ UPSTREAM = {
     "reasoning": Key(
         value_types.choice("reasoning_content", "reasoning", "think_tags", "none"),
         "reasoning_content",
-        "Chat: where its replies hold the model's thinking: in a field of this name, or in <think> tags. The "
-        "default reads both fields, reasoning_content and reasoning.",
+        "Chat: where its replies hold the model's thinking: in a field of this name, or between tags such as "
+        "<think>. The default reads both fields, reasoning_content and reasoning.",
     ),
     "reasoning_history": Key(
         value_types.choice("false", "tool_calls", "true", "always"),

@@ -229,7 +229,7 @@ class Assembly:
             if not self._answered:
                 self._beside(extras.sealed(delta, extras.OF_MESSAGE))
             if extras.is_thought(delta) and (self._tags is None or self._tags.settled):
-                self._tags = ThinkTags(THOUGHT)
+                self._tags = ThinkTags((THOUGHT,))
         content = delta.get("content")
         if isinstance(content, str):
             self._text(content)

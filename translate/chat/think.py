@@ -1,30 +1,46 @@
 """Reasoning that comes as `<think>...</think>` at the head of the content, told apart while it streams.
 
 For servers without a reasoning parser (a setting, never guessed: an answer may well speak about the tag), and for
-Google's OpenAI form, which marks the pieces of a thought and writes `<thought>` besides. Only a tag that begins the
-text counts. Tags may be cut anywhere between chunks, so what could still become one is held back. One bound method per
-state: before, lead, inside, gap, after.
+Google's OpenAI form, which marks the pieces of a thought and writes `<thought>` besides. Each family of models has tags
+of its own. Only a tag that begins the text counts. Tags may be cut anywhere between chunks, so what could still become
+one is held back. One bound method per state: before, lead, inside, gap, after.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-THINK = ("<think>", "</think>")
-THOUGHT = ("<thought>", "</thought>")
+Tags = tuple[str, str]
+
+THOUGHT: Tags = ("<thought>", "</thought>")  # Google, Exaone
+ANY: tuple[Tags, ...] = (
+    ("<think>", "</think>"),
+    THOUGHT,
+    ("<thinking>", "</thinking>"),
+    ("<mm:think>", "</mm:think>"),  # MiniMax
+    ("<seed:think>", "</seed:think>"),  # ByteDance
+    ("[THINK]", "[/THINK]"),  # Mistral
+    ("◁think▷", "◁/think▷"),  # Kimi
+)
 MOST_BEFORE = 1000  # blanks before the tag
 
 Piece = tuple[bool, str]
 """(is it thinking, the text)"""
 
 
+def begins(text: str) -> bool:
+    """Tells whether a text begins with such a tag."""
+    return text.lstrip().startswith(tuple(opening for opening, _ in ANY))
+
+
 class ThinkTags:
     """Takes text by `feed`, which returns pieces; `rest` returns what was kept back, at the end of the reply."""
 
-    __slots__ = ("_close", "_open", "_pending", "_state")
+    __slots__ = ("_close", "_pending", "_state", "_tags")
 
-    def __init__(self, tags: tuple[str, str] = THINK) -> None:
-        self._open, self._close = tags
+    def __init__(self, tags: tuple[Tags, ...] = ANY) -> None:
+        self._tags = tags
+        self._close = ""
         self._pending = ""
         self._state: Callable[[ThinkTags, str], list[Piece]] = ThinkTags._before
 
@@ -47,10 +63,11 @@ class ThinkTags:
 
     def _before(self, text: str) -> list[Piece]:
         start = text.lstrip()
-        if start.startswith(self._open):
-            self._state = ThinkTags._lead
-            return self._lead(start[len(self._open) :])
-        if self._open.startswith(start) and len(text) <= MOST_BEFORE:
+        for opening, closing in self._tags:
+            if start.startswith(opening):
+                self._close, self._state = closing, ThinkTags._lead
+                return self._lead(start[len(opening) :])
+        if len(text) <= MOST_BEFORE and any(opening.startswith(start) for opening, _ in self._tags):
             self._pending = text
             return []
         self._state = ThinkTags._after

@@ -10,6 +10,7 @@ from tests.translate.chat.material import short
 from tests.translate.chat.test_encode_stream import ASKED, CITED, part
 from translate import errors
 from translate.chat import reply
+from translate.chat.think import ThinkTags
 from translate.conversation import Event, Fault, Refusal, Start, Stop, Text, Thinking, ToolCall, Usage
 from translate.json.lenient import body_of
 from translate.target import Policy
@@ -94,6 +95,31 @@ def test_explode_knows_think_tags() -> None:
     raw = body({"content": "<think>hm</think>\n\nok"})
     told = short(reply.explode(raw, Policy(reasoning="think_tags")))
     assert told == ["thinking: hm", "text: ok", "stop end"]
+
+
+TAGS = ["<think>", "<thought>", "<thinking>", "<mm:think>", "<seed:think>", "[THINK]", "◁think▷"]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_each_family_of_models_has_its_tags(tag: str) -> None:
+    closing = f"{tag[0]}/{tag[1:]}"
+    raw = body({"content": f"\n{tag}\nh</x> m{closing}\n\nok {tag}"})
+    told = short(reply.explode(raw, Policy(reasoning="think_tags")))
+    assert told == ["thinking: h</x> m", f"text: ok {tag}", "stop end"]
+    for size in (1, 2, 5):
+        tags, said = ThinkTags(), f"{tag}hm{closing} ok"
+        found = [piece for i in range(0, len(said), size) for piece in tags.feed(said[i : i + size])] + tags.rest()
+        assert "".join(text for inside, text in found if inside) == "hm"
+        assert "".join(text for inside, text in found if not inside) == "ok"
+    kept = short(reply.explode(body({"content": f"see {tag} there"}), Policy(reasoning="think_tags")))
+    assert kept == [f"text: see {tag} there", "stop end"]
+
+
+def test_another_familys_tag_ends_no_thought() -> None:
+    raw = body({"content": "<think>a [/THINK] b</think>c"})
+    assert short(reply.explode(raw, Policy(reasoning="think_tags")))[:2] == ["thinking: a [/THINK] b", "text: c"]
+    half = body({"content": "<th"})
+    assert short(reply.explode(half, Policy(reasoning="think_tags"))) == ["text: <th", "stop end"]
 
 
 @pytest.mark.parametrize("raw", [{}, {"b64": "x"}, {"choices": []}, {"choices": None}, {"choices": ["x"]}])
