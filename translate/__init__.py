@@ -23,7 +23,7 @@ schemas/    JSON schemas that fit the upstream
 envelopes/  what clouds put around Messages
 
 ollama/ and codex/ are about clients. The other files are few: target (where a request goes), endpoint (an address),
-encode_context, repair, recurring, affinity; errors, openai_errors, vendor_codes, problems, capability, resets and
-rate_headers; model_list; continued_turn, compaction and summary_reply for long turns; late for patterns that few
-requests need.
+encode_context, repair, recurring, affinity; errors, error_words, openai_errors, vendor_codes, problems, capability,
+resets and rate_headers; model_list; continued_turn, compaction and summary_reply for long turns; late for patterns that
+few requests need.
 """

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeGuard
 
 from msgspec import Struct
 
-from translate import late, resets, vendor_codes
+from translate import error_words, late, resets, vendor_codes
 from translate.json import wire
 from translate.json.json_fields import index_of, objects_of
 from translate.streams import sse
@@ -79,46 +79,12 @@ _EVENTS = late.pattern(rb"\s*(?:data|event|id|retry)?:")  # how a stream of even
 _MESSAGE_KEYS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg")
 _SAID = late.pattern(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
 
-# How services say that an account has no credit, or is closed. The status may be 400 (Anthropic, Groq, Google), 429
-# (OpenAI), 402 or 403.
-_NO_CREDIT_CODES = frozenset({
-    "billing_error", "insufficient_quota", "insufficient_balance", "insufficient_credits", "insufficient_user_quota",
-    "exceeded_current_quota_error", "billing_not_active", "billing_hard_limit_reached", "credits_exhausted",
-    "arrearage", "organization_restricted", "usage_not_included", *map(str.lower, vendor_codes.NO_CREDIT),
-})  # fmt: skip
-_NO_CREDIT = late.pattern(
-    r"credit balance is too low|insufficient[ _-](?:account )?(?:credits?|balance|funds|quota)|(?:out of|no) credits\b"
-    r"|(?:used all|run out of|not have (?:any|enough|sufficient)|n't have (?:any|enough|sufficient)) .{0,30}credits?\b"
-    r"|credits? (?:limit )?(?:is |are |has been |have been )?(?:exceeded|exhausted|depleted|used up)"
-    r"|exceeded your (?:current quota, please check your plan|monthly .{0,20}credits)"
-    r"|(?:spending|spend|billing(?: hard)?) limit|api usage limits|arrearage|account .{0,30}(?:not active|in arrears"
-    r"|in good standing)|exceeded_current_quota|please (?:recharge|top up)|payment required"
-    r"|organization has been (?:disabled|restricted)|enable billing on your project|user location is not supported"
-    r"|account (?:\S{1,80} )?(?:is|was|has been) (?:suspended|deactivated|terminated)|access was terminated due to"
-    r"|country, region,? or territory not supported|usage limit for this billing cycle",
-    re.I,
-)
-_SOON = late.pattern(r"retry in|try again in|per (?:second|minute|day)", re.I)  # a limit that passes has the same words
-
-# How services say under 400 that they do not have a model, or no longer: DeepSeek, OpenRouter, Mistral, Bedrock, z.ai,
-# xAI, Groq, Vertex, Copilot, LiteLLM. The others say 404.
-_NO_MODEL_CODES = frozenset({
-    "invalid_model", "model_not_found", "model_not_supported", "model_not_available", "model_decommissioned",
-})  # fmt: skip
-_NO_MODEL = late.pattern(
-    r"\bmodel not (?:exist|found)|\bunknown model\b|\binvalid model(?: name passed|:)|\bnot a valid model\b"
-    r"|model identifier is invalid|model names are .{1,500} but you passed|on-demand throughput isn.t supported"
-    r"|\bmodel:? [`'\"]?[\w./:@-]{1,200}[`'\"]? (?:does not exist|(?:was |is )?not found"
-    r"|has been (?:decommissioned|retired|deprecated|removed))",
-    re.I,
-)
-
 
 class ApiError(Exception):
     """theirs: the message is an upstream's own, which may quote anything. kind: a key of KINDS. status: HTTP.
     param and code: OpenAI's fields, kept where an upstream gave them. retry_after: seconds, where the upstream
     or the proxy knows. reset: all that an upstream says of when its limit ends. details: Anthropic's, which its SDKs
-    act upon."""
+    act upon. words: of an upstream's message, which alone make it an error of this kind."""
 
     def __init__(
         self,
@@ -140,6 +106,7 @@ class ApiError(Exception):
         self.details = details
         self.reset = resets.UNTOLD
         self.theirs = False
+        self.words = ""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.kind} {self.status}: {self.message}>"
@@ -278,14 +245,19 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
     if status >= 400 and status not in (400, 500):  # a status is more certain than a type, except for these two
         found = kind_of(status)
     found = found or kind_of(status or 500)
+    codes, words = {str(code).lower(), str(kind).lower()}, ""
     if found in ("invalid_request", "api", "too_large") and _OVERFLOW.search(message):
         found = "context_overflow"
     elif found in ("invalid_request", "rate_limit", "permission", "authentication") and (
-        {str(code).lower(), str(kind).lower()} & _NO_CREDIT_CODES or no_credit(message)
+        codes & error_words.NO_CREDIT_CODES or (words := error_words.no_credit(message))
     ):
         found = "billing"
-    elif status in (400, 422) and (found == "not_found" or says_no_model(message, str(code), str(kind))):
+    elif status in (400, 422) and (
+        found == "not_found" or codes & error_words.NO_MODEL_CODES or (words := error_words.no_model(message))
+    ):
         found, status = "not_found", 404
+    elif found in ("invalid_request", "api") and (words := error_words.no_room(message)):
+        found, status = "overloaded", status if status == 500 else 0
     usual = KINDS[found][0]
     error = ApiError(
         found,
@@ -294,7 +266,7 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
         param=str(param) if param is not None else None,
         code=code_text if code_text and not code_text.isdigit() else None,
     )
-    error.theirs = True
+    error.theirs, error.words = True, words
     error.reset = resets.told({}, [], message, is_limit=found in _LIMITS)
     error.retry_after = error.reset.wait_s
     return error
@@ -327,22 +299,6 @@ def in_words_of(told: Overflow, error: ApiError) -> str:
     if len(numbers) < 2:
         return f"{told.plain}: {message}"
     return f"{told.counted.format(numbers[0], numbers[1])} ({message})"
-
-
-def no_credit(message: str) -> str:
-    """Returns the words by which an error says that the account has no credit, or is closed; "" if it does not."""
-    found = _NO_CREDIT.search(message[:4000])
-    return found.group() if found and not _SOON.search(message[:4000]) else ""
-
-
-def is_no_credit_code(code: str | None) -> bool:
-    return code is not None and code.lower() in _NO_CREDIT_CODES
-
-
-def says_no_model(message: str, *codes: str) -> str:
-    """Returns the words by which an error says that there is no such model; "" if it does not."""
-    found = _NO_MODEL.search(message[:1000])
-    return found.group() if found else next((code for code in codes if code.lower() in _NO_MODEL_CODES), "")
 
 
 def kind_of(status: int) -> str:

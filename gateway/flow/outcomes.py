@@ -103,16 +103,11 @@ def says_no_endpoint(status: int, body: bytes, route: Route) -> bool:
 
 def _honest(error: ApiError, status: int, asked: bytes) -> ApiError:
     """Returns the error. If it repeats the words of its request, it is neither about the account's credit nor about the
-    model or a plan: otherwise a client could have a key or a model laid to rest. status: of the reply, 0 = the error
-    came under a 200."""
+    model, a plan or an overload: otherwise a client could have a key or a model laid to rest. status: of the reply, 0 =
+    the error came under a 200."""
     if error.reset.words and OwnWords(asked).holds(error.reset.words):
         error.reset, error.retry_after = UNTOLD, None
-    words = ""
-    if error.kind == "billing" and status in (0, 400, 404, 422) and not errors.is_no_credit_code(error.code):
-        words = errors.no_credit(error.message)
-    elif error.kind == "not_found" and status in (400, 422):
-        words = errors.says_no_model(error.message)
-    if words and OwnWords(asked).holds(words):
+    if error.words and status in (0, 400, 404, 422, 500) and OwnWords(asked).holds(error.words):
         status = status or 400
         error.kind, error.status = errors.kind_of(status), status
     return error

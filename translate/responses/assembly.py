@@ -17,7 +17,7 @@ from translate.fields.leftovers import OPENAI_TIERS, WITHIN, said_beyond
 from translate.json.json_fields import index_of, list_of, object_of, text_of
 from translate.responses.item_reader import ItemReader, Raw
 from translate.responses.readers import CALLS, CallReader, reader_of
-from translate.responses.stop import failure_of, read_stop
+from translate.responses.stop import failure_of, in_event, read_stop
 from translate.responses.usage import of_response
 from translate.streams.sequence import Sequence
 
@@ -36,7 +36,7 @@ _TEXTS = {
 _ENDS = {f"response.{status}": {"status": status} for status in ("incomplete", "failed", "cancelled")}
 _PARTS = {"output_text": "text", "refusal": "refusal"}  # of a message, and what they are
 _DONE_KEYS = ("text", "refusal", "arguments", "input")
-_TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
+_TERMINAL = ("response.incomplete", "response.failed", "response.cancelled", "response.done")
 MOST_COMPARED = 64  # an item under another index and id is compared with so many: the same one is near
 # What is read of a response, what it says of its request once more, and what is about its provider's own API.
 _KNOWN = frozenset((
@@ -100,8 +100,10 @@ class Assembly:
         self.trace = b""
         if kind in ("error", "response.error") or (data.get("error") and not kind.startswith("response.")):
             self.fail(_error_of(data))
+        elif kind == "response.completed":
+            self.end(object_of(data, "response"))
         elif kind in _TERMINAL:
-            self.end(object_of(data, "response") | _ENDS.get(kind, {}))
+            self.end(in_event(data) | _ENDS.get(kind, {}))
         elif not kind:
             self.remark = self.remark or errors.remark(data)
         elif kind.startswith("response."):

@@ -13,7 +13,7 @@ from translate import openai_errors
 from translate.errors import KINDS, ApiError
 from translate.json import wire
 from translate.responses import items
-from translate.responses.stop import failure_of
+from translate.responses.stop import failure_of, in_event
 from translate.streams import sse
 
 HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it is
@@ -66,10 +66,10 @@ def of_failed(name: bytes, data: bytes) -> ApiError | None:
         return None
     try:
         said = wire.loads(data)
-        response = said.get("response") if isinstance(said, dict) else None
+        response = in_event(said) if isinstance(said, dict) else None
     except ValueError:
         response = _beginning(data) if ended[1] != _DONE else None
-    if not isinstance(response, dict):
+    if response is None:
         return None
     return failure_of(response if ended[1] == _DONE else response | {"status": ended[1].decode()})
 

@@ -33,6 +33,13 @@ def failure_of(response: dict[str, Any]) -> errors.ApiError | None:
     return error
 
 
+def in_event(event: dict[str, Any]) -> dict[str, Any]:
+    """Returns the response in a terminal event. Some servers tell the error beside it, or without one."""
+    response = object_of(event, "response")
+    beside = event.get("error")
+    return response | {"error": beside} if beside and not response.get("error") else response
+
+
 def read_stop(response: dict[str, Any], *, has_calls: bool, refused: bool) -> StopReason:
     """Returns the neutral reason of a response that ended without an error; an unknown word counts as an end."""
     if response.get("status") == "incomplete":

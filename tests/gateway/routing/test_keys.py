@@ -27,7 +27,7 @@ from tests.support.two_upstreams import (
     section,
     streams,
 )
-from translate import errors
+from translate import error_words, errors
 
 KEYS = "keys = sk-first-000000001, sk-other-000000002\n"
 CREDIT = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
@@ -110,7 +110,7 @@ def test_a_client_cannot_lay_a_key_to_rest_by_its_own_words() -> None:
 def test_the_words_for_no_credit(status: int, message: str, kind: str) -> None:
     raw = json.dumps({"error": {"message": message, "type": "x"}}).encode()
     assert errors.parse(status, raw).kind == kind
-    assert bool(errors.no_credit(message)) == (kind == "billing" or status == 500)
+    assert bool(error_words.no_credit(message)) == (kind == "billing" or status == 500)
 
 
 NO_MODEL: list[dict[str, Any]] = [
@@ -127,6 +127,9 @@ NO_MODEL: list[dict[str, Any]] = [
     {"error": {"code": 400, "message": "Publisher Model `projects/p/models/x` was not found or has no access to it."}},
     {"error": {"message": "The model `mixtral-8x7b` has been decommissioned", "code": "model_decommissioned"}},
     {"error": {"message": "The requested model is not supported.", "code": "model_not_supported", "param": "model"}},
+    {"error": {"message": "Model glm-5 is not available for this API key", "type": "invalid_request_error"}},
+    {"error": {"message": "The model `x/y` is not available in your region."}},
+    {"detail": "The 'gpt-9' model is not supported when using Codex with a ChatGPT account."},
 ]
 
 
@@ -147,18 +150,61 @@ def test_a_model_that_a_service_does_not_have_is_asked_for_elsewhere(said_there:
         "messages: model output must not be empty", "Invalid model parameters: top_k", "tool 'unknown' was not found",
         "This model does not support image input", "Unsupported parameter: 'x' is not supported with this model.",
         "previous response not found", "The model's maximum context length is 8",
+        "tools.0: this tool is not available", "thinking is not supported by this model", "capacity must be positive",
+        "input.busy: the model is asked for a value",
     ],
 )  # fmt: skip
 def test_other_words_about_models_are_about_the_request(message: str) -> None:
     assert errors.parse(400, json.dumps({"error": {"message": message}}).encode()).status == 400
 
 
-def test_a_client_cannot_lay_a_model_to_rest_by_its_own_words() -> None:
-    with Upstream(lambda r: error(400, r.json["messages"][0]["content"])) as up, Upstream([says("b")]) as second:
+@pytest.mark.parametrize("words", ["model x does not exist", "the model is at capacity", "Your account is suspended"])
+@pytest.mark.parametrize("status", [400, 200])
+def test_a_client_cannot_lay_a_model_to_rest_by_its_own_words(words: str, status: int) -> None:
+    def answer(request: Request) -> Answer:
+        said_there = {"type": "invalid_request_error", "message": request.json["messages"][0]["content"]}
+        return Answer.json({"error": said_there}, status)
+
+    with Upstream(answer) as up, Upstream([says("b")]) as second:
         with House(house_text("* = a, b", QUICK, a=up.url, b=second.url)) as house:
-            quoted = {"messages": [{"role": "user", "content": "model x does not exist"}]}
-            assert house.post(PATH, ASK | quoted)[0] == 400
-        assert not second.requests
+            assert house.post(PATH, ASK | {"messages": [{"role": "user", "content": words}]})[0] == 400
+        assert not second.requests and len(up.requests) == 1
+
+
+CAPACITY = "Selected model is at capacity. Please try a different model."
+BUSY = [CAPACITY, "This model is currently experiencing high demand. Please try again later.", "The server is too busy"]
+
+
+@pytest.mark.parametrize("message", BUSY)
+@pytest.mark.parametrize("status", [400, 422, 500, 200])
+def test_an_overload_that_only_its_words_tell_is_one(message: str, status: int) -> None:
+    """Of another target the request is asked at once, of the same one after a pause."""
+    busy = Answer.json({"error": {"type": "invalid_request_error", "message": message}}, status)
+    with Upstream([busy, says("a")]) as a, Upstream([busy, says("b")]) as b:
+        with House(house_text("m = b, a\nonly = a", QUICK, a=a.url, b=b.url)) as house:
+            assert said(house.post(PATH, ASK | {"model": "only"})) == "a" and len(a.requests) == 2
+            assert said(house.post(PATH, ASK)) == "a" and len(b.requests) == 1
+
+
+@pytest.mark.parametrize("inner", [True, False])
+def test_an_overload_is_told_as_one_to_clients_of_another_protocol(*, inner: bool) -> None:
+    """Also where it is the only reason of a failed response, and stands beside it."""
+    reason = {"error": {"type": "invalid_request_error", "message": CAPACITY}}
+    failed = {"type": "response.failed"} | ({"response": {"status": "failed"} | reason} if inner else reason)
+    events = [{"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "output": []}}, failed]
+    stream = b"".join(b"event: %b\ndata: %b\n\n" % (e["type"].encode(), json.dumps(e).encode()) for e in events)
+    with Upstream(lambda r: Answer.sse(stream)) as a, Upstream(lambda r: Answer.sse(streams("b"))) as b:
+        responses = section(a.url, "", "responses")
+        text = house_text("m = a, b\nonly = a", "[retry]\nmax_attempts = 1\n", a=responses, b=b.url)
+        with House(text) as house:
+            for path, ask in (
+                (PATH, STREAM),
+                ("/v1/messages", STREAM | {"max_tokens": 9}),
+                ("/v1/responses", {"model": "m", "input": "hi", "stream": True}),
+            ):
+                assert b'"b"' in house.post(path, ask)[2], path
+            status, _, body = house.post("/v1/messages", STREAM | {"model": "only", "max_tokens": 9})
+            assert status == 529 and json.loads(body)["error"]["type"] == "overloaded_error"
 
 
 ODD: list[tuple[dict[str, Any], int]] = [
