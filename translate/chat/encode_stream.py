@@ -12,7 +12,7 @@ from typing import Any
 
 from translate import errors
 from translate.chat import citations, clients, details, extras, fault, media
-from translate.chat.reply import arguments_of, beside, call_id, leave_explanation
+from translate.chat.reply import arguments_of, beside, call_id, explanation
 from translate.chat.stop import write_stop
 from translate.chat.usage import usage_body
 from translate.conversation import (
@@ -188,7 +188,8 @@ class Encoder(StreamWriting):
     def _stop(self, stop: Stop, out: list[bytes]) -> None:
         if audio := self._media.audio():
             out.append(self._chunk({"audio": audio}))
-        leave_explanation(stop, self._asked)
+        if not self._refused and (why := explanation(stop)):
+            out.append(self._chunk({"refusal": why}))
         self._annotate(stop.ext.get("chat", {}).get("annotations", []), out)
         has_calls, functions = bool(self._calls), self._asked.functions
         finish = write_stop(stop.reason, has_calls=has_calls, refused_in_words=bool(self._refused), functions=functions)

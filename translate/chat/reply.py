@@ -34,7 +34,7 @@ from translate.errors import BadReply
 from translate.fields.leftovers import OPENAI_TIERS
 from translate.json import wire
 from translate.json.json_fields import index_of, list_of, object_of, objects_of, text_of
-from translate.parts import foreign_parts, logprobs
+from translate.parts import logprobs
 from translate.target import Asked, Policy
 
 
@@ -211,8 +211,7 @@ class _Message:
 
     def body(self) -> dict[str, Any]:
         content = "".join(self.texts)
-        refusal = "".join(self.refusals)
-        leave_explanation(self.stop, self.asked)
+        refusal = "".join(self.refusals) or explanation(self.stop)
         message: dict[str, Any] = {
             "role": "assistant",
             "content": content if content or not (self.calls or refusal) else None,
@@ -265,7 +264,6 @@ def beside(stop: Stop) -> dict[str, Any]:
     return own | ({"service_tier": stop.service_tier} if stop.service_tier else {})
 
 
-def leave_explanation(stop: Stop, asked: Asked) -> None:
-    """Reports why the model declines: Chat has no words for that but the model's own."""
-    if stop.reason == "refusal" and stop.explanation:
-        foreign_parts.report("explanation", asked.left)
+def explanation(stop: Stop) -> str:
+    """Returns why the model declines, if the provider says it in the model's place: there is no other word for it."""
+    return stop.explanation if stop.reason == "refusal" else ""
