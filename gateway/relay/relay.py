@@ -208,6 +208,8 @@ class Relay(HTTPMessageDelegate):
     async def _routes(self) -> list[Route]:
         """Returns where the request may go: at least one route. Raises ApiError."""
         request, ports = self.request, self._ports
+        if ports.tags is not None:
+            request.tags = ports.tags(request)  # of its headers, in case it is refused before its body is read
         if ports.budgets is not None:
             spent = ports.budgets.ask(request.client, ports.unix())
             if spent is not None and (why := await spent) is not None:

@@ -51,3 +51,15 @@ def test_of_any_tags_there_are_not_many() -> None:
     many = ", ".join(f"t{n}=x" for n in range(100))
     got = tagged(setting("*"), STREAM, {"X-Proxy-Tags": f"bad name=x, {'n' * 65}=x, {many}"})
     assert list(got) == [f"t{n}" for n in range(MAX_TAGS)]
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/files"])
+def test_what_is_refused_before_its_body_is_read_has_the_tags_of_its_headers(path: str) -> None:
+    records: list[dict[str, Any]] = []
+    client = "[client one]\nkey = a-client-key-0123456789\nrequests_per_minute = 1\n"
+    with House(house_text("* = a", setting("team") + client, a="http://127.0.0.1:9")) as house:
+        house.on_loop(lambda: house.proxy.service.observers.on_finished.append(records.append))
+        key = HEADER | {"Authorization": "Bearer a-client-key-0123456789"}
+        statuses = [house.request("GET" if "files" in path else "POST", path, ASK, key)[0] for _ in range(2)]
+        house.wait(lambda p: len(records) == 2)
+    assert statuses[1] == 429 and [record.get("tags") for record in records] == [{"team": "core"}] * 2
