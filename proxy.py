@@ -138,6 +138,13 @@ def _checked(chosen: Settings) -> str:
     doubts = mistakes(chosen, Router(chosen))
     if chosen.logging.to_files and (why := installation.why_unwritable(folder, keep=False)):
         doubts.insert(0, f"[logging] dir: cannot write in {folder} ({why}): log lines would go to {stream}")
+    files = {"[usage] file": chosen.usage.file, "[batches] file": chosen.batches.file,
+             "[responses] owners": chosen.responses.owners}  # fmt: skip
+    for key, file in files.items():
+        place = (folder / file).parent
+        is_told = chosen.logging.to_files and place == folder
+        if file and not is_told and (why := installation.why_unwritable(place, keep=False)):
+            doubts.append(f"{key}: cannot write in {place} ({why})")
     return "\n".join(f"ok, but {doubt}" for doubt in doubts) or "ok"
 
 

@@ -184,6 +184,13 @@ def test_logs_hold_a_record_and_no_secret(tmp_path: Path) -> None:
     assert "my key is [secret]" in written["requests.json"]
 
 
+@pytest.mark.parametrize("key", ["usage.file", "batches.file", "responses.owners"])
+def test_check_config_tells_of_files_that_cannot_be_written(key: str) -> None:
+    section, _, name = key.partition(".")
+    said = run("--check-config", "--set", f"{key}=/proc/no/x.db").stdout
+    assert said.startswith(f"ok, but [{section}] {name}: cannot write in /proc/no (") and said.count("\n") == 1
+
+
 def test_check_config_leaves_no_folder_behind(tmp_path: Path) -> None:
     assert run("--check-config", "--set", f"logging.dir={tmp_path}/new/logs").stdout == "ok\n"
     assert not list(tmp_path.iterdir())
