@@ -13,6 +13,7 @@ from typing import Protocol as Interface
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.completion import Completion
+from gateway.flow.failover import Failover
 from gateway.flow.ports import Ports
 from gateway.flow.states import Event, State
 from gateway.flow.timing import Clock
@@ -33,6 +34,7 @@ class Watched(Interface):
     request: ClientRequest
     clock: Clock
     completion: Completion
+    failover: Failover
     writer: Writer
     lead: Attempt | None
     silent_s: float
@@ -75,13 +77,24 @@ def _has_begun(lead: Attempt) -> bool:
 
 
 def _may_begin(flow: Watched, ports: Ports) -> bool:
-    """Whether the client had better get the head of its stream, although no upstream has said anything. A form that
-    begins with more than that, a websocket and a reply that others get, too, need the reply first. Without a client
-    (reattach.py) a request that fails is to be made anew by who comes back, and not to be told in a stream."""
+    """Whether the client had better get the head of its stream, although no upstream has said anything."""
+    return _can_begin(flow) and is_late(flow.clock, ports)
+
+
+def _can_begin(flow: Watched) -> bool:
+    """Whether the client can get the head of its stream alone. A form that begins with more than that, a websocket and
+    a reply that others get, too, need the reply first. Without a client (reattach.py) a request that fails is to be
+    made anew by who comes back, and not to be told in a stream."""
     request = flow.request
     if not request.streams or request.task or not flow.writer.may_wait:
         return False
-    return (request.framed is None or request.framed.may_wait) and is_late(flow.clock, ports)
+    return request.framed is None or request.framed.may_wait
+
+
+def _may_move(flow: Watched, lead: Attempt, ports: Ports) -> bool:
+    """Whether a stream of which no more than the opening has come may still be another target's, if it fails."""
+    has_others = not flow.failover.is_last and ports.now() < flow.failover.deadline
+    return has_others and not lead.continues and _can_begin(flow)
 
 
 def is_late(clock: Clock, ports: Ports) -> bool:
@@ -120,14 +133,19 @@ def _look_at_body(flow: Watched, ports: Ports) -> None:
 def _ping(flow: Watched, lead: Attempt, ports: Ports) -> None:
     """Sends a sign of life, so that the client does not give up.
 
-    A model that thinks behind an empty first event is alive, too: then the headers go out now, and a later failure can
-    only be an error event. Comments are no event (OpenRouter's, or the pings of a proxy like this one): after them the
+    A model that thinks behind an empty first event is alive, too. Where another target could still be asked, the client
+    gets the head alone, and that event waits. Elsewhere it goes out now, and a later failure can only be an error
+    event. Comments are no event (OpenRouter's, or the pings of a proxy like this one): after them the
     client gets the head alone, as if nothing had come. A stream that has had its last event needs no ping: it is ended.
     """
     try:
         assert lead.reply is not None
         if _has_said_all(lead):
             _hang_up(lead)
+            return
+        if flow.state is not State.STREAMING and _may_move(flow, lead, ports) and not failed_unsaid(lead.reply):
+            _give_sign(flow)
+            flow.heard = flow.writer.written
             return
         if flow.state is not State.STREAMING:
             _begin(lead)

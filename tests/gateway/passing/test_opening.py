@@ -90,9 +90,9 @@ ERRORS: dict[Protocol, list[list[bytes]]] = {
 CASES = [(protocol, said) for protocol, many in ERRORS.items() for said in many]
 
 
-def two(first: Upstream, second: Upstream, protocol: Protocol) -> House:
+def two(first: Upstream, second: Upstream, protocol: Protocol, more: str = "") -> House:
     sections = {"a": section(first.url, "", protocol), "b": section(second.url, "", protocol)}
-    return House(house_text("* = a, b", "[retry]\nmax_attempts = 1\n", **sections))
+    return House(house_text("* = a, b", f"[retry]\nmax_attempts = 1\n{more}", **sections))
 
 
 @pytest.mark.parametrize("apart", [True, False])
@@ -187,6 +187,32 @@ def test_a_model_that_thinks_long_after_its_opening_is_alive(protocol: Protocol)
                 if opening in come and dialects.of(protocol).marks.ping in come.replace(opening, b""):
                     gate.open()
             assert come.startswith(opening) and come.endswith(last)
+
+
+@pytest.mark.parametrize("client", PATHS)
+@pytest.mark.parametrize("protocol", PATHS)
+def test_while_another_target_may_be_asked_the_client_gets_the_head_alone(protocol: Protocol, client: Protocol) -> None:
+    """What fails long after its opening is another target's; what does not fail, or fails everywhere, is as it came."""
+    opening, errors = b"".join(OPENINGS[protocol]), b"".join(ERRORS[protocol][0])
+    for last, whole in ((errors, WORDS[protocol]), (WORDS[protocol], b""), (errors, errors)):
+        gate = Gate()
+        with (
+            Upstream([Answer.sse([opening, gate, last])]) as a,
+            Upstream([Answer.sse([opening, whole])]) as b,
+            two(a, b, protocol, "[server]\nping_seconds = 0.1\n") as house,
+            house.connect() as talk,
+        ):
+            talk.send("POST", PATHS[client], ASKS[client])
+            assert talk.head()[0] == 200
+            come = b""
+            for piece in talk.pieces():
+                come += piece
+                if come.count(b": ping\n\n") > 1:
+                    gate.open()
+            rest = come.replace(b": ping\n\n", b"")
+            assert len(b.requests) == (last is errors) and (b"fine" in rest) == (whole is not errors)
+            if client == protocol:
+                assert rest == opening + (whole or last)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
