@@ -18,7 +18,7 @@ from translate.json.json_fields import index_of, list_of, object_of, text_of
 from translate.responses.item_reader import ItemReader, Raw
 from translate.responses.readers import CALLS, CallReader, reader_of
 from translate.responses.stop import failure_of, in_event, read_stop
-from translate.responses.usage import of_response
+from translate.responses.usage import usage_of
 from translate.streams.sequence import Sequence
 
 # event type -> (what its text is, the key of its index, the type of an item that was never announced)
@@ -246,7 +246,7 @@ class Assembly:
     def end(self, response: Raw) -> None:
         """Reads the terminal response, or a whole reply."""
         self._about(response)
-        self.usage = of_response(response)
+        self.usage = usage_of(response.get("usage"), response.get("service_tier"))
         if response.get("status") != "completed" or response.get("error"):
             if (failure := failure_of(response)) is not None:
                 self.fail(failure)

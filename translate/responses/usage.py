@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Usage
-from translate.counting.usage import with_terms
 from translate.json.json_fields import count_of, object_of
 
 _COUNTS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")  # the latter two: gateways
 
 
-def usage_of(raw: Any) -> Usage | None:
-    """Returns a usage object's counters, None where there is none. The object itself stays in ext (costs)."""
+def usage_of(raw: Any, tier: Any = None) -> Usage | None:
+    """Returns a usage object's counters, None where there is none. The object itself stays in ext (costs). tier: the
+    service tier, which stands beside it."""
     if not isinstance(raw, dict) or not any(name in raw for name in _COUNTS):
         return None
     details = object_of(raw, "input_tokens_details") or object_of(raw, "prompt_tokens_details")
@@ -31,6 +31,7 @@ def usage_of(raw: Any) -> Usage | None:
         output=count_of(raw, "output_tokens") or count_of(raw, "completion_tokens"),
         reasoning=count_of(spent, "reasoning_tokens"),
         ext={"responses": raw},
+        terms=(tier,) if type(tier) is str else (),
     )
 
 
@@ -42,12 +43,8 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
 def of_event(event: dict[str, Any], before: Usage | None = None) -> Usage | None:
     """After one event of a stream, which has a response within, or a whole response."""
     response = event.get("response")
-    return of_response(response if isinstance(response, dict) else event, before)
-
-
-def of_response(response: dict[str, Any], before: Usage | None = None) -> Usage | None:
-    known = read_usage(response.get("usage"), before)
-    return with_terms(known, response["service_tier"]) if "service_tier" in response else known
+    said = response if isinstance(response, dict) else event
+    return usage_of(said.get("usage"), said.get("service_tier")) or before
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
