@@ -12,12 +12,13 @@ from translate import late
 from translate.conversation import ToolCall
 from translate.target import Asked
 
-_AROUND = late.pattern(r"\s*(?:functions|default_api)[.:]|:\d{1,4}\s*$")
+_AROUND = late.pattern(r"(?:functions|default_api)[.:]|:\d{1,4}$")
 _NO_WORD = late.pattern(r"[\W_]+")
 
 
 class OfferedNames:
-    """Those of one request. What they may be written like is worked out when a call first asks for it."""
+    """Those of one request. What they may be written like is worked out when a call first asks for it. The result is a
+    name as the upstream or the client knows it: encoders read both."""
 
     __slots__ = ("_alone", "_asked", "_spelt")
 
@@ -40,13 +41,15 @@ class OfferedNames:
     def _meant(self, name: str) -> str:
         if self._spelt is None:
             self._spelt = self._spellings()
-        key, inner = _key(name), _key(_AROUND.sub("", name))
+        key, inner = _key(name), _key(_AROUND.sub("", name.strip()))
         return self._spelt.get(key) or self._spelt.get(inner) or self._alone.get(inner, "")
 
     def _spellings(self) -> dict[str, str]:
         spelt: dict[str, str] = {}
         for name in self._asked.offered:
             _add(spelt, name, name)
+        for sent in self._asked.tool_names:
+            _add(spelt, sent, sent)
         for sent, (namespace, name) in self._asked.namespaces.items():
             _add(spelt, f"{namespace}{name}", sent)
             _add(spelt, sent, sent)

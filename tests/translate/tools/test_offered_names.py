@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.linear.work import grows_linearly
 from translate.conversation import ToolCall
 from translate.target import Asked
 from translate.tools.offered_names import OfferedNames
@@ -33,6 +34,7 @@ MEANT = [
     ("functions.exec", "functions__exec"),
     ("odd name", "odd_1a2b3c4d"),
     ("default_api:mcp__two__run:0", "mcp__two__run"),
+    (" functions.changed:0 ", "changed"),  # as it was sent; encoders know what it was
 ]
 KEPT = ["Bash", "a.b", "AB", "twice", "mcp__cua__js", "changed", "a_b", "TWICE", "run", "other", "", "__", "functions."]
 
@@ -61,3 +63,7 @@ def test_calls_that_name_more_than_a_tool_stay() -> None:
     assert named("functions.Bash", ASKED, namespace="other") == "functions.Bash"
     assert named("functions.Bash", ASKED, toolset="computer") == "functions.Bash"
     assert named("functions.Bash", Asked("m")) == "functions.Bash"
+
+
+def test_a_name_of_nothing_but_blanks_takes_no_longer() -> None:
+    grows_linearly(lambda n: " " * n + "x", lambda name: named(name, ASKED), 5_000)
