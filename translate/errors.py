@@ -54,6 +54,8 @@ _BY_TYPE = {row[1]: kind for kind, row in reversed(KINDS.items())} | {
     "model_not_found": "not_found",
     "server_is_overloaded": "overloaded",
     "slow_down": "overloaded",
+    "rate_limited": "rate_limit",
+    "service_tier_capacity_exceeded": "rate_limit",
     "usage_limit_reached": "rate_limit",
     "usage_limit_exceeded": "rate_limit",
     "vector_store_timeout": "timeout",
@@ -77,6 +79,7 @@ _CUT = "... [cut]"
 _LIMITS = ("rate_limit", "overloaded")
 _EVENTS = late.pattern(rb"\s*(?:data|event|id|retry)?:")  # how a stream of events begins
 _MESSAGE_KEYS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg")
+_STATUS_KEYS = ("status_code", "http_code", "raw_status_code", "status")
 _SAID = late.pattern(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
 
 
@@ -188,7 +191,8 @@ def of_object(data: Any, status: int = 0, *, is_error: bool = False) -> ApiError
     is_error = is_error or vendor_codes.kind_of(data.get("code")) is not None or _is_status(data.get("code"))
     for key in _MESSAGE_KEYS if is_error else ():
         if isinstance(data.get(key), str) and data[key]:
-            return _from_inner(status, {"message": data[key]} | {k: data.get(k) for k in ("type", "code", "param")})
+            beside = {k: data.get(k) for k in ("type", "code", "param", "raw_status_code")}
+            return _from_inner(status, {"message": data[key]} | beside)
     return None
 
 
@@ -211,7 +215,7 @@ def _from_inner(status: int, inner: dict[str, Any]) -> ApiError:
         message = f"{message}: {'; '.join(told)}"
     if any(each.get("reason") == "API_KEY_INVALID" for each in details):  # Google says 400
         status, code = 401, "invalid_api_key"
-    given = inner.get("status_code") or inner.get("http_code") or inner.get("status")
+    given = next((inner[key] for key in _STATUS_KEYS if inner.get(key)), None)
     for value in (code, given):
         if not status and _is_status(value):
             status = int(value)
@@ -238,7 +242,8 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
     if len(message) > MAX_MESSAGE:
         message = message[:MAX_MESSAGE] + _CUT
     found, meant = _BY_TYPE.get(str(code)), vendor_codes.kind_of(code)
-    if found is None and (status != 500 or meant in _LIMITS):  # Mistral's code for any 500 is one of z.ai's for a key
+    # Under 500 it is Mistral's code for any fault, which may come without a type.
+    if found is None and str(kind) not in vendor_codes.MISTRALS and (status != 500 or meant in _LIMITS):
         found = meant
     if found is None or found == "api":  # a code for any failure; the type may say more
         found = _BY_TYPE.get(str(kind), found)

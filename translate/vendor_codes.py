@@ -47,6 +47,12 @@ _all("overloaded", "50505")
 NO_CREDIT = frozenset(code for code, kind in KINDS.items() if kind == "billing")
 """BigModel says 429 with them, DashScope 400, SiliconFlow 403."""
 
+MISTRALS = frozenset((
+    "rate_limited", "service_tier_capacity_exceeded", "internal_server_error", "unreachable_backend", "invalid_model",
+))  # fmt: skip
+"""Types of Mistral's errors: the numbers beside them (1000 for any fault, 1300 for a limit) mean something else with
+z.ai."""
+
 # MiniMax, which answers 200 to everything. Others are its own faults.
 MINIMAX: dict[int, int] = {
     1001: 504, 1002: 429, 1004: 401, 1008: 402, 1026: 400, 1027: 400, 1039: 429, 1041: 429, 1042: 400, 2013: 400,
