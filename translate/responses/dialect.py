@@ -108,6 +108,7 @@ RESPONSES = Dialect(
         "include": ["reasoning.encrypted_content"],
     },
     stores=True,
+    wants_turns=True,
     as_stream=replay.stream,
     as_whole=replay.whole_in,
     text_turns=said,
