@@ -87,6 +87,23 @@ STREAMS: dict[str, tuple[Protocol, Callable[[int], list[bytes]]]] = {
         0, "response.output_text.delta", item_id="m", content_index=0, delta="ab"))] * n]),
     "responses parts": ("responses", lambda n: [CREATED, *(event(item(
         0, "response.output_text.delta", item_id="m", content_index=i, delta="ab")) for i in range(n))]),
+    "responses parts that come whole": ("responses", lambda n: [CREATED, *(event(item(
+        0, "response.output_text.done", item_id="m", content_index=i, text=f"w{i}")) for i in range(n))]),
+    "responses text that is told many times": ("responses", lambda n: [CREATED, event(item(
+        0, "response.output_text.delta", item_id="m", content_index=0, delta="ab " * 100 * n)), *[event(item(
+            0, "response.output_text.done", item_id="m", content_index=0, text="ab"))] * n]),
+    "responses messages under other names": ("responses", lambda n: [CREATED, event(item(
+        0, "response.output_text.delta", item_id="m", content_index=0, delta="ab " * 100 * n)), *(event(item(
+            i + 9, "response.output_item.done", item={"type": "message", "id": f"m{i}", "content": [
+                {"type": "output_text", "text": "x"}]})) for i in range(n))]),
+    "responses summaries that come whole": ("responses", lambda n: [CREATED, event(item(
+        0, "response.reasoning_summary_text.delta", item_id="m", summary_index=0, delta="ab " * 100 * n)), *(event(item(
+            0, "response.reasoning_summary_text.done", item_id="m", summary_index=i + 1, text=f"w{i}"))
+            for i in range(n))]),
+    "responses arguments that are told many times": ("responses", lambda n: [
+        CREATED, event(item(0, "response.output_item.added", item=CALL)), event(item(
+            0, "response.function_call_arguments.delta", item_id="f", delta='{"a": "' + "ab " * 100 * n)), *[event(item(
+                0, "response.function_call_arguments.done", item_id="f", arguments='{"a"'))] * n]),
     "responses arguments": ("responses", lambda n: [
         CREATED, event(item(0, "response.output_item.added", item=CALL)),
         *[event(item(0, "response.function_call_arguments.delta", item_id="f", delta='{"a'))] * n]),

@@ -7,7 +7,7 @@ from typing import Any
 from translate.conversation import Unknown
 from translate.fields.leftovers import said_beyond
 from translate.responses import media
-from translate.streams.sequence import Item, Sequence
+from translate.streams.sequence import Item, Sequence, said_of
 
 Raw = dict[str, Any]
 
@@ -38,10 +38,6 @@ class ItemReader:
     def refused(self) -> bool:
         """Tells whether the item holds a refusal in words."""
         return False
-
-    def said(self) -> str:
-        """Returns all of its words so far."""
-        return ""
 
     def may_be(self, raw: Raw) -> bool:
         """Tells whether it is perhaps the item that ends as `raw`. Servers number and name one item in several ways."""
@@ -101,7 +97,6 @@ class ItemReader:
 
     def _fill(self, item: Item, text: str) -> None:
         """Adds what is missing. text: all that the item says."""
-        before = item.text()
-        if len(text) > len(before) and text.startswith(before):
+        if 0 <= (size := said_of(text, (item,))) < len(text):
             item.half = ""  # the half is among what is missing
-            self._sequence.say(item, text[len(before) :])
+            self._sequence.say(item, text[size:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from translate.conversation import Ext, Part, Refusal, Text
@@ -10,9 +11,9 @@ from translate.json.json_fields import list_of, text_of
 from translate.parts import logprobs
 from translate.responses import citations
 from translate.responses.item_reader import ItemReader, Raw
-from translate.streams.sequence import Item, Sequence
+from translate.streams.sequence import Item, Sequence, said_of
 
-MOST_COMPARED = 64  # what is cited again comes soon after
+MOST_COMPARED = 64  # what is said or cited again comes soon after
 _PART = frozenset(("type", "text", "refusal", "annotations", "logprobs", "parsed"))
 _Place = tuple[str, int]  # of a part in its message: its kind, and its index
 
@@ -24,24 +25,24 @@ class MessageReader(ItemReader):
     A part is complete once another one begins, unless the server has announced it: then it is when the server says so.
     Words that come for a complete one begin a further piece of it."""
 
-    __slots__ = ("_announced", "_latest", "_parts")
+    __slots__ = ("_announced", "_latest", "_looks", "_parts")
 
     def __init__(self, raw: Raw, sequence: Sequence) -> None:
         super().__init__(raw, sequence)
         self._parts: dict[_Place, list[Item]] = {}
         self._latest: _Place | None = None  # of the item that was begun last
         self._announced: set[_Place] = set()  # which have not ended
+        self._looks = 0  # how often all that was said was looked through
 
     @property
     def refused(self) -> bool:
         return any(kind == "refusal" for kind, _ in self._parts)
 
-    def said(self) -> str:
-        return "".join(map(_text_of, self._parts.values()))
-
     def is_said_by(self, raw: Raw) -> bool:
-        said = self.said()
-        return self.may_be(raw) and bool(said) and "".join(text for _, text, *_ in _parts_of(raw)).startswith(said)
+        if not self.may_be(raw):
+            return False
+        items = itertools.chain.from_iterable(self._parts.values())
+        return said_of("".join(text for _, text, *_ in _parts_of(raw)), items) > 0
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
         if not text or self.is_over:
@@ -52,11 +53,16 @@ class MessageReader(ItemReader):
         if text and not self.is_over:
             place = (kind, index) if isinstance(index, int) else self._place(kind)
             is_known = isinstance(index, int) and place in self._parts
-            if not is_known and self._said_of(kind).endswith(text):
-                return  # it was said under another index
-            before = _text_of(self._parts.get(place, []))
-            if len(text) > len(before) and text.startswith(before):
-                self._add(place, text[len(before) :])
+            if not is_known and self._was_said(kind, text):
+                return
+            if 0 <= (size := said_of(text, self._parts.get(place, ()))) < len(text):
+                self._add(place, text[size:])
+
+    def _was_said(self, kind: str, text: str) -> bool:
+        """Tells whether a text whose part is not known was said under another index. Of very many such texts, the
+        item's last word tells those that were not."""
+        self._looks += 1
+        return self._looks > MOST_COMPARED or self._said_of(kind).endswith(text)
 
     def announced(self, kind: str, index: Any) -> None:
         if isinstance(index, int) and not self.is_over:

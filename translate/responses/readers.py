@@ -15,9 +15,9 @@ from translate.json.json_fields import json_in, text_of
 from translate.reasoning import sealed_reasoning
 from translate.responses.decode_messages import said_in
 from translate.responses.item_reader import ItemReader, Raw
-from translate.responses.message_reader import MessageReader
+from translate.responses.message_reader import MOST_COMPARED, MessageReader
 from translate.streams import repeats
-from translate.streams.sequence import Item, Sequence
+from translate.streams.sequence import Item, Sequence, said_of
 
 BETWEEN = "\n\n"  # two parts of a summary
 CALLS = ("function_call", "custom_tool_call")
@@ -27,20 +27,17 @@ _OWN_SEARCH = "xs_call_"  # xAI runs these itself, though they look like the cli
 class ReasoningReader(ItemReader):
     """Text comes as the model's own words ("content") or as their summary; where both come, the first counts."""
 
-    __slots__ = ("_index", "_item", "_kind")
+    __slots__ = ("_index", "_item", "_kind", "_looks")
 
     def __init__(self, raw: Raw, sequence: Sequence) -> None:
         super().__init__(raw, sequence)
         self._item: Item | None = None
         self._kind = ""
         self._index: Any = None
-
-    def said(self) -> str:
-        return self._item.text() if self._item is not None else ""
+        self._looks = 0  # how often all that was said was looked through
 
     def is_said_by(self, raw: Raw) -> bool:
-        said = self.said()
-        return self.may_be(raw) and bool(said) and said_in(raw).startswith(said)
+        return self.may_be(raw) and self._item is not None and said_of(said_in(raw), (self._item,)) > 0
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
         if not text or self.is_over or (self._kind and kind != self._kind):
@@ -56,8 +53,10 @@ class ReasoningReader(ItemReader):
         return self._grow(self._item, text)
 
     def whole(self, kind: str, index: Any, text: str) -> None:
-        if (self._item is None or index != self._index) and text not in self.said():  # else its deltas came
-            self.say(kind, index, text)
+        if self._item is None or index != self._index:  # else its deltas came
+            self._looks += 1
+            if self._item is None or self._looks > MOST_COMPARED or text not in self._item.text():
+                self.say(kind, index, text)
 
     def _end(self, raw: Raw) -> None:
         encrypted = sealed_reasoning.less_empty(
@@ -104,9 +103,6 @@ class CallReader(ItemReader):
         assert isinstance(call, ToolCall)
         return call.id
 
-    def said(self) -> str:
-        return self._item.text()
-
     def may_be(self, raw: Raw) -> bool:
         call = self._item.part
         assert isinstance(call, ToolCall)
@@ -115,15 +111,16 @@ class CallReader(ItemReader):
         return super().may_be(raw) and (not id or not known or id == known) and (not call.name or call.name == name)
 
     def is_said_by(self, raw: Raw) -> bool:
-        return self.may_be(raw) and self._as_told(_given(raw, self._key)).startswith(self._item.text())
+        return self.may_be(raw) and said_of(self._as_told(_given(raw, self._key)), (self._item,)) >= 0
 
     def is_renamed_as(self, raw: Raw) -> bool:
-        call, said = self._item.part, self._item.text()
+        call = self._item.part
         assert isinstance(call, ToolCall)
         if not super().may_be(raw) or not call.name or call.name != text_of(raw, "name"):
             return False
         given = self._as_told(_given(raw, self._key))
-        return given == said if self.is_over else given.startswith(said)
+        size = said_of(given, (self._item,))
+        return size == len(given) if self.is_over else size >= 0
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
         if self._key == "arguments" and self._item.is_bare():
@@ -163,7 +160,7 @@ class CallReader(ItemReader):
 
     def _as_told(self, text: str) -> str:
         """Returns whole arguments in the form in which the deltas had them, so that the two can be compared."""
-        is_plain = self._key != "arguments" or text.startswith(self._item.text())
+        is_plain = self._key != "arguments" or said_of(text, (self._item,)) >= 0
         return text if is_plain else repeats.told(text)
 
 

@@ -91,6 +91,10 @@ class TextRepeats:
         self._pending = b""
         return out
 
+    def size(self) -> int:
+        """Returns how many bytes were said."""
+        return sum(map(len, self.said))
+
     def whole(self) -> bytes:
         """Returns all that was said."""
         self._whole()
@@ -223,6 +227,9 @@ class ArgumentRepeats:
             return []
         self.said, self._empty = [self._empty], b""
         return list(self.said)
+
+    def size(self) -> int:
+        return sum(map(len, self.said or self._odd))
 
     def whole(self) -> bytes:
         return b"".join(self.said or self._odd)

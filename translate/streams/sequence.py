@@ -16,6 +16,7 @@ left out.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from msgspec import Struct, field
 
@@ -33,6 +34,23 @@ def broken_call(call: ToolCall) -> BadReply:
     if not call.name:
         return BadReply("the upstream's reply holds a tool call without a name")
     return BadReply(f"the upstream's call of the tool '{call.name[:100]}' ends with arguments that are no JSON object")
+
+
+_LONGEST = 12  # bytes of a character: two escapes
+
+
+def said_of(text: str, items: Iterable[Item]) -> int:
+    """Returns how many characters these parts have, if they are the beginning of `text`, or all of it; else -1. Parts
+    that are longer are not looked at: a server may say a short text many times."""
+    most = _LONGEST * len(text)
+    read: list[Item] = []
+    for item in items:
+        most -= item.size()
+        if most < 0:
+            return -1
+        read.append(item)
+    before = "".join([item.text() for item in read])
+    return len(before) if text.startswith(before) else -1
 
 
 class Item(Struct, eq=False):
@@ -83,6 +101,10 @@ class Item(Struct, eq=False):
         if self._at and not self._before:
             self._before = len(wire.text_of([self.repeats.whole()[: self._at]]))
         return self._before
+
+    def size(self) -> int:
+        """Returns how many bytes were said of it."""
+        return self.repeats.size() - self._at
 
     def text(self) -> str:
         """Returns all that was said of it."""
