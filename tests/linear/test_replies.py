@@ -220,7 +220,7 @@ WHOLE: dict[str, tuple[Protocol, Callable[[int], Any]]] = {
         {"type": "reasoning.text", "text": "x"}] * n)),
     "chat choices": ("chat", lambda n: {"choices": [{"index": i, "message": {"content": "x"}} for i in range(n)]}),
     "chat choices of one reply": ("chat", lambda n: {"choices": [
-        {"index": i, "finish_reason": "tool_calls", "message": {"content": "x" * 2_000}} for i in range(n)]}),
+        {"index": i, "finish_reason": "tool_calls", "message": {"content": "x" * 500}} for i in range(n)]}),
     "chat long text": ("chat", lambda n: whole_chat(content='<think>"\n' * n)),
     "messages texts": ("messages", lambda n: whole_messages([{"type": "text", "text": "x"}] * n)),
     "messages calls": ("messages", lambda n: whole_messages([
