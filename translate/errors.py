@@ -77,7 +77,6 @@ _BY_TYPE |= dict.fromkeys(
 MAX_MESSAGE = 16_000  # characters of an upstream's message: some repeat all of the request
 _CUT = "... [cut]"
 _LIMITS = ("rate_limit", "overloaded")
-_EVENTS = late.pattern(rb"\s*(?:data|event|id|retry)?:")  # how a stream of events begins
 _MESSAGE_KEYS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg")
 _STATUS_KEYS = ("status_code", "http_code", "raw_status_code", "status")
 _SAID = late.pattern(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
@@ -314,7 +313,7 @@ def kind_of(status: int) -> str:
 def in_event(raw: bytes) -> bytes:
     """Returns the object in the first event that has one: who was asked for a stream may answer an error in the form
     of one, too. Nothing where it is no stream."""
-    if _EVENTS.match(raw) is None:
+    if not sse.begins(raw.lstrip()):
         return b""
     splitter = sse.Splitter()
     events = [*splitter.feed(raw.lstrip()[: sse.Most.event_bytes]), splitter.rest()]
