@@ -20,6 +20,7 @@ GROUP = "openai.logprobs"
 WISH = leftovers.LIKELY
 
 _IMPOSSIBLE = -9999.0  # OpenAI's word for a token that is far from likely
+_BEYOND = 1e9  # nothing is so unlikely: -Infinity, which some servers say, is no JSON
 
 
 def crosses(conversation: Conversation, target: Target) -> bool:
@@ -55,5 +56,6 @@ def told(close: Close) -> list[Raw]:
 def _one(raw: Raw) -> Raw:
     token, value, given = text_of(raw, "token"), raw.get("logprob"), raw.get("bytes")
     said = given if isinstance(given, list) else list(token.encode("utf-8", "surrogatepass"))
-    likely = value if isinstance(value, int | float) and not isinstance(value, bool) else _IMPOSSIBLE
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _BEYOND
+    likely = value if is_number else _IMPOSSIBLE
     return {"token": token, "bytes": said, "logprob": likely}

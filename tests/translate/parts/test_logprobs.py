@@ -126,3 +126,10 @@ def test_what_is_odd_harms_nothing(odd: Any) -> None:
         out = json.loads(pair.Crossing("responses", "chat", Asked("m", "k")).whole(raw, streams))
         Response.model_validate(out, strict=True)
         assert out["output"][0]["content"][0]["text"] == "h\u00e9"
+
+
+@pytest.mark.parametrize("said", ["-Infinity", "NaN", "-1e400", '"-1"', "true", "null"])
+def test_a_probability_that_is_no_number_is_that_of_a_token_far_from_likely(said: str) -> None:
+    raw = json.dumps(of_chat()[0]).replace("-0.5", said).encode()
+    out = pair.Crossing("responses", "chat", Asked("m", "k")).whole(raw)
+    assert json.loads(out)["output"][0]["content"][0]["logprobs"][0]["logprob"] == -9999
