@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from operate.sqlite_file import Database, opened
 
@@ -53,11 +53,15 @@ class OwnerStore:
         """The known ones of these ids."""
         if not self.file.exists():
             return {}
-        asked = {_hash(id): id for id in ids[:_AT_ONCE]}
-        marks = ", ".join("?" * len(asked))
+        asked = {_hash(id): id for id in ids}
+        hashes = list(asked)
+        rows: list[Any] = []
         with opened(self.file, create=True) as db:
             _create(db)
-            rows = db.execute(f"SELECT id, owner, upstream, key FROM owned WHERE id IN ({marks})", [*asked]).fetchall()
+            for at in range(0, len(hashes), _AT_ONCE):
+                some = hashes[at : at + _AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                rows += db.execute(f"SELECT id, owner, upstream, key FROM owned WHERE id IN ({marks})", some)
         return {asked[found]: Owned(*fields) for found, *fields in rows}
 
     def forget(self, before: float, most: int = MOST_ROWS) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from gateway.batches import passed
 from gateway.batches.whole_request import WholeReply, WholeRequest
@@ -21,6 +20,7 @@ from gateway.runtime import Service
 from translate.errors import ApiError, BadRequest
 from translate.gemini.dialect import CACHED_INSTEAD, GEMINI
 from translate.json import top_level, wire
+from translate.json.json_fields import objects_of
 
 PATH = re.compile(r"/v1(?:beta|alpha)?/(cachedContents(?:/[A-Za-z0-9_-]{1,200})?)")
 _METHODS = {False: ("POST", "GET"), True: ("GET", "PATCH", "DELETE")}  # of all of them or a new one, of one
@@ -100,10 +100,7 @@ async def _of_owner(service: Service, asked: WholeRequest, body: bytes) -> bytes
     if not service.response_store.shared:
         return body
     said = passed.object_of(body)
-    rows: list[Any] = said.get("cachedContents") or []
-    kept = []
-    for row in rows:
-        owned = await passed.noted(service, str(row.get("name"))) if isinstance(row, dict) else None
-        if owned is not None and owned.owner == asked.owner:
-            kept.append(row)
+    rows = {str(row.get("name")): row for row in objects_of(said, "cachedContents")}
+    owned = await passed.all_noted(service, list(rows))
+    kept = [row for name, row in rows.items() if name in owned and owned[name].owner == asked.owner]
     return wire.dumps(said | {"cachedContents": kept})

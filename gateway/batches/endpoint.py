@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import Any
 
 from tornado.http1connection import HTTP1Connection
@@ -176,7 +177,7 @@ class BatchesRequest(HTTPMessageDelegate):
             return await passed.about(self._service, self.request, asked, id)
         is_batches = not asked.path.startswith(openai_batches.FILES)
         if not id and asked.method == "GET" and is_batches:
-            listed: WholeReply = await api.listed(asked, await passed_lists.rows(self._service, self.request, asked))
+            listed: WholeReply = await api.listed(asked, partial(passed_lists.rows, self._service, self.request, asked))
             return listed
         if not id and asked.method == "POST" and is_batches:
             if (said := await passed.created(self._service, self.request, asked)) is not None:

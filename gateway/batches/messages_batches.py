@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from tornado.httputil import HTTPHeaders
 from gateway.batches import whole_request as common
 from gateway.batches.gathering import Answered
 from gateway.batches.own_request import Call
-from gateway.batches.whole_request import Row, WholeReply, WholeRequest
+from gateway.batches.whole_request import Others, WholeReply, WholeRequest
 from operate import batch_store
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, Result, Work
 from translate.errors import ApiError, BadRequest
@@ -96,8 +96,8 @@ async def _retrieve(asked: WholeRequest, id: str) -> WholeReply:
     return common.json(_shown(*await _owned(asked, id), asked.origin))
 
 
-async def listed(asked: WholeRequest, others: Sequence[Row] | None) -> WholeReply:
-    """others: the client's batches at upstreams, None where no upstream runs any. Raises ApiError."""
+async def listed(asked: WholeRequest, others: Others) -> WholeReply:
+    """others: is asked only for what is a list. Raises ApiError."""
     limit = asked.limit(20, 1000)
     rows = await common.in_order(asked, MESSAGES.name, others)
     rows, more = common.page(rows, limit, asked.parameter("after_id"), asked.parameter("before_id"))

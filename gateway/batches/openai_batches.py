@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tornado.httputil import HTTPFile, HTTPHeaders, parse_multipart_form_data
@@ -16,7 +16,7 @@ from tornado.httputil import HTTPFile, HTTPHeaders, parse_multipart_form_data
 from gateway.batches import whole_request as common
 from gateway.batches.gathering import Answered
 from gateway.batches.own_request import Call
-from gateway.batches.whole_request import Row, WholeReply, WholeRequest
+from gateway.batches.whole_request import Others, WholeReply, WholeRequest
 from operate import batch_store
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, File, Result, Work
 from translate import dialects
@@ -122,8 +122,8 @@ async def _retrieve(asked: WholeRequest, id: str) -> WholeReply:
     return common.json(_shown(*await _owned(asked, id)))
 
 
-async def listed(asked: WholeRequest, others: Sequence[Row] | None) -> WholeReply:
-    """others: the client's batches at upstreams, None where no upstream runs any. Raises ApiError."""
+async def listed(asked: WholeRequest, others: Others) -> WholeReply:
+    """others: is asked only for what is a list. Raises ApiError."""
     limit = asked.limit(20, 100)
     rows, more = common.page(await common.in_order(asked, FORM, others), limit, asked.parameter("after"))
     data = [_shown(row.batch, await asked.queue.counts(row.id)) if row.batch is not None else row.shown for row in rows]

@@ -166,7 +166,14 @@ async def _owned_file(service: Service, asked: WholeRequest) -> Owned | None:
 
 
 async def noted(service: Service, id: str) -> Owned | None:
-    return service.response_store.noted(id) or (await service.response_store.owners.find([id])).get(id)
+    return (await all_noted(service, [id])).get(id)
+
+
+async def all_noted(service: Service, ids: Sequence[str]) -> dict[str, Owned]:
+    """Of these ids those whose owner is known."""
+    store = service.response_store
+    found = {id: owned for id in ids if (owned := store.noted(id)) is not None}
+    return found | await store.owners.find([id for id in ids if id not in found])
 
 
 def object_of(body: bytes) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from gateway.runtime import Service
 from gateway.stored.store import ANYONE
 from translate import errors
 from translate.errors import BadReply
-from translate.json.json_fields import objects_of
+from translate.json.json_fields import is_number, objects_of
 from translate.messages.dialect import MESSAGES
 
 MOST_PAGES = 20  # of one key; the latest batches are on the first
@@ -41,12 +41,8 @@ async def rows(service: Service, request: ClientRequest, asked: WholeRequest) ->
     found = {row.id: row for rows in await asyncio.gather(*asking) for row in rows}
     if not service.response_store.shared:
         return list(found.values())
-    return [row for row in found.values() if await _is_its_own(service, asked, row.id)]
-
-
-async def _is_its_own(service: Service, asked: WholeRequest, id: str) -> bool:
-    owned = await passed.noted(service, id)
-    return owned is not None and owned.owner in (asked.owner, ANYONE)
+    owned = await passed.all_noted(service, list(found))
+    return [found[id] for id, noted in owned.items() if noted.owner in (asked.owner, ANYONE)]
 
 
 async def _of_key(
@@ -76,9 +72,7 @@ async def _of_key(
 def _created(row: dict[str, Any]) -> float:
     """When a batch was made, in either API's form; 0.0 where that cannot be read."""
     at = row.get("created_at")
-    if isinstance(at, int | float):
-        return float(at)
     try:
-        return datetime.fromisoformat(str(at)).timestamp()
-    except ValueError:
+        return float(at) if is_number(at) else datetime.fromisoformat(str(at)).timestamp()
+    except (ValueError, OverflowError):
         return 0.0

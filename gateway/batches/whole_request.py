@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -138,8 +138,13 @@ class Row(Struct, frozen=True):
     shown: dict[str, Any] = {}
 
 
-async def in_order(asked: WholeRequest, form: str, others: Sequence[Row] | None) -> list[Row]:
-    """The client's batches, the latest first. others: those at upstreams, None where no upstream runs any."""
+Others = Callable[[], Awaitable[Sequence[Row] | None]]
+"""Reads a client's batches at upstreams -> None where no upstream runs any. Raises ApiError."""
+
+
+async def in_order(asked: WholeRequest, form: str, read_others: Others) -> list[Row]:
+    """The client's batches, the latest first. Raises ApiError."""
+    others = await read_others()
     own: list[Row] = []
     if asked.desk.queue is not None or others is None:
         own = [Row(batch.id, batch.created, batch) for batch in await asked.queue.listed(form, asked.owner)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import anthropic
 import openai
 import pytest
 
+from gateway.stored.owners import Owners
+from operate.owner_store import Owned
 from tests.gateway.batches.test_messages import CLIENTS, requests, sdk
 from tests.gateway.batches.test_openai import sdk as openai_sdk
 from tests.support.house import House
@@ -312,3 +315,40 @@ def test_a_result_that_speaks_of_results_url_is_not_touched(tmp_path: Path) -> N
     with Upstream(lambda r: results if r.path.endswith("/results") else Answer.json(BATCH)) as up:
         with House(house_text("m = a", "", a=HAS.format(up.url)), folder=tmp_path) as house:
             assert house.get(f"/v1/messages/batches/{BATCH['id']}/results")[2] == row
+
+
+def test_an_upstream_that_says_no_time_is_listed_last(tmp_path: Path) -> None:
+    rows = [{"id": f"batch_{n}", "created_at": at} for n, at in enumerate([None, "soon", True, 10**400, 7])]
+    with Upstream(lambda r: Answer.json({"data": rows, "has_more": False})) as up:
+        text = house_text("m = a", "", a=f"protocol = chat\nbase_url = {up.url}/v1\nbatches = true\n")
+        with House(text, folder=tmp_path) as house:
+            page = json.loads(house.get("/v1/batches")[2])
+    assert [row["id"] for row in page["data"]] == ["batch_4", "batch_0", "batch_1", "batch_2", "batch_3"]
+
+
+@pytest.mark.parametrize("path", ["/v1/messages/batches", "/v1/batches"])
+def test_nobody_is_asked_for_a_list_that_is_none(path: str, tmp_path: Path) -> None:
+    with Upstream() as up:
+        chat = f"protocol = chat\nbase_url = {up.url}/v1\nbatches = true\n"
+        with House(house_text("m = a", "", a=HAS.format(up.url), b=chat), folder=tmp_path) as house:
+            assert house.get(f"{path}?limit=0")[0] == 400
+    assert not up.requests
+
+
+def test_whose_the_rows_of_a_list_are_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may be thousands, and each question about what is on disk opens a file."""
+    asked: list[int] = []
+    find = Owners.find
+
+    async def counted(self: Owners, ids: Sequence[str]) -> dict[str, Owned]:
+        asked.append(len(ids))
+        return await find(self, ids)
+
+    monkeypatch.setattr(Owners, "find", counted)
+    rows = [BATCH | {"id": f"msgbatch_{n}"} for n in range(700)]
+    with Upstream(lambda r: Answer.json({"data": rows, "has_more": False})) as up:
+        with House(house_text("m = a", CLIENTS, a=HAS.format(up.url)), folder=tmp_path) as house, sdk(house) as alice:
+            store = house.proxy.service.response_store
+            house.on_loop(lambda: store.went("msgbatch_3", "alice", "a"))
+            assert [batch.id for batch in alice.messages.batches.list()] == ["msgbatch_3"]
+    assert asked == [699]

@@ -154,6 +154,12 @@ def test_what_is_old_or_too_much_goes(tmp_path: Path) -> None:
     assert set(held.find([f"r{at}" for at in range(10)])) == {"r6", "r7", "r8", "r9"}
 
 
+def test_as_many_ids_as_there_are_may_be_asked_for(tmp_path: Path) -> None:
+    held = OwnerStore(tmp_path / "o.sqlite3")
+    held.add({f"r{n}": Owned("a", "up", "") for n in range(1200)}, 1.0)
+    assert len(held.find([f"r{n}" for n in range(1300)])) == 1200
+
+
 def test_the_last_owner_of_an_id_counts(tmp_path: Path) -> None:
     held = OwnerStore(tmp_path / "o.sqlite3")
     for who in ("a", "b"):
