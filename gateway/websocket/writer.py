@@ -103,11 +103,14 @@ class FrameWriter(ResponseWriter):
                 if self._told:
                     data, self._told = _with(data, self._told), b""
                 out.append(self._session.frame(_with(data, self._stream_id) if self._stream_id else data))
-        if out and not self.closed:
-            if rest := self._at_once(b"".join(out)):
-                self._queue(rest)
-            else:
-                self._waiting = 0
+        if not out:
+            return
+        if self.closed:
+            self._lost = True
+        elif rest := self._at_once(b"".join(out)):
+            self._queue(rest)
+        else:
+            self._waiting = 0
 
 
 def _with(data: bytes, more: bytes) -> bytes:
