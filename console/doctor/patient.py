@@ -15,8 +15,9 @@ from msgspec import Struct, field
 from console.doctor.line import Heard, Line
 from gateway.flow import sealing
 from gateway.limits import retry_policy
-from gateway.refusals import learned_quirks, refused_fields
-from gateway.refusals.learned_quirks import LearnedQuirks, Quirk
+from gateway.refusals import learned_quirks, refused_fields, told_limits
+from gateway.refusals.learned_quirks import SETTING, LearnedQuirks, Quirk
+from gateway.refusals.told_limits import ONLY_STREAMS
 from gateway.routing.router import Route
 from translate import errors
 from translate.conversation import Usage
@@ -87,11 +88,11 @@ class Patient:
 
     async def _ask(self, probe: Body, beside: Body) -> tuple[Probed, bool]:
         data = {"model": self.model} | probe
-        stream = probe.get("stream") is True
         route = Route(self.upstream, self.protocol, self.model)
         encoded = learned_quirks.crossed(CLIENT, route, data, self._quirks)
         left = {quirk.field for quirk in self.learned}
         body = encoded.body | {key: value for key, value in beside.items() if key not in left}
+        stream = probe.get("stream") is True or body.get("stream") is True  # as it may give nothing else
         heard = await self.post(route.stream_url if stream else route.url, wire.dumps(body), stream)
         asked = Asked(
             self.model, tool_names=encoded.tool_names, policy=route.target.policy, reshaped=encoded.reshaped,
@@ -104,7 +105,10 @@ class Patient:
         for quirk in new:
             self._quirks.learn(self.upstream.name, self.model, quirk)
         self.learned += new
-        return said, bool(new)
+        only_streams = not stream and any(told.setting == ONLY_STREAMS for told in told_limits.read(said.error))
+        if only_streams:  # which is no setting of the file, so that nothing is to be advised
+            self._quirks.learn(self.upstream.name, self.model, Quirk(SETTING + ONLY_STREAMS, "true"))
+        return said, bool(new) or only_streams
 
     def _read(self, heard: Heard, stream: bool, asked: Asked) -> Probed:
         if heard.failure is not None:

@@ -51,6 +51,8 @@ class Server:
         return {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
 
     def _refusal(self, body: dict[str, Any]) -> str:
+        if "wholes" in self.lacks and not body.get("stream"):
+            return "This model only supports stream mode"
         for field in ("max_tokens", "stream_options", "reasoning_effort", "prompt_cache_key", probes.UNKNOWN):
             if field in body and field in self.lacks:
                 return f"Unsupported parameter: '{field}'"
@@ -68,7 +70,7 @@ class Server:
             return said | {"content": '{"side": "left"}'}
         if body.get("tools") and "tools" not in self.lacks:
             function = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
-            calls = [{"id": f"c{n}", "type": "function", "function": function} for n in range(2)]
+            calls = [{"index": n, "id": f"c{n}", "type": "function", "function": function} for n in range(2)]
             return said | {"content": None, "tool_calls": calls}
         return said
 
@@ -140,6 +142,16 @@ def test_what_a_server_lacks(examine: Examine, lack: str, what: str, mark: str, 
         code, said = examine(up.url, "--yes")
     assert code == command.USABLE and mark_of(said, what) == mark
     assert section_of(said)[1:] == ["protocol = chat", f"base_url = {up.url}", *([line] if line else [])]
+
+
+def test_one_that_gives_no_whole_replies_is_asked_for_streams(examine: Examine) -> None:
+    """As the proxy asks it. It lacks nothing else, and no setting need say so."""
+    server = Server("wholes")
+    with Upstream(server) as up:
+        code, said = examine(up.url, "--yes")
+    assert code == command.USABLE and section_of(said) == ["[upstream up]", "protocol = chat", f"base_url = {up.url}"]
+    assert all(mark_of(said, what) == "ok" for what in ("answer", "tool call", "image", "structured output"))
+    assert len(server.seen) == len(probes.PROBES) + 1 and all(body.get("stream") for body in server.seen[1:])
 
 
 def test_what_is_dropped_already_stays_so(examine: Examine) -> None:
