@@ -187,7 +187,8 @@ def of_object(data: Any, status: int = 0, *, is_error: bool = False) -> ApiError
         return _make(meant, str(base.get("status_msg") or base["status_code"]), None, None, None)
     marks = (data.get("object"), data.get("type"))
     is_error = is_error or status >= 400 or data.get("success") is False or inner is True or "error" in marks
-    is_error = is_error or vendor_codes.kind_of(data.get("code")) is not None or _is_status(data.get("code"))
+    if data.get("success") is not True:
+        is_error = is_error or vendor_codes.kind_of(data.get("code")) is not None or _is_status(data.get("code"))
     for key in _MESSAGE_KEYS if is_error else ():
         if isinstance(data.get(key), str) and data[key]:
             beside = {k: data.get(k) for k in ("type", "code", "param", "raw_status_code")}

@@ -9,6 +9,7 @@ import pytest
 from tests.support import corpus, every_way
 from tests.support.streams import END, HI, ROLE, START, STOP, chat, ending, messages, text
 from tests.translate.odd import COMPLETED, DELTA, LAST, Json, agreed, bare, events, google, spoken
+from translate import errors
 from translate.target import Protocol
 
 BROKEN: dict[str, str] = {
@@ -66,3 +67,9 @@ def test_a_remark_is_no_error_where_the_reply_comes_to_its_end() -> None:
     agreed(
         every_way.told("messages", bare(json.dumps(note)) + messages(START, *text(0, "hi"), ending(), STOP)), text="hi"
     )
+
+
+def test_a_code_beside_a_success_is_no_error() -> None:
+    said = {"code": 1000, "msg": "ok"}
+    assert errors.of_object(said) is not None
+    assert errors.of_object(said | {"success": True}) is None
