@@ -46,7 +46,7 @@ from gateway.websocket.socket import Socket, Upgrading
 from operate.logs.journal import Journal
 from operate.settings.load import Settings
 from translate import dialects
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("proxy")
 

@@ -18,7 +18,7 @@ from tornado.iostream import IOStream
 from gateway.flow.ports import Running
 from gateway.http.forwarded import Clients
 from gateway.limits.per_address import PerAddress
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("gateway")
 

@@ -18,12 +18,12 @@ fields/     what becomes of each field of a request that crosses, and what is le
 tools/      custom tools, deferred tools, a provider's own tools; results behind their calls
 parts/      pictures, files, citations, and what is told as text
 reasoning/  how hard to think, and thoughts that come back to their provider
+failures/   what goes wrong: errors, refusals, limits and their ends
 counting/   tokens: used, estimated, counted
 schemas/    JSON schemas that fit the upstream
 envelopes/  what clouds put around Messages
 
 ollama/ and codex/ are about clients. The other files are few: target (where a request goes), endpoint (an address),
-encode_context, repair, recurring, affinity; errors, error_words, openai_errors, vendor_codes, problems, capability,
-resets and rate_headers; model_list; continued_turn, compaction and summary_reply for long turns; late for patterns that
-few requests need.
+encode_context, repair, recurring, affinity; model_list; continued_turn, compaction and summary_reply for long turns;
+late for patterns that few requests need.
 """

@@ -27,7 +27,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.json.json_fields import Body, objects_of, text_of
 from translate.reasoning import sealed_reasoning
 from translate.target import Asked

@@ -390,7 +390,7 @@ class Stop(Struct):
 
 
 class Fault(Struct):
-    """The reply failed; the last event. `error` is a translate.errors.ApiError."""
+    """The reply failed; the last event. `error` is a translate.failures.errors.ApiError."""
 
     error: Exception
 

@@ -18,13 +18,14 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from translate import model_list, rate_headers
+from translate import model_list
 from translate.compaction import NO_COMPACTION, Compaction
 from translate.conversation import Conversation, Event, Part, Usage
 from translate.counting.text_turns import TextRequest
 from translate.counting.usage import UsageReader
 from translate.endpoint import Endpoint
-from translate.errors import ApiError, ErrorWriter
+from translate.failures import rate_headers
+from translate.failures.errors import ApiError, ErrorWriter
 from translate.fields.words import Words
 from translate.json.json_fields import Body
 from translate.reasoning.sealed_reasoning import MARK

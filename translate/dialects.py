@@ -11,7 +11,7 @@ from translate import late
 from translate.chat.dialect import CHAT
 from translate.dialect import Dialect
 from translate.endpoint import Endpoint
-from translate.errors import ErrorWriter
+from translate.failures.errors import ErrorWriter
 from translate.gemini.dialect import GEMINI
 from translate.json.json_fields import Body
 from translate.messages.dialect import MESSAGES

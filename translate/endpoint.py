@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from translate.errors import ErrorWriter
+from translate.failures.errors import ErrorWriter
 from translate.json.json_fields import Body
 
 

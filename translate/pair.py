@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import structs
 from msgspec.structs import replace
 
-from translate import compaction, dialects, errors
+from translate import compaction, dialects
 from translate.continued_turn import Rounds
 from translate.conversation import (
     Close,
@@ -33,6 +33,7 @@ from translate.conversation import (
 )
 from translate.counting import usage
 from translate.dialect import Decoder, Dialect, Encoder
+from translate.failures import errors
 from translate.fields import fit, leftovers
 from translate.json import wire
 from translate.json.json_fields import Body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from translate.compaction import Compaction
 from translate.conversation import Close, Delta, Event, Fault, Open, Part, Stop, Text
-from translate.errors import ApiError, BadReply
+from translate.failures.errors import ApiError, BadReply
 from translate.json import wire
 from translate.target import Asked
 

@@ -16,7 +16,7 @@ from console.dashboard.board import Board
 from gateway.endpoints import Row
 from gateway.pages.handlers import Handler
 from gateway.runtime import Service
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 
 log = logging.getLogger("gateway")

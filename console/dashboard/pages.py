@@ -11,7 +11,7 @@ from gateway.endpoints import Row
 from gateway.http import forwarded
 from gateway.pages.handlers import Handler, Shown
 from gateway.runtime import Service
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 
 

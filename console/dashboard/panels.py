@@ -17,7 +17,7 @@ from console.dashboard.spent import SpentQuery
 from console.dashboard.watch import BUCKET_S, HOUR_S, UPSTREAM_S, Entry
 from gateway.pages import status
 from gateway.process import banner
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 Query = dict[str, str]
 Said = dict[str, Any]

@@ -23,7 +23,7 @@ from gateway.flow import outline
 from gateway.flow.info import Info
 from operate.logs.capture import Capture
 from operate.settings.load import Settings
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 Record = dict[str, Any]
 

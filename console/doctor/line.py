@@ -6,7 +6,7 @@ import time
 
 from gateway.credentials.signing import signed
 from gateway.routing.upstreams import LiveUpstream
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.target import Protocol
 from upstream.client import UpstreamClient
 from upstream.failure import Failure

@@ -19,9 +19,9 @@ from gateway.refusals import learned_quirks, refused_fields, told_limits
 from gateway.refusals.learned_quirks import SETTING, LearnedQuirks, Quirk
 from gateway.refusals.told_limits import ONLY_STREAMS
 from gateway.routing.router import Route
-from translate import errors
 from translate.conversation import Usage
-from translate.errors import ApiError, BadReply
+from translate.failures import errors
+from translate.failures.errors import ApiError, BadReply
 from translate.json import wire
 from translate.messages.dialect import MESSAGES
 from translate.pair import Crossing

@@ -17,7 +17,7 @@ from gateway.flow.client_request import ClientRequest
 from gateway.pages.upstream_query import Asking
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.gemini.dialect import CACHED_INSTEAD, GEMINI
 from translate.json import top_level, wire
 from translate.json.json_fields import objects_of

@@ -31,9 +31,9 @@ from gateway.http.auth import Access
 from gateway.http.response_writer import Writer
 from gateway.routing.router import Route
 from gateway.stored.previous_response import PreviousResponse, owner_of
-from translate import errors
 from translate.conversation import Usage
-from translate.errors import ApiError
+from translate.failures import errors
+from translate.failures.errors import ApiError
 from translate.json import wire
 
 log = logging.getLogger("gateway")

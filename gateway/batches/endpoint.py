@@ -32,7 +32,7 @@ from gateway.stored.previous_response import owner_of
 from translate import dialects
 from translate.dialect import Dialect
 from translate.endpoint import Endpoint
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.gemini.dialect import GEMINI
 from translate.messages.dialect import MESSAGES
 

@@ -16,7 +16,7 @@ from gateway.runtime import Service
 from gateway.stored import references
 from gateway.stored.previous_response import PreviousResponse
 from operate.owner_store import Owned
-from translate.errors import ApiError, BadReply, BadRequest
+from translate.failures.errors import ApiError, BadReply, BadRequest
 from translate.json import wire
 from translate.json.json_fields import object_of, text_of
 

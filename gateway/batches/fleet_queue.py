@@ -23,7 +23,7 @@ from gateway.shared.redis_store import RedisStore
 from gateway.shared.redis_wire import packed
 from gateway.shared.store import Away, digest
 from operate.batch_store import WAITING, Batch, File, Outcome, Result, Work
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 
 log = logging.getLogger("proxy")

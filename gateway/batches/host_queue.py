@@ -34,7 +34,7 @@ from operate.batch_store import (
     Result,
     Work,
 )
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("proxy")
 

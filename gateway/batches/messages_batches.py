@@ -15,7 +15,7 @@ from gateway.batches.own_request import Call
 from gateway.batches.whole_request import Others, WholeReply, WholeRequest
 from operate import batch_store
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, Result, Work
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.json import wire
 from translate.messages.dialect import MESSAGES
 

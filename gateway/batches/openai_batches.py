@@ -20,7 +20,7 @@ from gateway.batches.whole_request import Others, WholeReply, WholeRequest
 from operate import batch_store
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, File, Result, Work
 from translate import dialects
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.json import wire
 from translate.responses.dialect import RESPONSES
 

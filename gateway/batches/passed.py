@@ -23,7 +23,7 @@ from gateway.stored import references
 from gateway.stored.store import ANYONE
 from operate.owner_store import Owned
 from translate.counting import tokens
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 from translate.messages.dialect import MESSAGES
 

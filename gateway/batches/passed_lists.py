@@ -18,8 +18,8 @@ from gateway.flow.client_request import ClientRequest
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 from gateway.stored.store import ANYONE
-from translate import errors
-from translate.errors import BadReply
+from translate.failures import errors
+from translate.failures.errors import BadReply
 from translate.json.json_fields import is_number, objects_of
 from translate.messages.dialect import MESSAGES
 

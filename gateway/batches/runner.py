@@ -23,7 +23,7 @@ from gateway.batches.own_request import Call
 from gateway.batches.queue import KEEP_S, Queue
 from gateway.runtime import Service
 from operate.batch_store import Batch, Outcome, Work
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.messages.dialect import MESSAGES
 
 log = logging.getLogger("proxy")

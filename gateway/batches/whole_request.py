@@ -17,7 +17,7 @@ from gateway.batches.desk import Desk
 from gateway.batches.queue import Queue
 from gateway.http import json_bounds
 from operate.batch_store import Batch
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.json import sliced_json, wire
 
 MARK = "px"

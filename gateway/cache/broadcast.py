@@ -16,7 +16,7 @@ from gateway.cache.question import Question, Source
 from gateway.flow.client_request import ClientRequest
 from gateway.http.response_writer import Writer, nothing
 from translate.conversation import Usage
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 PIECE_BYTES = 64 * 1024  # the most that a late reader gets at once
 

@@ -35,7 +35,7 @@ from gateway.observe.prices import Price
 from gateway.routing.router import Route
 from operate.settings.load import CacheSettings
 from translate.conversation import Usage
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 MAX_SEEN = 10_000  # requests that are known by their bytes
 MAX_UNREAD = 64 * 1024  # bytes of a body that is looked up before its model is known

@@ -10,7 +10,7 @@ from typing import Any
 
 from translate.conversation import Event, Fault, Open, Refusal, Stop, ToolCall, Unknown
 from translate.dialect import Dialect
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 from translate.target import Policy
 

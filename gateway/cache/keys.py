@@ -24,7 +24,7 @@ from gateway.http.auth import CREDENTIALS
 from gateway.stored.previous_response import owner_of
 from translate import late
 from translate.dialect import Dialect
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 ALLOW = "X-Proxy-Cache"
 """The header by which a client has its request count as deterministic (`allow`)."""

@@ -29,10 +29,10 @@ from gateway.http.auth import keys_of
 from gateway.limits.retry_policy import Outcome
 from gateway.passing.clean_lines import CleanEvents, CleanLines, about_error, may_tell_error
 from gateway.passing.reframed import failed_unsaid
-from translate import errors
 from translate.dialect import Reply
 from translate.envelopes.envelope import Unframing
-from translate.errors import ApiError, BadRequest
+from translate.failures import errors
+from translate.failures.errors import ApiError, BadRequest
 from upstream.failure import UNSENT, Failure
 from upstream.request import Request, nobody_reads
 

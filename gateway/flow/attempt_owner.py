@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from gateway.flow.timing import Clock
 from gateway.limits.retry_policy import Outcome
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 A = TypeVar("A", contravariant=True)
 """The attempt. Its class is not named here, as attempt.py imports this file."""

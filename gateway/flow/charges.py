@@ -31,7 +31,7 @@ from translate.conversation import Usage
 from translate.counting import tokens
 from translate.counting.usage import terms_of
 from translate.dialect import Reply
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.json import top_level
 
 _LETTER = re.compile(rb"\\u00[67]")

@@ -31,7 +31,7 @@ from operate.owner_store import Owned
 from translate.counting import tokens
 from translate.dialect import Dialect
 from translate.endpoint import Endpoint, Framed
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.json import top_level, wire
 from translate.target import Protocol
 

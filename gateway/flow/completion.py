@@ -27,7 +27,7 @@ from gateway.refusals import scrub
 from gateway.routing.router import Route
 from translate.conversation import Usage
 from translate.counting import usage
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("gateway")
 

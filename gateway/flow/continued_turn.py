@@ -25,7 +25,7 @@ from gateway.limits import limiter, retry_policy
 from gateway.limits.retry_policy import Chances, Outcome
 from gateway.refusals import learned_quirks
 from gateway.routing.router import Route
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.pair import Crossing
 from translate.target import Asked, Encoded
 from upstream.request import Request

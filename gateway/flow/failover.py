@@ -28,7 +28,7 @@ from gateway.refusals import scrub
 from gateway.routing import balancing
 from gateway.routing.router import Route
 from operate.logs.fields import fields
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 
 log = logging.getLogger("gateway")
 

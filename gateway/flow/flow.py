@@ -40,7 +40,7 @@ from gateway.passing import reframed
 from gateway.routing.router import Route
 from translate.dialect import Dialect
 from translate.endpoint import Endpoint
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("gateway")
 

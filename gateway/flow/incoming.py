@@ -15,7 +15,7 @@ from gateway.flow import outcomes
 from gateway.flow.lease import Lease
 from gateway.flow.ports import Ports, Timer
 from gateway.flow.timing import Clock
-from translate import errors
+from translate.failures import errors
 from upstream.exchange import Exchange
 from upstream.failure import Failure
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from gateway.flow.timing import Clock
 from gateway.flow.trace import Trace
 from translate.conversation import Usage
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.target import Protocol
 
 MAX_USER_AGENT = 200  # characters of it in a record
@@ -43,7 +43,8 @@ class Tried(NamedTuple):
     """An attempt that failed, after which another one was made.
 
     key: the number of the upstream's key, from 1 on. status, error: what the client would have got: the HTTP status and
-    the kind of the error (translate/errors.py). message: what the upstream said, without the client's own words.
+    the kind of the error (translate/failures/errors.py). message: what the upstream said, without the client's own
+    words.
     """
 
     upstream: str

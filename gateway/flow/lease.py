@@ -21,7 +21,7 @@ from gateway.limits.blame import Blame
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Full, Unasked
 from gateway.routing.router import Route
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("gateway")
 

@@ -21,7 +21,7 @@ from gateway.flow.states import Event, State
 from gateway.flow.timing import Clock
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("gateway")
 

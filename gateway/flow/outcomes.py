@@ -17,11 +17,11 @@ from gateway.refusals import scrub
 from gateway.refusals.own_words import OwnWords
 from gateway.routing.router import Route
 from operate.logs.fields import fields
-from translate import errors
 from translate.dialect import Reply
-from translate.errors import ApiError
+from translate.failures import errors
+from translate.failures.errors import ApiError
+from translate.failures.resets import UNTOLD
 from translate.json import wire
-from translate.resets import UNTOLD
 from upstream.failure import UNSENT, Failure
 
 log = logging.getLogger("gateway")

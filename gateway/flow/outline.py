@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gateway.http import json_bounds
 from translate import recurring
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.json import compact_json, sliced_json, wire
 from translate.json.top_level import MOST_HITS, levels, places
 

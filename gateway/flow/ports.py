@@ -40,7 +40,7 @@ from gateway.refusals.learned_quirks import LearnedQuirks
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Route, Router
 from gateway.stored.store import ResponseStore
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.target import Protocol
 from upstream.exchange import Exchange
 from upstream.request import Request, Sink

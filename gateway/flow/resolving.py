@@ -25,7 +25,7 @@ from gateway.stored import references, store_sync, threads
 from gateway.stored.previous_response import PreviousResponse, owner_of
 from gateway.stored.threads import Thread
 from translate.counting import tokens
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 Steps = Generator[Awaitable[Any] | float, Any, list[Route]]
 

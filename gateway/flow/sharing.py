@@ -25,7 +25,7 @@ from gateway.http.response_writer import Writer
 from gateway.passing.reframed import Reframed
 from gateway.routing.router import Route
 from translate.conversation import Usage
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 MOST_LATE = 1_000  # models of an upstream; there is a limit because clients choose their names
 LATE_REST_S = 60.0  # for which a model that was late with a count is not asked for another

@@ -32,7 +32,7 @@ from gateway.routing.router import Route
 from operate.logs.fields import fields
 from translate import dialects
 from translate.envelopes import bridge
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.target import Protocol
 
 log = logging.getLogger("gateway")

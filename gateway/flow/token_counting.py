@@ -33,7 +33,7 @@ from gateway.stored.previous_response import NAMED, PreviousResponse, owner_of
 from translate import dialect, recurring
 from translate.conversation import Usage
 from translate.counting import token_features, tokens
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("gateway")
 

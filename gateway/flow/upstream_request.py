@@ -17,7 +17,7 @@ from gateway.http.loop_guard import Hops
 from gateway.refusals import strip_fields
 from gateway.routing.router import Route
 from translate import dialects, late
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.reasoning import foreign_reasoning, sealed_reasoning
 
 _TEXT = late.pattern(rb'\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # a key's value

@@ -16,7 +16,7 @@ from typing import Any
 from gateway.flow.client_request import ClientRequest
 from gateway.passing.passthrough import Passthrough
 from gateway.refusals.learned_quirks import Quirk
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import top_level, wire
 
 TASK, FIELD = "embeddings", "encoding_format"

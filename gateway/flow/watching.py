@@ -20,7 +20,7 @@ from gateway.flow.timing import Clock
 from gateway.http.response_writer import Writer
 from gateway.passing.passthrough import Passthrough
 from gateway.passing.reframed import failed_unsaid
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 _BEFORE_REPLY = (State.QUEUED, State.BACKING_OFF, State.ASKING)
 SIGN_BYTES = 256  # so much may signs of life take in a second, by which some upstreams keep a finished stream open

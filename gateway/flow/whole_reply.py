@@ -22,7 +22,7 @@ from gateway.http import header_rules
 from gateway.limits.retry_policy import Outcome
 from gateway.passing.reframed import Reframed
 from translate.dialect import Reply
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json.json_fields import Body
 from translate.pair import Crossing
 from translate.streams import sse

@@ -15,8 +15,8 @@ from gateway.flow.client_request import ClientRequest
 from gateway.hooks.callers import Caller, Failed, Said
 from operate.logs.fields import fields
 from operate.settings.sections import Hook
-from translate import errors
-from translate.errors import ApiError
+from translate.failures import errors
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("gateway")
 

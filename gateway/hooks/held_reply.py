@@ -22,7 +22,7 @@ from gateway.hooks.callers import Caller, Said
 from gateway.http import header_rules
 from gateway.http.response_writer import Writer, nothing
 from operate.settings.sections import Hook
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 from translate.pair import Crossing
 from translate.target import Asked

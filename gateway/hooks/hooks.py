@@ -19,7 +19,7 @@ from gateway.hooks.held_reply import HeldReply
 from gateway.http.response_writer import Writer
 from operate.settings.load import Settings
 from operate.settings.sections import Hook
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 from upstream.client import UpstreamClient
 

@@ -20,7 +20,7 @@ from gateway.http.origins import Origins, is_of_another_page, refusal
 from operate.client_keys import digest, digest_in_settings
 from operate.logs.redaction import Redaction
 from operate.settings.load import Settings, is_loopback
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 
 class Access:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tornado.httputil import HTTPHeaders
 
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from upstream.packed import GZIP, Decoder, Inflating, Zstd, is_zlib
 
 ACCEPTED = "gzip, deflate, zstd"

@@ -30,7 +30,7 @@ from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 from gateway.http import framing
 from gateway.http.last_head import LastHead
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("proxy")
 

@@ -16,7 +16,7 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
 from gateway.http import header_lines, hosts
 from gateway.http.header_lines import Headers
 from translate import late
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 MAX_TARGET = 16_384  # the most characters of a request's target
 MAX_LENGTH_DIGITS = 18

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from gateway.http import header_names
 from gateway.limits import rate_limit
 from translate import late
-from translate.errors import whole_seconds
+from translate.failures.errors import whole_seconds
 
 SHIELD = b"X-Content-Type-Options: nosniff\r\nContent-Security-Policy: sandbox\r\n"
 

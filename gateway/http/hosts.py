@@ -13,7 +13,7 @@ import ipaddress
 import re
 
 from operate.settings.load import Settings, is_loopback
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 _NETLOC = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([^\s\[\]:/?#@\\,]{1,253}))(?::[0-9]{0,5})?")
 _SHOWN = 100  # characters

@@ -8,7 +8,7 @@ are told apart, piece by piece, until the limit is reached.
 
 from __future__ import annotations
 
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 MAX_VALUES = 250_000  # the longest conversations of coding agents have some ten thousand
 PIECE = 64 * 1024

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPHeaders
 
 from operate.settings.presets import PRESETS
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 HEADER = "X-Proxy-Hops"
 MAX_SENT = 1000  # the most characters of the header that are passed on, as a chain of proxies is short

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from tornado.httputil import HTTPHeaders
 
 from operate.settings.load import Settings
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 METHODS = "GET, HEAD, POST, PATCH, DELETE"
 # "*" means all headers, in browsers that know it, for requests without cookies.

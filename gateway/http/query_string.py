@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from tornado.httputil import HTTPHeaders
 
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 
 MAX_LENGTH = 8192  # characters
 MAX_PARAMETERS = 64

@@ -20,7 +20,7 @@ from msgspec import Struct
 from gateway.limits.concurrency_limit import LEAST, Adaptive
 from gateway.limits.retry_policy import Full
 from gateway.limits.shares import Shares
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("gateway")
 

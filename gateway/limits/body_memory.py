@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 BODIES_AT_ONCE = 16  # times the largest body
 

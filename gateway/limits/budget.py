@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from typing import NamedTuple
 
 from operate.logs.fields import fields
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("gateway")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 NETWORK_BITS = 64
 MAX_KNOWN = 4096  # addresses

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from gateway.limits import rate_limit
 from gateway.limits.rate_limit import Headers
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 UNTOLD_S = 900.0  # how long a limit of hours or days lasts, if nobody says when it ends
 

@@ -17,7 +17,7 @@ from gateway.limits import gcra
 from gateway.limits.gcra import Level
 from gateway.limits.limiter import Left
 from translate import late
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 Headers = Sequence[tuple[str, str]]
 

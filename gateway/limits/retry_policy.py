@@ -17,7 +17,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from translate.errors import ApiError, BadReply
+from translate.failures.errors import ApiError, BadReply
 from upstream.failure import Failure
 
 UNWORKED = frozenset({408, 409, 421, 425, 429, 502, 503, 504, 529, *range(520, 528), 530})

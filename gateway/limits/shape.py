@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 
 _LISTS = ("messages", "input")
 PARSED = 1000

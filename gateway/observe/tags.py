@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from gateway.flow.client_request import ClientRequest
 from operate.plain import of_header, plain
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 
 HEADER = "X-Proxy-Tags"
 ANY = "*"

@@ -25,7 +25,7 @@ from gateway.runtime import Service
 from gateway.stored import threads
 from operate.settings.list_types import is_secret_header
 from translate import dialects
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.json import wire
 from translate.target import Protocol
 

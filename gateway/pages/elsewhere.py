@@ -13,7 +13,7 @@ from gateway.pages import astray
 from gateway.pages.handlers import Handler
 from gateway.websocket.socket import wants_upgrade
 from translate import dialects
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.responses.dialect import RESPONSES
 
 

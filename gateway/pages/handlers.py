@@ -11,9 +11,10 @@ from typing import Any
 from tornado.web import RequestHandler
 
 from gateway.runtime import Service
-from translate import dialects, errors
+from translate import dialects
 from translate.dialect import Dialect
-from translate.errors import ApiError
+from translate.failures import errors
+from translate.failures.errors import ApiError
 from translate.json import wire
 
 

@@ -18,7 +18,7 @@ from gateway.pages.handlers import Handler
 from gateway.runtime import Service
 from operate import exposition
 from operate.metrics import Sample
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 
 

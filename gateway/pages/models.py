@@ -12,7 +12,7 @@ from gateway.runtime import Service
 from translate import dialects
 from translate.codex import catalogue
 from translate.dialect import Dialect
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 
 

@@ -18,7 +18,7 @@ from gateway.routing.known_models import Model
 from gateway.routing.router import Router
 from gateway.runtime import Service
 from translate import dialects
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.json import wire
 from translate.json.json_fields import text_of
 from translate.ollama import models, reply

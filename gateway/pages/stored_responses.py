@@ -26,7 +26,7 @@ from gateway.stored import store_sync
 from gateway.stored.previous_response import owner_of
 from gateway.stored.store import Entry
 from translate import dialects
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.json import wire
 from translate.responses import replay
 from translate.responses.dialect import RESPONSES

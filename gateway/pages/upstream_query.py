@@ -24,8 +24,8 @@ from gateway.passing.passthrough import Passthrough
 from gateway.routing.router import Route
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
-from translate import errors
-from translate.errors import BadRequest
+from translate.failures import errors
+from translate.failures.errors import BadRequest
 from translate.responses.dialect import RESPONSES
 from upstream.exchange import Exchange
 from upstream.failure import Failure

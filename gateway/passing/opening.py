@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from operate.search import has_any
-from translate import errors
+from translate.failures import errors
 from translate.json import wire
 from translate.streams import sse
 

@@ -13,9 +13,10 @@ import re
 
 from gateway.passing.opening import MAX_ERROR_BYTES, Opening, complaint, error_of, failure_at_end, is_error
 from gateway.passing.usage_chunk import UsageChunk
-from translate import dialects, errors
+from translate import dialects
 from translate.conversation import Usage
 from translate.counting import usage
+from translate.failures import errors
 from translate.json import wire
 from translate.json.lenient import NOTHING, body_of
 from translate.target import Protocol

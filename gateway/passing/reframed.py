@@ -12,7 +12,7 @@ from gateway.passing.passthrough import Passthrough
 from translate.conversation import Usage
 from translate.dialect import Reply
 from translate.endpoint import Framed
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 
 class Reframed:

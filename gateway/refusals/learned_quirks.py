@@ -20,7 +20,7 @@ from gateway.refusals.told_limits import ONLY_STREAMS
 from gateway.routing.router import Route
 from translate import dialects, pair
 from translate.conversation import Turn
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.fields import fit
 from translate.json import top_level, wire
 from translate.target import Encoded, Protocol, Target

@@ -14,8 +14,9 @@ from typing import Any
 
 from gateway.refusals.learned_quirks import MAX_EACH, Quirk, forces_tool
 from gateway.refusals.own_words import OwnWords
-from translate import errors, late
-from translate.errors import ApiError
+from translate import late
+from translate.failures import errors
+from translate.failures.errors import ApiError
 from translate.fields import fit
 from translate.json import wire
 

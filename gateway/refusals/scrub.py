@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.refusals import known_phrases
-from translate.errors import ApiError, BadReply
+from translate.failures.errors import ApiError, BadReply
 from translate.json import wire
 
 AS_SENT = "[as sent]"

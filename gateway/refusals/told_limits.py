@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gateway.refusals.own_words import OwnWords
 from translate import late
 from translate.counting import tokens
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.reasoning import effort
 from translate.target import Policy
 

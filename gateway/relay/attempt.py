@@ -26,8 +26,8 @@ from gateway.relay.intake import Intake
 from gateway.relay.reply import Reply
 from gateway.routing.router import Route
 from gateway.routing.upstreams import LiveUpstream
-from translate import errors
-from translate.errors import ApiError, BadRequest
+from translate.failures import errors
+from translate.failures.errors import ApiError, BadRequest
 from upstream.request import Body, Request, Timeouts
 
 _NOTHING = b"{} \t\r\n"  # what an empty reply is made of

@@ -23,7 +23,7 @@ from gateway.stored.previous_response import owner_of
 from operate.owner_store import Owned
 from translate import dialects
 from translate.dialect import Dialect
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.json import wire
 
 HEADER = "X-Proxy-Upstream"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from translate import late
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 
 FIELDS = (b"model", b"n")
 MOST_NAME = 512  # bytes of the model's name

@@ -11,7 +11,7 @@ from gateway.flow.ports import Ports
 from gateway.http import body_decoding, header_rules
 from gateway.relay.form import MultipartForm, boundary_of
 from gateway.relay.upload import AHEAD_BYTES, KEPT_BYTES, Reading, Upload
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from upstream.request import Body
 
 SLOWEST = 16 * 1024  # bytes: for each so many that have come, an upload may take a second more

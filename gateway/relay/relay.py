@@ -41,7 +41,7 @@ from translate import dialects
 from translate.conversation import Usage
 from translate.dialect import Dialect
 from translate.endpoint import Endpoint
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 log = logging.getLogger("gateway")
 

@@ -13,7 +13,7 @@ from gateway.limits.retry_policy import Outcome
 from gateway.relay.incoming import Coming
 from gateway.routing.router import Route
 from translate.conversation import Usage
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 
 class Reply:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO, cast
 
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 KEPT_BYTES = 1 << 20  # of the beginning, which are kept in memory
 AHEAD_BYTES = 256 * 1024  # by which a client may be ahead of the upstream

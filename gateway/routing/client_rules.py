@@ -22,7 +22,7 @@ from tornado.httputil import HTTPHeaders
 from gateway.http.auth import keys_of
 from gateway.routing.router import Route
 from operate.settings.load import Settings
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 
 class ClientRules(Struct, frozen=True):

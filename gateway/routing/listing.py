@@ -23,7 +23,7 @@ from gateway.routing.model_sizes import UNKNOWN, ModelLimits
 from gateway.routing.router import Router
 from gateway.routing.upstreams import LiveUpstream
 from translate.dialect import Dialect
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 from upstream.client import UpstreamClient
 from upstream.request import Request, Timeouts

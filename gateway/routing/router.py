@@ -27,7 +27,7 @@ from gateway.shared.shared_quota import Quotas
 from operate.settings.load import ModelRule, Settings, TargetRef, Upstream
 from translate import dialects
 from translate.envelopes.envelope import Envelope
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.target import Protocol, Target
 
 log = logging.getLogger("gateway")

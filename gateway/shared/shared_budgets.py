@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from gateway.limits.budget import DAY_S, Budgets, Spent
 from gateway.shared.shared import Shared
 from gateway.shared.store import Away, Late, patiently
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 KEPT_S = {"day": 2 * DAY_S, "month": 40 * DAY_S}
 CLOSED_S = 5.0  # after which a refused client may ask again

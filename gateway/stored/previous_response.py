@@ -16,7 +16,7 @@ from tornado.httputil import HTTPHeaders
 from gateway.http.auth import keys_of
 from gateway.stored.store import ANYONE, Entry, ResponseStore, items_of
 from operate.client_keys import digest
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 from translate.pair import Crossing
 from translate.streams import sse

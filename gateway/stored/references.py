@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json.json_fields import list_of, object_of, text_of
 
 _MARKS = (

@@ -17,7 +17,7 @@ import re
 from typing import Any
 
 from gateway.stored.store import ANYONE, Entry, ResponseStore
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.json import wire
 from translate.pair import Crossing
 

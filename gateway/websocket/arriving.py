@@ -15,7 +15,7 @@ from typing import Any
 from tornado.websocket import WebSocketHandler, WebSocketProtocol13, _WebSocketParams
 
 from gateway.runtime import Service
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 PIECE = 64 * 1024
 DATA = (1, 2)  # opcodes of a message

@@ -29,7 +29,7 @@ from gateway.runtime import Service
 from gateway.stored.previous_response import PreviousResponse, owner_of
 from gateway.websocket.writer import FrameWriter, error_event, frame
 from translate.conversation import Start, Stop, Usage
-from translate.errors import ApiError, BadRequest
+from translate.failures.errors import ApiError, BadRequest
 from translate.json import wire
 from translate.responses import items
 from translate.responses.dialect import RESPONSES

@@ -13,7 +13,7 @@ from gateway.pages.handlers import Handler
 from gateway.runtime import Service
 from gateway.websocket.arriving import Arriving, CountingProtocol
 from gateway.websocket.session import Session
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.responses.dialect import RESPONSES
 
 

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from gateway.http.response_writer import ResponseWriter, nothing
 from gateway.stored.previous_response import PreviousResponse
-from translate import errors
-from translate.errors import ApiError
+from translate.failures import errors
+from translate.failures.errors import ApiError
 from translate.json import wire
 from translate.responses import replay
 from translate.responses.dialect import RESPONSES

@@ -22,7 +22,8 @@ from tests.support.corpus import CHAT, MESSAGES, RESPONSES, Exchange, exchanges
 from tests.support.house import Client
 from tests.support.script import Answer, Item, Upstream
 from tests.test_proxy import started
-from translate import errors, pair
+from translate import pair
+from translate.failures import errors
 from translate.target import Protocol, Target
 
 APIS: dict[str, Protocol] = {CHAT: "chat", MESSAGES: "messages", RESPONSES: "responses"}

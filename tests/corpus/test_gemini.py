@@ -18,8 +18,9 @@ from tests.support import asking, corpus, crossing, losses, meaning, params, sdk
 from tests.support.corpus import Exchange
 from tests.support.meaning import Meaning
 from tests.support.meaning_gemini import asking_of, of_gemini
-from translate import dialects, errors, pair
-from translate.errors import BadRequest
+from translate import dialects, pair
+from translate.failures import errors
+from translate.failures.errors import BadRequest
 from translate.target import Asked, Protocol, Target
 
 READ = losses.READ_REPLY | {"gemini": of_gemini}

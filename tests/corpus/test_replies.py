@@ -19,7 +19,8 @@ from conformance import grammar
 from tests.support import corpus, crossing, sdk
 from tests.support.corpus import Exchange
 from tests.support.meaning import Meaning
-from translate import dialects, errors
+from translate import dialects
+from translate.failures import errors
 from translate.target import Protocol
 
 PROTOCOL: dict[str, Protocol] = {corpus.MESSAGES: "messages", corpus.CHAT: "chat"}

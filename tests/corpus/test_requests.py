@@ -21,7 +21,7 @@ from tests.support import asking, corpus, lacking, params
 from tests.support.corpus import Exchange
 from translate import compaction, dialects, pair
 from translate.conversation import Conversation
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.schemas import offer
 from translate.target import Encoded, Policy, Protocol, Target
 from translate.tools import answer_tool, provider_tools

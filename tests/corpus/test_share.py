@@ -17,7 +17,7 @@ from tests.support import corpus, lacking, losses, params
 from tests.support.corpus import Exchange
 from tests.support.shares import UNTOLD, Book, Losses, Share
 from translate import pair
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.target import Protocol, Target
 
 # Recordings edited by hand, whose deltas and done events say different things.

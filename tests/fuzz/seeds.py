@@ -13,7 +13,7 @@ from typing import Any
 from tests.hostile import recipe
 from translate import pair
 from translate.envelopes import eventstream
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.target import Asked, Protocol, Target
 
 TESTS = Path(__file__).resolve().parents[1]

@@ -22,12 +22,13 @@ from operate.logs.redaction import Redaction
 from operate.settings import load
 from operate.settings.errors import SettingsError
 from tests.fuzz import mutate, seeds, sockets
-from translate import dialects, errors, pair
+from translate import dialects, pair
 from translate.conversation import Event, Fault, Stop
 from translate.endpoint import Endpoint, Framing
 from translate.envelopes import clients, eventstream
 from translate.envelopes.bedrock import BEDROCK
-from translate.errors import ApiError, BadReply
+from translate.failures import errors
+from translate.failures.errors import ApiError, BadReply
 from translate.gemini.array import Elements
 from translate.json import wire
 from translate.ollama.endpoints import EMBEDDINGS

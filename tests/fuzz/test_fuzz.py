@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz import engine, mutate, seeds, sockets
 from tests.fuzz.__main__ import main
 from tests.fuzz.targets import READERS, Reader
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 
 COUNTED = 25  # inputs whose calls are counted, too
 SEED = 7

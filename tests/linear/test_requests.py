@@ -20,7 +20,7 @@ from tests.linear import shapes_chat, shapes_messages, shapes_responses
 from tests.linear.work import TOO_LITTLE_S, grows_linearly, seconds
 from translate import dialects, pair
 from translate.counting import tokens
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.reasoning import foreign_reasoning
 from translate.target import Policy, Protocol, Target
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 MOST = 8.5  # times the work, for four times the input
 MOST_OF_16 = 64.0  # for sixteen times the input

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.support import sample
 from translate import pair
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.target import Encoded, Protocol, Target
 
 Json = dict[str, Any]

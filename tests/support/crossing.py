@@ -16,7 +16,8 @@ import openai
 from conformance import grammar
 from tests.support import meaning, sdk
 from tests.support.meaning import Meaning
-from translate import dialects, errors, pair
+from translate import dialects, pair
+from translate.failures import errors
 from translate.target import Asked, Policy, Protocol
 
 TAGS = Policy(reasoning="think_tags")

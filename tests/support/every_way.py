@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from conformance import grammar
 from tests.support import corpus, crossing, meaning, meaning_gemini, meaning_responses, sdk, sdk_gemini, sdk_responses
 from tests.support.meaning import Meaning
-from translate import dialects, errors, pair
+from translate import dialects, pair
+from translate.failures import errors
 from translate.target import Asked, Protocol
 
 READ: dict[Protocol, Callable[[Any], Meaning]] = {

@@ -18,8 +18,9 @@ from tests.support.asking_responses import CUSTOM, of_responses
 from tests.support.corpus import Exchange
 from tests.support.meaning import Meaning
 from tests.support.meaning_responses import of_responses as meaning_of_responses
-from translate import dialects, errors, pair
-from translate.errors import BadRequest
+from translate import dialects, pair
+from translate.failures import errors
+from translate.failures.errors import BadRequest
 from translate.target import Asked, Policy, Protocol, Target
 
 PROTOCOL: dict[str, Protocol] = {corpus.MESSAGES: "messages", corpus.CHAT: "chat", corpus.RESPONSES: "responses"}

@@ -18,7 +18,8 @@ from conformance import grammar
 from tests.support import meaning, meaning_gemini, meaning_responses, streams
 from tests.support.crossing import asked
 from tests.translate.responses import material as responses
-from translate import errors, pair
+from translate import pair
+from translate.failures import errors
 from translate.json.wire import inside, is_object, text_of
 from translate.streams.repeats import ArgumentRepeats
 from translate.target import Protocol

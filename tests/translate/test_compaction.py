@@ -11,7 +11,7 @@ from anthropic.types.beta import BetaMessage
 from openai.types.responses import Response
 
 from translate import compaction, pair
-from translate.errors import ApiError, BadReply, BadRequest
+from translate.failures.errors import ApiError, BadReply, BadRequest
 from translate.reasoning import sealed_reasoning
 from translate.target import Asked, Encoded, Policy, Protocol, Target
 

@@ -28,7 +28,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.messages.reply import of_search
 from translate.target import Asked, Policy, ToolSearch
 

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from tests.support.streams import END, HI, ROLE, USAGE, chat
-from translate import errors, pair
+from translate import pair
+from translate.failures import errors
 from translate.pair import Crossing
 from translate.target import Asked, Protocol, Target
 

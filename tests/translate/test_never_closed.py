@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from tests.support import streams
 from tests.support.crossing import asked
 from tests.translate.responses import material as responses
-from translate import errors, pair
+from translate import pair
+from translate.failures import errors
 from translate.json import wire
 from translate.streams import sse
 from translate.target import Protocol

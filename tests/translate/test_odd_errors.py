@@ -9,7 +9,7 @@ import pytest
 from tests.support import corpus, every_way
 from tests.support.streams import END, HI, ROLE, START, STOP, chat, ending, messages, text
 from tests.translate.odd import COMPLETED, DELTA, LAST, Json, agreed, bare, events, google, spoken
-from translate import errors
+from translate.failures import errors
 from translate.target import Protocol
 
 BROKEN: dict[str, str] = {

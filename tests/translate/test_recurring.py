@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.support import corpus
 from tests.support import strategies_requests as bodies
 from tests.support.strategies import few
-from translate import errors, pair, recurring
+from translate import pair, recurring
+from translate.failures import errors
 from translate.json import wire
 from translate.recurring import Memory, Recurring, Written
 from translate.target import Policy, Protocol, Target

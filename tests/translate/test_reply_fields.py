@@ -15,7 +15,8 @@ import pytest
 
 from tests.support import reply_fields, sdk_types
 from tests.translate import silent
-from translate import dialects, errors, pair
+from translate import dialects, pair
+from translate.failures import errors
 from translate.target import Asked, Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses", "gemini")

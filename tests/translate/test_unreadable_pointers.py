@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from translate import pair
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.target import Policy, Protocol, Target
 
 USER = {"role": "user", "content": "hi"}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors
 from translate.chat import citations, details, extras, media
 from translate.chat.calls import LEGACY_INDEX, Calls
 from translate.chat.content import parts_of
@@ -29,6 +28,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.failures import errors
 from translate.fields.leftovers import OPENAI_TIERS, WITHIN, said_beyond
 from translate.json import wire
 from translate.json.json_fields import arguments_in, index_of, list_of, object_of, objects_of, text_of, thought

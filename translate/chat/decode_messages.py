@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from translate import late, problems, recurring
+from translate import late, recurring
 from translate.chat import details, foreign_blocks, media
 from translate.conversation import (
     Audio,
@@ -28,6 +28,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
+from translate.failures import problems
 from translate.fields.leftovers import BREAKPOINT, CACHE_CONTROL, WITHIN, note_mark, note_within
 from translate.json.json_fields import arguments_in, json_in, object_of, objects_of, text_of, thought
 from translate.parts import openai_media

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import problems, recurring
+from translate import recurring
 from translate.chat import foreign_blocks
 from translate.chat.decode_messages import decode_messages
 from translate.chat.words import WORDS
@@ -23,6 +23,7 @@ from translate.conversation import (
     Tool,
     ToolChoice,
 )
+from translate.failures import problems
 from translate.fields.leftovers import CACHE_CONTROL, mistyped, note_mark, note_within, split_openai
 from translate.json.json_fields import count_of, flag_of, list_of, object_of, text_of
 from translate.reasoning import effort

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import errors
 from translate.chat import details
 from translate.chat.assembly import Assembly
 from translate.chat.reply import explode
 from translate.conversation import Event, Usage
+from translate.failures import errors
 from translate.json.lenient import NO_JSON, apart, error_event, is_whole, loads, no_json
 from translate.streams import sse
 from translate.streams.deltas import AGAIN, NUMBER, TEXT, WORD, DeltaReading, Place, Template, template

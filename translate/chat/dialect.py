@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from translate import openai_errors
 from translate.chat import clients, fault, foreign_reasoning, media, responses_body, unreadable_pointers
 from translate.chat.decode_request import decode
 from translate.chat.decode_stream import Decoder
@@ -18,6 +17,7 @@ from translate.chat.words import WORDS
 from translate.counting import usage
 from translate.dialect import Asks, Dialect, Errors, Marks
 from translate.endpoint import Endpoint, Other
+from translate.failures import openai_errors
 from translate.json import top_level
 from translate.ollama import endpoints as ollama
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from translate.conversation import Audio, Document, Image, Part, Refusal, Text, Thinking, ToolCall, Unknown
 from translate.encode_context import Draft
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.fields.leftovers import breakpoint_of
 from translate.json.json_fields import Body
 from translate.parts import readable

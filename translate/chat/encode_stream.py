@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors
 from translate.chat import citations, clients, details, extras, fault, media
 from translate.chat.reply import arguments_of, beside, call_id, explanation
 from translate.chat.stop import write_stop
@@ -25,6 +24,7 @@ from translate.conversation import (
     ToolCall,
 )
 from translate.counting.usage import with_estimate
+from translate.failures import errors
 from translate.json import wire
 from translate.parts import logprobs
 from translate.streams.writing import StreamWriting

@@ -6,8 +6,8 @@ Chat has no error event. By convention the error is a data line that holds an er
 
 from __future__ import annotations
 
-from translate import openai_errors
-from translate.errors import ApiError
+from translate.failures import openai_errors
+from translate.failures.errors import ApiError
 
 
 def event(error: ApiError, request_id: str = "") -> bytes:

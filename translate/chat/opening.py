@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, late
+from translate import late
 from translate.chat.reply import no_choice
 from translate.chat.stop import breakdown
+from translate.failures import errors
 from translate.json import wire
 from translate.json.json_fields import objects_of, text_of
 

@@ -30,7 +30,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.counting.usage import with_estimate
-from translate.errors import BadReply
+from translate.failures.errors import BadReply
 from translate.fields.leftovers import OPENAI_TIERS
 from translate.json import wire
 from translate.json.json_fields import index_of, list_of, object_of, objects_of, text_of

@@ -11,7 +11,7 @@ from typing import Any
 
 from translate.dialect import EARLY_PING
 from translate.endpoint import Endpoint, Framed
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.json import wire
 from translate.json.json_fields import Body, list_of, object_of, objects_of, text_of
 

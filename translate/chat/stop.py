@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from translate.conversation import StopReason
-from translate.errors import KINDS, ApiError
+from translate.failures.errors import KINDS, ApiError
 
 _END: dict[str, StopReason] = {
     "stop": "end", "eos": "end", "end_turn": "end", "eos_token": "end", "stop_sequence": "stop_sequence",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from translate.conversation import Conversation, Text, Turn
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 
 
 def followed(conversation: Conversation) -> Conversation:

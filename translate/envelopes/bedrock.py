@@ -18,7 +18,7 @@ import msgspec
 from translate.envelopes import eventstream
 from translate.envelopes.bridge import FIRST_PARTY, Bridge
 from translate.envelopes.envelope import Envelope, Location
-from translate.errors import KINDS, BadReply
+from translate.failures.errors import KINDS, BadReply
 from translate.json import top_level, wire
 from translate.messages.dialect import MESSAGES
 

@@ -15,7 +15,7 @@ from typing import Any
 from translate import late
 from translate.endpoint import Endpoint, Framed, Unsealed
 from translate.envelopes import eventstream
-from translate.errors import KINDS, ApiError, BadRequest
+from translate.failures.errors import KINDS, ApiError, BadRequest
 from translate.json import top_level, wire
 
 PLAIN_VERSION = "2023-06-01"

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Mapping
 from zlib import crc32
 
-from translate.errors import BadReply
+from translate.failures.errors import BadReply
 
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 MAX_HEADERS = 128 * 1024  # bytes, as AWS's own clients have it

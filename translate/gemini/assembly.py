@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors
 from translate.conversation import Event, Fault, Part, Stop, Text, Thinking, ToolCall, Unknown, Usage
+from translate.failures import errors
 from translate.fields.leftovers import WITHIN, said_beyond
 from translate.gemini import grounding, partial_call, proofs
 from translate.gemini.fields import camel

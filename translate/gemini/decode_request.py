@@ -18,7 +18,7 @@ from translate.conversation import (
     Tool,
     ToolChoice,
 )
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.fields.leftovers import note_within
 from translate.gemini import thinking
 from translate.gemini.decode_contents import decode_contents, instructions

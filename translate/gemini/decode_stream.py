@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors
 from translate.conversation import Event, Usage
+from translate.failures import errors
 from translate.gemini.assembly import Assembly
 from translate.gemini.reply import explode
 from translate.json.lenient import NO_JSON, apart, error_event, is_whole, loads, no_json

@@ -9,7 +9,7 @@ from typing import Any
 from translate.counting import usage
 from translate.dialect import Asks, Dialect, Errors, Http, Marks, ModelListing, TokenCounting
 from translate.endpoint import Endpoint
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.gemini import fault, foreign_reasoning, inner_model, model_list, parts, proofs
 from translate.gemini.array import framed
 from translate.gemini.decode_request import decode

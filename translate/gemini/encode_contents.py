@@ -27,7 +27,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.encode_context import Draft
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.gemini import proofs
 from translate.json import wire
 from translate.json.json_fields import Body

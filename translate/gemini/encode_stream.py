@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors
 from translate.conversation import (
     Close,
     Event,
@@ -20,6 +19,7 @@ from translate.conversation import (
     Text,
     Thinking,
 )
+from translate.failures import errors
 from translate.gemini import fault
 from translate.gemini.parts import Parts, about
 from translate.json import wire

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate.errors import ApiError, Overflow, in_words_of, whole_seconds
+from translate.failures.errors import ApiError, Overflow, in_words_of, whole_seconds
 from translate.json import wire
 
 _STATUS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.model_list import ListedModel
 
 USUAL, MOST = 50, 1000  # models on a page

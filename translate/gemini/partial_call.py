@@ -7,9 +7,9 @@ call is told once it has ended.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+from translate import late
 from translate.gemini.fields import camel
 from translate.json import wire
 from translate.json.json_fields import objects_of, text_of
@@ -18,8 +18,8 @@ Raw = dict[str, Any]
 Way = tuple[str | int, ...]
 
 MAX_DEPTH = 64
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\[(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\")\]")
-_ESCAPED = re.compile(r"\\(.)")
+_STEP = late.pattern(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\[(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\")\]")
+_ESCAPED = late.pattern(r"\\(.)")
 _VALUES = ("stringValue", "numberValue", "boolValue")
 
 

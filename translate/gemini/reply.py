@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Close, Delta, Event, Fault, Open, Part, Refusal, Start, Stop, Text, Thinking, Usage
-from translate.errors import BadReply
+from translate.failures.errors import BadReply
 from translate.gemini.assembly import Assembly
 from translate.gemini.parts import Parts, about
 from translate.json import wire

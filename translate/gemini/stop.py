@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from translate.conversation import StopReason
-from translate.errors import KINDS, ApiError
+from translate.failures.errors import KINDS, ApiError
 
 _END: dict[str, StopReason] = {
     "STOP": "end", "MAX_TOKENS": "length", "CONTINUATION": "pause",

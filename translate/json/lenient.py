@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import errors
-from translate.errors import BadReply
+from translate.failures import errors
+from translate.failures.errors import BadReply
 from translate.json import wire
 from translate.streams import sse
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from translate.compaction import USUAL_TRIGGER, Compaction, Wish
 from translate.conversation import Conversation, Unknown
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.json.json_fields import Body, is_number, object_of, objects_of, text_of
 from translate.reasoning import sealed_reasoning
 from translate.target import Asked

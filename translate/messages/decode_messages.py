@@ -22,7 +22,7 @@ from translate.conversation import (
     ToolResult,
     Unknown,
 )
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.fields.leftovers import note_within
 from translate.json import wire
 from translate.messages import citations

@@ -28,7 +28,7 @@ from translate.conversation import (
     ToolChoice,
     Turn,
 )
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.fields.leftovers import note_within
 from translate.json.json_fields import is_number
 from translate.messages import decode_messages, mid_conversation

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from translate import errors
 from translate.conversation import Event, Fault, Open, Part, Ping, Start, Stop, ToolCall, Unknown, Usage
-from translate.errors import ApiError, BadReply
+from translate.failures import errors
+from translate.failures.errors import ApiError, BadReply
 from translate.fields.leftovers import WITHIN
 from translate.json import wire
 from translate.json.json_fields import index_of

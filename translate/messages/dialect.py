@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from translate import capability, rate_headers
 from translate.counting import usage
 from translate.dialect import Dialect, Errors, Http, MadeFiles, Marks, ModelListing, TokenCounting
 from translate.endpoint import Endpoint
 from translate.envelopes import clients
-from translate.errors import BadRequest
+from translate.failures import capability, rate_headers
+from translate.failures.errors import BadRequest
 from translate.json import wire
 from translate.json.json_fields import Body
 from translate.messages import compaction, fault, foreign_reasoning, model_list

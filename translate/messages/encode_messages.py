@@ -29,7 +29,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.encode_context import Draft
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.fields.leftovers import BREAKPOINT, CACHE_CONTROL
 from translate.messages import citations, thinking
 from translate.messages.decode_messages import Block

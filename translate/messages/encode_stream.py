@@ -27,7 +27,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 from translate.messages import citations, fault
 from translate.messages.reply import head, input_of_custom, last_words, opening, several

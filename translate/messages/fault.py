@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import capability
-from translate.errors import KINDS, ApiError, Overflow, in_words_of
+from translate.failures import capability
+from translate.failures.errors import KINDS, ApiError, Overflow, in_words_of
 from translate.json import wire
 from translate.json.json_fields import index_of, object_of, text_of
 from translate.reasoning import sealed_reasoning

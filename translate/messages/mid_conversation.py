@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from translate.conversation import Conversation, Tool
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.json.json_fields import list_of
 
 CHANGES = ("tool_addition", "tool_removal")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.model_list import ListedModel
 
 USUAL, MOST = 20, 1000  # models on a page

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from translate import errors, repair
+from translate import repair
 from translate.conversation import (
     Close,
     Delta,
@@ -29,7 +29,8 @@ from translate.conversation import (
     Usage,
 )
 from translate.counting.usage import with_estimate
-from translate.errors import BadReply
+from translate.failures import errors
+from translate.failures.errors import BadReply
 from translate.json import wire
 from translate.json.json_fields import list_of, object_of, text_of
 from translate.messages import assembly, citations

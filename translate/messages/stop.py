@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Part, Refusal, Stop, StopReason, ToolCall
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json.json_fields import object_of, text_of
 
 _READ: dict[str, StopReason] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate.errors import BadReply, BadRequest
+from translate.failures.errors import BadReply, BadRequest
 from translate.json import wire
 from translate.json.json_fields import Body, is_number, object_of, objects_of, text_of
 from translate.ollama.request import plain

@@ -29,7 +29,7 @@ from translate.conversation import (
     ToolCall,
     Unknown,
 )
-from translate.errors import ApiError, BadReply
+from translate.failures.errors import ApiError, BadReply
 from translate.json import wire
 from translate.json.json_fields import Body
 from translate.parts import reply_media

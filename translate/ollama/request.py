@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.json import wire
 from translate.json.json_fields import Body, is_number, list_of, object_of, objects_of, text_of
 from translate.parts import pictures, readable

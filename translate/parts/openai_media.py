@@ -6,8 +6,8 @@ import base64
 import re
 from urllib.parse import unquote_to_bytes
 
-from translate import problems
 from translate.conversation import Audio, Document, Ext, Image
+from translate.failures import problems
 from translate.parts import pictures
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from translate.conversation import Document, Unknown
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.fields.ledger import Table
 from translate.target import Protocol
 

@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Container, Iterable
 from typing import Any
 
-from translate import errors
 from translate.conversation import Event, Fault, Stop, Usage
+from translate.failures import errors
 from translate.fields.leftovers import OPENAI_TIERS, WITHIN, said_beyond
 from translate.json.json_fields import index_of, list_of, object_of, text_of
 from translate.responses.item_reader import ItemReader, Raw

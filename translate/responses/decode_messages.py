@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from translate import problems, recurring, repair
+from translate import recurring, repair
 from translate.conversation import (
     Audio,
     Document,
@@ -31,7 +31,8 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.errors import BadRequest
+from translate.failures import problems
+from translate.failures.errors import BadRequest
 from translate.fields.leftovers import BREAKPOINT, note_mark, note_within
 from translate.json.json_fields import json_in, list_of, object_of, text_of
 from translate.parts import openai_media

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import problems
 from translate.conversation import Conversation, OutputFormat, Part, Reasoning, Sampling, Text, Tool, ToolCall
-from translate.errors import BadRequest
+from translate.failures import problems
+from translate.failures.errors import BadRequest
 from translate.fields.leftovers import mistyped, note_within, split_openai
 from translate.json.json_fields import count_of, flag_of, list_of, text_of
 from translate.parts import logprobs

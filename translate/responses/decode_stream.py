@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import errors
 from translate.conversation import Event, Usage
+from translate.failures import errors
 from translate.json.lenient import NO_JSON, apart, error_event, loads, no_json
 from translate.responses.assembly import Assembly
 from translate.responses.reply import explode

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from translate import problems, recurring
+from translate import recurring
 from translate.conversation import Purpose, Tool, ToolChoice
+from translate.failures import problems
 from translate.fields.leftovers import note_within
 from translate.json.json_fields import object_of, objects_of, text_of
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from translate import openai_errors
 from translate.counting import usage
 from translate.dialect import Asks, Dialect, Errors, Marks, TokenCounting
 from translate.endpoint import Endpoint
-from translate.errors import BadRequest
+from translate.failures import openai_errors
+from translate.failures.errors import BadRequest
 from translate.json import wire
 from translate.json.json_fields import Body
 from translate.responses import compaction, fault, foreign_reasoning, media, replay, search_reply

@@ -17,7 +17,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.encode_context import Draft
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.fields.leftovers import breakpoint_of
 from translate.json.json_fields import Body
 from translate.parts import readable

@@ -14,7 +14,7 @@ from typing import Any
 from translate import affinity
 from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
 from translate.encode_context import Draft
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.fields import leftovers
 from translate.json.json_fields import Body
 from translate.parts import logprobs

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors
 from translate.conversation import (
     Close,
     Image,
@@ -24,6 +23,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.counting.usage import with_estimate
+from translate.failures import errors
 from translate.json import wire
 from translate.parts import logprobs
 from translate.reasoning import sealed_reasoning

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import openai_errors
-from translate.errors import KINDS, ApiError
+from translate.failures import openai_errors
+from translate.failures.errors import KINDS, ApiError
 from translate.json import wire
 from translate.responses import items
 from translate.responses.stop import failure_of, in_event

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from translate.errors import BadReply
+from translate.failures.errors import BadReply
 from translate.json import wire
 from translate.json.json_fields import Body
 from translate.responses.stop import failure_of

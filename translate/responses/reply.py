@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import errors
 from translate.conversation import Event, Fault
-from translate.errors import BadReply
+from translate.failures import errors
+from translate.failures.errors import BadReply
 from translate.json import wire
 from translate.responses.assembly import Assembly, is_unfinished
 from translate.responses.encode_stream import Encoder

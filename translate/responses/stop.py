@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors
 from translate.conversation import Stop, StopReason
+from translate.failures import errors
 from translate.json.json_fields import object_of
 
 REFUSED = "The model declined to answer this request."

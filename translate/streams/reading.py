@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from translate import errors
 from translate.conversation import Event, Fault
+from translate.failures import errors
 from translate.json.lenient import EMPTY, body_of
 from translate.streams import sse
 

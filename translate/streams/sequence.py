@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from translate.conversation import Close, Delta, Event, Fault, Open, Part, Start, Stop, StopReason, Thinking, ToolCall
-from translate.errors import BadReply
+from translate.failures.errors import BadReply
 from translate.json import wire
 from translate.streams.repeats import ArgumentRepeats, TextRepeats
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from translate import errors
 from translate.conversation import Close, Delta, Event, Fault, Open, Part, Ping, Start, Stop, Usage
+from translate.failures import errors
 
 
 class StreamWriting:

@@ -21,7 +21,7 @@ from gateway.shared.redis_wire import packed
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, File, Result, Work
 from tests.gateway.shared.conftest import KINDS, redis_servers
 from tests.support import redis_server
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 __all__ = ["redis_servers"]
 

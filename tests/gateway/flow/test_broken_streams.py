@@ -12,7 +12,7 @@ import pytest
 from gateway.passing.passthrough import MAX_LINE_BYTES, TAIL_BYTES, Passthrough
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.reasoning import sealed_reasoning
 from translate.responses.fault import HEAD_BYTES
 from translate.streams import sse

@@ -12,7 +12,7 @@ from gateway.flow import incoming
 from gateway.refusals import scrub
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream, drip
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
 ASKED: dict[str, Any] = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.flow import outline
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 
 NESTED = {"tools": [{"properties": {"model": {"type": "string"}, "x": {"model": "inner", "stream": True}}}]}
 

@@ -21,7 +21,7 @@ from gateway.endpoints import PACKED_PIECE, Entrance
 from gateway.http import body_decoding
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -18,7 +18,7 @@ from tests.gateway.websocket.test_arriving import TEXT, Raw, frame
 from tests.support.house import Client, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 from tests.upstream.scripted import CERTIFICATE, KEY
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 OK = Answer.json({"id": "x", "object": "chat.completion",

@@ -12,7 +12,7 @@ from gateway.http.last_head import LastHead
 from operate.settings import load
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 HEAD = (
     b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nX-Api-Key: one\r\nContent-Length: 10\r\nAccept: */*\r\nX-Two: a\r\n"

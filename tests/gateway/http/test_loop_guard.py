@@ -14,7 +14,7 @@ from tornado.httputil import HTTPHeaders
 from gateway.http.loop_guard import HEADER, Hops, is_told
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 PATHS = {"messages": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses"}
 TURN = [{"role": "user", "content": "x"}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.limits.admission import Admission, AdmissionLimits, Gate, Slot
 from tests.gateway.limits.virtual import VirtualLoop
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 
 class Hall:

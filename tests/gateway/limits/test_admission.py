@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gateway.limits.admission import BEHIND_S, CHEAP_SLOTS, RETRY_AFTER_S, Admission, AdmissionLimits, Gate, Slot
 from gateway.limits.concurrency_limit import Adaptive
 from tests.gateway.limits.hall import Hall
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 
 def test_who_finds_a_place_is_in_at_once() -> None:

@@ -7,7 +7,7 @@ import calendar
 import pytest
 
 from gateway.limits.budget import Bounds, Budgets, Spent
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 NOON = float(calendar.timegm((2026, 11, 30, 12, 0, 0)))
 DAY_S = 86_400

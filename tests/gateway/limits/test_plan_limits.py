@@ -16,7 +16,7 @@ from gateway.limits.retry_policy import Policy, _same_endpoint_may_do
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
 from tests.support.two_upstreams import ASK, PATH, QUICK, STREAM, error, house_text, said, says, section, streams
-from translate import errors
+from translate.failures import errors
 
 UNIX = 1_760_000_000.0  # 2025-10-09T08:53:20Z, 01:53:20 in California
 TO_MIDNIGHT = 22 * 3600 + 6 * 60 + 40.0

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
-from translate import dialects, rate_headers
+from translate import dialects
+from translate.failures import rate_headers
 
 TEXT = "[upstream up]\nprotocol = {}\nbase_url = {}\n[models]\n* = up\n[client ann]\nkey = ann-key-000000001\n{}\n"
 BOUNDS = "requests_per_minute = 3\ntokens_per_minute = 6000\n"

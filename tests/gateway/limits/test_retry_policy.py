@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.limits import retry_policy
-from translate.errors import KINDS as ERRORS
-from translate.errors import ApiError
+from translate.failures.errors import KINDS as ERRORS
+from translate.failures.errors import ApiError
 from upstream import failure as failures
 from upstream.failure import Failure
 

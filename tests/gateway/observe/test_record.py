@@ -19,7 +19,7 @@ from operate.logs.lines import API_REQUESTS, ERRORS, PERFORMANCE, of_record
 from operate.logs.redaction import Redaction
 from tests.support.house import ONCE, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 CHAT, MESSAGES, COUNT = "/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens"
 ASKED: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}

@@ -15,7 +15,7 @@ from gateway.passing.passthrough import Passthrough
 from tests.support.faulty import PATHS, Good, Protocol
 from tests.support.house import ONCE, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
-from translate import errors
+from translate.failures import errors
 
 CHAT_DONE = (
     b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'

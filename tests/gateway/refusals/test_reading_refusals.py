@@ -12,7 +12,7 @@ import pytest
 from gateway.refusals import refused_fields
 from gateway.refusals.learned_quirks import Quirk
 from gateway.refusals.refused_fields import read
-from translate import errors
+from translate.failures import errors
 
 SENT = {"model": "m", "messages": [], "max_tokens": 5, "temperature": 0.5, "top_p": 1, "seed": 1, "user": "u",
         "stream_options": {}, "reasoning_effort": "low", "reasoning": {"effort": "low", "summary": "auto"},

@@ -11,8 +11,8 @@ import pytest
 from gateway.refusals import known_phrases
 from gateway.refusals.known_phrases import NOTHING_KNOWN
 from gateway.refusals.scrub import AS_SENT, MAX_SAID, logged, without
-from translate import errors
-from translate.errors import ApiError, BadReply
+from translate.failures import errors
+from translate.failures.errors import ApiError, BadReply
 from translate.json import wire
 
 PROMPT = "My mother's recipe for plum cake needs 3 eggs, a pound of flour and one secret that nobody else knows."

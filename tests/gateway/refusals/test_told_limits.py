@@ -13,7 +13,7 @@ from gateway.refusals import told_limits
 from gateway.refusals.learned_quirks import LearnedQuirks, Quirk
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
-from translate import errors
+from translate.failures import errors
 
 ASK = {"model": "m", "max_tokens": 32000, "messages": [{"role": "user", "content": "hello"}]}
 TOOLS = [{"name": "f", "input_schema": {"type": "object", "properties": {}}}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.relay.form import MOST_HEAD, MOST_NAME, MultipartForm, boundary_of
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 
 FILE = b"abc\r\n--Xy\r\n\r\n\0" * 10
 

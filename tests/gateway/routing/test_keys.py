@@ -27,7 +27,7 @@ from tests.support.two_upstreams import (
     section,
     streams,
 )
-from translate import error_words, errors
+from translate.failures import error_words, errors
 
 KEYS = "keys = sk-first-000000001, sk-other-000000002\n"
 CREDIT = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.routing.router import Router
 from operate.settings import load
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 TEXT = """
 [upstream a]

@@ -21,7 +21,7 @@ from gateway.shared.store import Late, patiently
 from tests.support import redis_server
 from tests.support.redis_server import RedisServer, running
 from tests.support.waiting import soon
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 FAR_S, PATIENCE_S = 0.15, 0.05
 

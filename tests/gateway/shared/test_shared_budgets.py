@@ -11,7 +11,7 @@ from gateway.limits.budget import Bounds, Spent
 from gateway.shared.memory_store import MemoryStore
 from gateway.shared.shared import Shared
 from gateway.shared.shared_budgets import SharedBudgets
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 NOON = 1_700_000_000.0
 DAY = time.strftime("%Y-%m-%d", time.gmtime(NOON))

@@ -12,7 +12,7 @@ from gateway.shared.memory_store import MemoryStore
 from gateway.shared.shared import Shared
 from gateway.shared.slot_leases import LEASE_S, SlotLeases
 from tests.support.waiting import soon
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 
 
 class Worker:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from translate.chat.decode_request import decode
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 
 HI = {"role": "user", "content": "Hi"}
 

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from tests.translate.chat.material import DONE, ROLE, STOP, call, chunk, decode, every_way, sse
-from translate import errors
 from translate.chat import citations, reply
 from translate.chat.decode_stream import Decoder
 from translate.conversation import Citation, Close, Delta, Fault, Open, Start, Stop, Text, Thinking, Usage
+from translate.failures import errors
 from translate.target import Asked, Policy
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}

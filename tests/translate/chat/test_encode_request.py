@@ -30,7 +30,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.encode_context import Draft
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.target import Encoded, Policy, Target
 
 MARK = {"messages": {"cache_control": {"type": "ephemeral"}}}

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tests.translate.chat.material import short
-from translate import errors
 from translate.chat import reply
 from translate.chat.decode_stream import Decoder
 from translate.chat.encode_stream import Encoder
@@ -29,6 +28,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.failures import errors
 from translate.json import wire
 from translate.messages import citations
 from translate.target import Asked

@@ -9,7 +9,6 @@ import pytest
 
 from tests.conftest import exchange_files, read_exchange
 from tests.translate.chat.material import cuts, decode, short
-from translate import errors
 from translate.chat import reply
 from translate.chat.decode_request import decode as decode_request
 from translate.chat.encode_request import encode
@@ -27,6 +26,7 @@ from translate.conversation import (
     ToolCall,
     Usage,
 )
+from translate.failures import errors
 from translate.json import wire
 from translate.target import Asked, Policy, Target
 

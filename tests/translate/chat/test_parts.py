@@ -22,7 +22,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.target import Encoded, Policy, Target
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import exchange_files, read_exchange, traffic_dir
 from translate.chat import reply
 from translate.conversation import Delta, Event, Fault
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 from translate.target import Policy
 

@@ -8,10 +8,10 @@ import pytest
 
 from tests.translate.chat.material import short
 from tests.translate.chat.test_encode_stream import ASKED, CITED, part
-from translate import errors
 from translate.chat import reply
 from translate.chat.think import ThinkTags
 from translate.conversation import Event, Fault, Refusal, Start, Stop, Text, Thinking, ToolCall, Usage
+from translate.failures import errors
 from translate.json.lenient import body_of
 from translate.target import Policy
 

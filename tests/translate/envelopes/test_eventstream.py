@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from translate.envelopes.bedrock import Events
 from translate.envelopes.eventstream import MAX_PAYLOAD, Decoder, Message, encode, encode_headers
-from translate.errors import BadReply
+from translate.failures.errors import BadReply
 
 HEADERS = {":message-type": "event", ":event-type": "chunk", ":content-type": "application/json"}
 messages = st.lists(

@@ -14,7 +14,7 @@ import pytest
 from tests.support import sample
 from tests.support.crossed import MODELS, crossed, say
 from translate import dialects
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.fields import ledger
 from translate.fields.ledger import LedgerRow
 from translate.messages.ledger import LEDGER

@@ -12,8 +12,9 @@ import pytest
 
 from conformance import grammar
 from tests.support import corpus, sdk_gemini
-from translate import dialects, errors, pair
+from translate import dialects, pair
 from translate.conversation import Close, Delta, Fault, Open, Start, Stop
+from translate.failures import errors
 from translate.gemini.decode_stream import Decoder
 from translate.json import wire
 from translate.target import Asked, Target

@@ -12,7 +12,7 @@ from google.genai import models, types
 
 from tests.support.crossed import MODELS
 from translate import dialects, pair
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.gemini.ledger import LEDGER
 from translate.target import Encoded, Target
 

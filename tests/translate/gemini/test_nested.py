@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from tests.support.crossed import MODELS
 from tests.support.reply_fields import least, paths, whole
 from translate import pair
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.target import Encoded, Protocol, Target
 
 Json = dict[str, Any]

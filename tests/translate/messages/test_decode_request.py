@@ -24,7 +24,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.messages.decode_request import decode
 
 CACHE = {"cache_control": {"type": "ephemeral"}}

@@ -10,7 +10,7 @@ from tests.support.conversations import of_client
 from tests.translate.messages.test_encode_request import CALL, GET, GOT, RESULT, USER
 from tests.translate.messages.written import CACHE, NEW, assistant, messages, text, user, write
 from translate.conversation import Audio, Document, Image, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Unknown
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.messages.decode_request import encode
 from translate.target import Target
 

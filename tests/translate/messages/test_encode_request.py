@@ -20,7 +20,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.messages.decode_request import decode, encode
 from translate.target import Target
 from translate.tools.pairing import LOST_RESULT

@@ -29,7 +29,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 from translate.messages.decode_stream import Encoder
 from translate.messages.reply import collect

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.crossed import SCHEMA, crossed
 from translate import pair
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.target import Encoded, Protocol, Target
 
 Json = dict[str, Any]

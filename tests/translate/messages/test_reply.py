@@ -21,7 +21,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.errors import ApiError, BadReply
+from translate.failures.errors import ApiError, BadReply
 from translate.json import wire
 from translate.messages.reply import collect, explode
 from translate.target import Asked

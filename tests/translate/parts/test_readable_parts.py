@@ -11,7 +11,7 @@ from tests.support import params, sdk_gemini
 from tests.support.crossed import crossed
 from translate import pair
 from translate.conversation import Unknown
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.messages.ledger import LEDGER
 from translate.parts import readable
 from translate.target import Encoded, Policy, Protocol, Target

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.support import strategies_requests as bodies
 from tests.support.strategies import HOSTILE, VALUES, few, mangled, places, replaced
 from tests.support.strategies_replies import replies
-from translate import dialects, errors, pair
+from translate import dialects, pair
 from translate.chat import decode_stream as chat
 from translate.conversation import (
     Citation,
@@ -34,6 +34,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.failures import errors
 from translate.json import wire
 from translate.messages import decode_stream as messages
 from translate.responses import decode_stream as responses

@@ -17,8 +17,9 @@ from tests.support import sdk_types
 from tests.support import strategies_replies as replies
 from tests.support.strategies import few
 from tests.support.strategies_replies import gathered, said
-from translate import dialects, errors, pair
+from translate import dialects, pair
 from translate.conversation import Event
+from translate.failures import errors
 from translate.streams import sse
 from translate.target import Asked, Policy, Protocol
 

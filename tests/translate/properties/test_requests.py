@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tests.support import params
 from tests.support import strategies_requests as bodies
 from tests.support.strategies import few
-from translate import dialects, errors, pair
+from translate import dialects, pair
 from translate.conversation import Conversation
+from translate.failures import errors
 from translate.json import wire
 from translate.target import Policy, Protocol, Target
 

@@ -24,7 +24,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.reasoning import sealed_reasoning
 from translate.responses.decode_request import decode
 from translate.target import Target

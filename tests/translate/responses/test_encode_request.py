@@ -26,7 +26,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.encode_context import Draft
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.reasoning import sealed_reasoning
 from translate.responses.decode_request import decode
 from translate.responses.encode_request import encode

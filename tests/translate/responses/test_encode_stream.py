@@ -29,7 +29,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.errors import ApiError, BadReply
+from translate.failures.errors import ApiError, BadReply
 from translate.json import wire
 from translate.reasoning import sealed_reasoning
 from translate.responses.encode_stream import Encoder

@@ -18,8 +18,9 @@ from tests.support import corpus, lacking, meaning, sdk, sdk_responses, sdk_type
 from tests.support.corpus import Exchange
 from tests.support.meaning import Meaning
 from tests.support.meaning_responses import of_responses
-from translate import errors, pair
-from translate.errors import BadRequest
+from translate import pair
+from translate.failures import errors
+from translate.failures.errors import BadRequest
 from translate.responses.decode_request import decode
 from translate.responses.encode_request import encode
 from translate.target import Asked, Policy, Protocol, Target

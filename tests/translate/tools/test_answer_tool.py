@@ -31,7 +31,7 @@ from translate.conversation import (
     ToolChoice,
     Usage,
 )
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.json import wire
 from translate.target import Asked, Policy, Protocol, Target
 from translate.tools.answer_tool import NAME, AnswerAsText, offered

@@ -10,7 +10,7 @@ from openai.types.responses import Response
 
 from translate import pair
 from translate.conversation import Close, Delta, Event, Fault, Open, Ping, Stop, Text, ToolCall, Unknown
-from translate.errors import ApiError
+from translate.failures.errors import ApiError
 from translate.target import Asked, Encoded, Form, Policy, Protocol, Target
 from translate.tools.provider_tools import NativeCalls
 

@@ -30,7 +30,7 @@ from translate.counting import usage
 from translate.counting.usage import with_estimate
 from translate.dialect import Dialect, Errors, Http, Marks
 from translate.endpoint import Endpoint, Framed
-from translate.errors import ApiError, BadReply, BadRequest
+from translate.failures.errors import ApiError, BadReply, BadRequest
 from translate.fields.ledger import Table
 from translate.fields.words import Words
 from translate.json import wire

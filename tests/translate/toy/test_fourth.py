@@ -12,7 +12,7 @@ from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
 from tests.translate.toy.dialect import TOY
 from translate import dialects, pair
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.json import wire
 from translate.pair import Crossing
 from translate.target import Asked, Policy, Target

@@ -15,7 +15,8 @@ from typing import Any, Protocol, TypeGuard
 
 from msgspec import Struct
 
-from translate import error_words, late, resets, vendor_codes
+from translate import late
+from translate.failures import error_words, resets, vendor_codes
 from translate.json import wire
 from translate.json.json_fields import index_of, objects_of
 from translate.streams import sse

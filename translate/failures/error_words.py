@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from translate import late, vendor_codes
+from translate import late
+from translate.failures import vendor_codes
 
 # How services say that an account has no credit, or is closed. The status may be 400 (Anthropic, Groq, Google), 429
 # (OpenAI), 402 or 403.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate.errors import BadRequest
+from translate.failures.errors import BadRequest
 from translate.json.json_fields import is_number
 
 

@@ -12,8 +12,9 @@ import pytest
 from openai.types.responses import ResponseError
 
 from tests.linear.work import grows_linearly
-from translate import dialects, errors
-from translate.errors import ApiError, BadReply, BadRequest
+from translate import dialects
+from translate.failures import errors
+from translate.failures.errors import ApiError, BadReply, BadRequest
 from translate.responses import fault
 
 MESSAGES, CHAT, RESPONSES, GEMINI = (dialects.of(name).errors for name in ("messages", "chat", "responses", "gemini"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from translate.errors import KINDS, ApiError, Overflow, in_words_of
+from translate.failures.errors import KINDS, ApiError, Overflow, in_words_of
 from translate.json import wire
 
 _TOO_LONG = Overflow(

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from translate import capability, dialects
-from translate.errors import ApiError, BadRequest
+from translate import dialects
+from translate.failures import capability
+from translate.failures.errors import ApiError, BadRequest
 
 SAID: dict[str, tuple[str, str]] = {
     "Unsupported parameter: 'reasoning_effort' is not supported with this model.": (
