@@ -49,9 +49,13 @@ class Price(NamedTuple):
         ) / _PER
         if used.cache_write_1h and self.cache_write is not None and "hour" in self.factors:
             usd += min(used.cache_write_1h, used.cache_write) * (self.input * self.factors["hour"] - write) / _PER
-        for term in used.terms:
-            usd *= self.factors.get(term, 1.0)
+        for factor in self.factors_of(used).values():
+            usd *= factor
         return usd
+
+    def factors_of(self, used: Usage) -> dict[str, float]:
+        """By how much each of the usage's terms that has a factor changes the cost."""
+        return {term: self.factors[term] for term in used.terms if term in self.factors}
 
     def saved(self, used: Usage) -> float:
         """The USD that a prompt cache has saved: tokens read from it cost less, tokens written to it cost more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 import pytest
@@ -170,6 +171,7 @@ SAID: dict[str, tuple[str, str, list[dict[str, Any]], float]] = {
     "gemini, streamed": ("gemini", "gemini-3.5-flash", [
         {"candidates": [CANDIDATE], "usageMetadata": GOOGLES | {"trafficType": "ON_DEMAND_FLEX"}}], 2_000 * 0.5),
 }  # fmt: skip
+FACTORS = {"messages": 2.2, "chat": 2.5, "responses": 0.5, "gemini": 1.8, "gemini, streamed": 0.5}
 KEY = {"Authorization": "Bearer sk-ann-0123456789"}
 ASKS = {
     "messages": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses",
@@ -198,6 +200,8 @@ def test_the_record_has_the_cost_by_what_the_reply_says(kind: str, client: str) 
         assert house.post(ASKS[client], asked)[0] == 200
         house.wait(lambda p: len(made) == 1)
     assert made[0]["proxy.cost_usd"] == pytest.approx(micros / 1e6, abs=2e-6)
+    factors = made[0]["proxy.cost_factors"].values()
+    assert math.prod(factors) == pytest.approx(FACTORS.get(kind) or FACTORS[protocol])
 
 
 def test_a_budget_is_charged_what_was_asked_for_where_no_reply_tells_it() -> None:
