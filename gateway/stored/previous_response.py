@@ -217,7 +217,9 @@ class PreviousResponse:
             self.came(_object(body))
 
     def came(self, response: dict[str, Any]) -> None:
-        """Keeps the whole response."""
+        """Keeps the whole response. Nothing can be built on one that has failed."""
+        if response.get("status") in ("failed", "cancelled"):
+            return
         draft, self._draft = self._draft, None
         if draft is not None:
             self._memory.keep(draft, response | self.echo, self._tell)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
+from gateway.stored.previous_response import PreviousResponse
+from gateway.stored.store import ResponseStore
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
 
@@ -128,6 +130,17 @@ def test_a_failed_reply_is_not_kept():
     with Upstream([Answer.json({"error": {"message": "no"}}, 500)]) as up, House(one_upstream(up.url, "chat")) as house:
         assert ask(house, "hi")[0] == 500
         house.wait(lambda proxy: proxy.service.response_store.bytes == 0 and not proxy.service.response_store)
+
+
+@pytest.mark.parametrize("status", ["completed", "incomplete", "failed", "cancelled"])
+def test_of_responses_that_are_done_those_that_have_failed_are_not_kept(status):
+    store = ResponseStore(9, 1_000_000, 60)
+    previous = PreviousResponse(store, "ann")
+    previous.note({"input": "hi"})
+    done = {"id": "resp_1", "status": status, "output": [{"type": "message", "role": "assistant", "content": []}]}
+    previous.saw(json.dumps({"type": "response.done", "response": done}, separators=(",", ":")).encode())
+    previous.over()
+    assert len(store) == (status in ("completed", "incomplete")) and (store.bytes > 0) == bool(len(store))
 
 
 def test_a_response_that_a_client_leaves_is_not_kept():
