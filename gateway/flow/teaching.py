@@ -26,6 +26,7 @@ from gateway.refusals.learned_quirks import (
     Quirk,
     crossed,
     is_another,
+    leaves_bytes,
 )  # fmt: skip
 from gateway.refusals.own_words import OwnWords
 from gateway.routing.router import Route
@@ -124,7 +125,7 @@ def _of_another_model(
         said = request.parsed()
     except ApiError:  # it has passed all the same, and what its upstream says of it tells the client more
         return None
-    refused = [quirk for quirk in refused_fields.read(error, raw, said) if "." not in quirk.field]
+    refused = [quirk for quirk in refused_fields.read(error, raw, said) if leaves_bytes(quirk)]
     quirks = ports.quirks.of_client(request.client)
     new = [quirk for quirk in refused if quirks.learn(route.upstream.name, route.model, quirk)]
     if new:

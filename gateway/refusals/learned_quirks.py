@@ -242,12 +242,21 @@ def fitted(body: bytes, route: Route, quirks: LearnedQuirks) -> tuple[bytes, lis
     that has named another model, since it cannot know what this one takes."""
     known = [
         quirk for quirk in quirks.of(route.upstream.name, route.model)
-        if not quirk.setting and "." not in quirk.field and quirk not in (NO_MARKS, NO_USAGE, THOUGHTS)
+        if not quirk.setting and leaves_bytes(quirk) and quirk not in (NO_MARKS, NO_USAGE, THOUGHTS)
     ]  # fmt: skip
     if not known:
         return body, []
     body, dropped = strip_fields.without(body, [quirk.field for quirk in known if _goes(quirk, body)])
+    for quirk in known:
+        if quirk.field in fit.INCLUDED:
+            body, left = strip_fields.without_word(body, *quirk.field.split(".", 1))
+            dropped += left
     return strip_fields.renamed(body, {quirk.field: quirk.instead for quirk in known if quirk.instead}), dropped
+
+
+def leaves_bytes(quirk: Quirk) -> bool:
+    """Whether it is about something that can be left out of bytes that pass through."""
+    return "." not in quirk.field or quirk.field in fit.INCLUDED
 
 
 def _goes(quirk: Quirk, body: bytes) -> bool:

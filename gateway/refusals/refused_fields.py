@@ -31,6 +31,7 @@ KEPT = frozenset({
     "response_format", "text", "text.format", "output_format", "output_config.format",
 })  # fmt: skip
 
+_ALONG = dict.fromkeys((fit.LIKELY, "logprobs"), "top_logprobs")  # what is refused without the other
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # servers take one of the two
 
 # A match begins where a word does and is no longer than a field's name, so that the search takes linear time.
@@ -84,6 +85,8 @@ _PHRASED = (  # words that do not name the field, and what it may be
     (late.pattern(r"Unknown name \"include_?[sS]erver_?[sS]ide_?[tT]ool_?[iI]nvocations\""),  # Vertex AI, behind
      ("toolConfig.includeServerSideToolInvocations",)),  # another name than the preset's
     (late.pattern(r"Reasoning is mandatory for this endpoint"), ("reasoning.enabled",)),  # OpenRouter
+    (late.pattern(r"(?i)\blogprobs are not supported"), (fit.LIKELY, "logprobs")),  # OpenAI, which says `include` of
+    (late.pattern(r"(?i)\bencrypted content is not supported"), (fit.ENCRYPTED,)),  # both words that may be in it
     (_refused(r"tools[.\[]\d{1,4}\]?(?:\.\w{1,20}){0,2}\.strict"), (fit.STRICT,)),
     (_refused(r"input[.\[]\d{1,5}\]?\.phase"), (fit.PHASE,)),
 )  # fmt: skip
@@ -102,12 +105,14 @@ def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Quirk]:
     found: dict[str, Quirk] = {}
     own = OwnWords(sent)
     for name in named(error, raw, own):
-        field = next((each for each in (name, snake(name)) if _is_in(sent, each)), "")
+        field = next((each for each in (name, snake(name)) if fit.is_in(sent, each)), "")
         if not field or _must_stay(sent, field):
             continue
         instead = _LIMITS.get(field, "")
         if instead not in sent:
             found.setdefault(field, Quirk(field, instead))
+        if (along := _ALONG.get(field)) in sent:
+            found.setdefault(along, Quirk(along))
     for match in BOTH.finditer(error.message[:MAX_READ]):
         first, second = filter(None, match.groups())
         if not own.holds(match.group()) and first in sent and second in sent and not _must_stay(sent, second):
@@ -125,7 +130,7 @@ def _must_stay(sent: dict[str, Any], field: str) -> bool:
     reply, a forced tool."""
     if field in KEPT or forces_tool(field, sent.get(field)):
         return True
-    return any(kept.startswith(field + ".") and _is_in(sent, kept) for kept in KEPT)
+    return any(kept.startswith(field + ".") and fit.is_in(sent, kept) for kept in KEPT)
 
 
 def named(error: ApiError, raw: bytes, own: OwnWords) -> Iterator[str]:
@@ -135,14 +140,16 @@ def named(error: ApiError, raw: bytes, own: OwnWords) -> Iterator[str]:
             if own.holds(match.group()):
                 continue
             yield from filter(None, re.split(r"[\s,]+", match.group(1).strip(".")))
+    param = error.param
     for phrase, fields in _PHRASED:
         if (refused := phrase.search(message)) is not None and not own.holds(refused.group()):
             yield from fields
+            param = None if param == "include" else param  # one of its words is meant
     value_is_meant = message.startswith(("Unsupported value", "Invalid value"))
-    if error.param and not value_is_meant:
+    if param and not value_is_meant:
         words = _PARAM.search(message)
         if error.code == "unsupported_parameter" or (words is not None and not own.holds(words.group())):
-            yield error.param
+            yield param
     try:
         yield from _forbidden(wire.loads(errors.in_event(raw) or raw) if len(raw) <= MAX_READ else None)
     except ValueError:
@@ -175,13 +182,3 @@ def _forbidden(data: Any, depth: int = 0) -> Iterator[str]:
 def snake(name: str) -> str:
     """Returns a name in snake case: xAI names fields as its own code does, such as presencePenalty."""
     return re.sub(r"(?<=[a-z])([A-Z])", lambda match: "_" + match.group(1).lower(), name)
-
-
-def _is_in(sent: dict[str, Any], path: str) -> bool:
-    if path in fit.LISTED:
-        return fit.is_listed(sent, path)
-    section, dot, key = path.partition(".")
-    if not dot:
-        return path in sent
-    inner = sent.get(section)
-    return isinstance(inner, dict) and key in inner

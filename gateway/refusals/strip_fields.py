@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from translate.json import wire
 from translate.json.top_level import members
 
 # What the names of the betas behind a top-level field begin with. Source: the anthropic SDK's AnthropicBetaParam.
@@ -47,6 +48,25 @@ def without(body: bytes, fields: Iterable[str]) -> tuple[bytes, list[str]]:
     kept = [text[start:end] for name, start, end in found if name not in named]
     head, tail = text[: found[0][1]], text[found[-1][2] :]
     return f"{head}{','.join(kept)}{tail}".encode(), list(dict.fromkeys(gone))
+
+
+def without_word(body: bytes, field: str, word: str) -> tuple[bytes, list[str]]:
+    """Returns the body without a word of the list in a top-level member, and the member's name if the word was there. A
+    list that has no other word leaves with it."""
+    if f'"{word}"'.encode() not in body:
+        return body, []
+    try:
+        text = body.decode("utf-8")
+        found = [(start, end) for name, start, end in members(text) if name == field]
+        words = [wire.loads(text[start:end].partition(":")[2]) for start, end in found]
+    except (ValueError, IndexError, RecursionError):
+        return body, []
+    if len(words) != 1 or not isinstance(words[0], list) or word not in words[0]:
+        return body, []
+    if not (others := [each for each in words[0] if each != word]):
+        return without(body, [field])
+    start, end = found[0]
+    return f'{text[:start]}"{field}":{wire.dumps_text(others)}{text[end:]}'.encode(), [field]
 
 
 def renamed(body: bytes, names: Mapping[str, str]) -> bytes:

@@ -22,6 +22,14 @@ from translate.target import Encoded, Policy, Protocol
 STRICT, PHASE = LISTED = "tools.strict", "input.phase"
 """Members of tools and of input items that may be left out: a server may refuse the word, and the rest is the same
 without it."""
+LIKELY, ENCRYPTED = INCLUDED = "include.message.output_text.logprobs", "include.reasoning.encrypted_content"
+"""Words of a list that may be left out of it: a model may refuse one, and needs the others."""
+_ASKED_AS = {
+    LIKELY: ("logprobs", LIKELY), "logprobs": ("logprobs", LIKELY), "top_logprobs": ("top_logprobs",),
+    ENCRYPTED: (ENCRYPTED,),
+}  # fmt: skip
+"""In the two protocols of OpenAI, what asks for these. Their ledgers have them as left out, as they are for OpenAI's
+own models that reason."""
 
 NO_IMAGES = "[an image was here; this model cannot see images]"
 
@@ -71,12 +79,20 @@ def body(
     of the client's protocol. asked: its body, whose words the report uses."""
     for field in drop:
         if _left_out(encoded.body, field):
-            for word in [STRICT] if field == STRICT else client_words(known, upstream, field, asked):
+            for word in _reported(known, upstream, field, asked):
                 if word not in encoded.dropped:
                     encoded.dropped.append(word)
     for field, sent in rename:
         if field in encoded.body:
             encoded.body[sent] = encoded.body.pop(field)
+
+
+def _reported(known: Table, upstream: Protocol, field: str, asked: dict[str, Any]) -> list[str]:
+    if field == STRICT:
+        return [STRICT]
+    if field in _ASKED_AS:
+        return [path.partition(".")[0] for path in _ASKED_AS[field] if is_in(asked, path)]
+    return client_words(known, upstream, field, asked)
 
 
 def _left_out(body: dict[str, Any], path: str) -> bool:
@@ -87,16 +103,30 @@ def _left_out(body: dict[str, Any], path: str) -> bool:
     field, dot, key = path.partition(".")
     if not dot:
         return body.pop(field, body) is not body
-    section = body.get(field)
-    if not isinstance(section, dict) or key not in section:
+    if not is_in(body, path):
         return False
-    body[field] = {name: value for name, value in section.items() if name != key}
+    section = body[field]
+    if isinstance(section, list):
+        body[field] = [word for word in section if word != key]
+    else:
+        body[field] = {name: value for name, value in section.items() if name != key}
     if not body[field]:
         del body[field]
     return True
 
 
-def is_listed(body: dict[str, Any], path: str) -> bool:
+def is_in(body: dict[str, Any], path: str) -> bool:
+    """Tells whether the request has the field, or says what a path of LISTED or INCLUDED names."""
+    if path in LISTED:
+        return _is_listed(body, path)
+    section, dot, key = path.partition(".")
+    if not dot:
+        return path in body
+    inner = body.get(section)
+    return isinstance(inner, list if path in INCLUDED else dict) and key in inner
+
+
+def _is_listed(body: dict[str, Any], path: str) -> bool:
     """Tells whether the request says what `path`, one of LISTED, names."""
     field, _, key = path.partition(".")
     return any(key in each for item in objects_of(body, field) for each in (item, object_of(item, "function")))
@@ -104,7 +134,7 @@ def is_listed(body: dict[str, Any], path: str) -> bool:
 
 def _left_out_of_all(body: dict[str, Any], path: str) -> bool:
     """Takes that out. Tools and items may be remembered, so they are made anew."""
-    if not is_listed(body, path):
+    if not _is_listed(body, path):
         return False
     field, _, key = path.partition(".")
     body[field] = [_without(item, key) for item in body[field]]

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.flow import failover
 from gateway.refusals.learned_quirks import EXPIRY_S, MAX_EACH, MAX_LEARNED, LearnedQuirks, Quirk
-from tests.gateway.refusals.test_reading_refusals import GOOGLES, openai
+from tests.gateway.refusals.test_reading_refusals import GOOGLES, LIKELY, NO_LOGPROBS, NO_THOUGHTS, THOUGHTS, openai
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 from tests.support.two_upstreams import late
@@ -54,6 +54,29 @@ def test_tools_of_a_model_that_refuses_strict_ones_are_offered_all_the_same() ->
         assert [(status, headers["x-proxy-dropped"]) for status, headers, _ in replies] == [(200, "tools.strict")] * 2
         assert [[tool.get("strict") for tool in request.json["tools"]] for request in up.requests] == [
             [None, True], [None, None], [None, None]]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+@pytest.mark.parametrize(("refusal", "word"), [(NO_LOGPROBS, LIKELY), (NO_THOUGHTS, THOUGHTS)])
+def test_of_what_is_to_be_included_only_the_refused_word_is_left_out(path: str, refusal: Any, word: str) -> None:
+    """Models behind names of one's own; for clients of Responses, another model than they have named."""
+
+    def answer(request: Request) -> Answer:
+        if word in request.json["include"]:
+            return Answer.json(refusal, 400)
+        message = {"type": "message", "id": "i", "role": "assistant", "status": "completed",
+                   "content": [{"type": "output_text", "text": "ok", "annotations": [], "logprobs": []}]}  # fmt: skip
+        return Answer.json({"id": "r", "object": "response", "status": "completed", "model": "m", "output": [message]})
+
+    ask: dict[str, Any] = {"model": "known", "messages": ASK["messages"], "logprobs": True}
+    if path == "/v1/responses":
+        ask = {"model": "known", "input": "hi", "include": [THOUGHTS, LIKELY], "store": False}
+    named = "logprobs" if "messages" in ask else "include"
+    dropped = "" if named == "logprobs" and word == THOUGHTS else named  # the proxy's own wish
+    with Upstream(answer) as up, House(one_upstream(up.url, "responses") + "known = up/mine\n") as house:
+        replies = [house.post(path, ask) for _ in range(2)]
+        assert [(status, headers.get("x-proxy-dropped", "")) for status, headers, _ in replies] == [(200, dropped)] * 2
+        assert [request.json["include"] for request in up.requests[1:]] == [[({THOUGHTS, LIKELY} - {word}).pop()]] * 2
 
 
 def test_a_server_that_knows_no_phases_is_sent_none() -> None:

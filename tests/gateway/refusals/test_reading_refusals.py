@@ -153,6 +153,27 @@ def test_labels_of_what_the_model_has_said_may_be_refused() -> None:
     assert read(error, raw, SENT | {"input": [said]}) == []
 
 
+THOUGHTS, LIKELY = "reasoning.encrypted_content", "message.output_text.logprobs"
+NO_LOGPROBS = openai("logprobs are not supported with reasoning models.", "include", "unsupported_parameter")
+NO_THOUGHTS = openai("Encrypted content is not supported with this model.", "include")
+
+
+@pytest.mark.parametrize(
+    ("body", "sent", "wanted"),
+    [
+        (NO_LOGPROBS, {"include": [THOUGHTS, LIKELY], "top_logprobs": 2}, [f"include.{LIKELY}", "top_logprobs"]),
+        (NO_LOGPROBS, {"include": [THOUGHTS]}, []),
+        (NO_THOUGHTS, {"include": [THOUGHTS, LIKELY], "top_logprobs": 2}, [f"include.{THOUGHTS}"]),
+        (openai("Unknown parameter: 'include'."), {"include": [THOUGHTS, LIKELY]}, ["include"]),
+        (openai("Unsupported parameter: 'logprobs' is not supported with this model."),
+         {"logprobs": True, "top_logprobs": 2}, ["logprobs", "top_logprobs"]),
+    ],
+)  # fmt: skip
+def test_of_what_is_to_be_included_a_word_may_be_refused(body: Any, sent: dict[str, Any], wanted: list[str]) -> None:
+    raw = json.dumps(body).encode()
+    assert read(errors.parse(400, raw), raw, sent) == [Quirk(field) for field in wanted]
+
+
 def test_of_tools_nothing_else_may_be_refused() -> None:
     for words in (
         "tools.0.custom.input_schema: Extra inputs are not permitted",
