@@ -108,8 +108,7 @@ def _honest(error: ApiError, status: int, asked: bytes) -> ApiError:
     if error.reset.words and OwnWords(asked).holds(error.reset.words):
         error.reset, error.retry_after = UNTOLD, None
     if error.words and status in (0, 400, 404, 422, 500) and OwnWords(asked).holds(error.words):
-        status = status or 400
-        error.kind, error.status = errors.kind_of(status), status
+        error.kind, error.status = error.otherwise, status or errors.KINDS[error.otherwise][0]
     return error
 
 

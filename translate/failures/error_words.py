@@ -43,10 +43,11 @@ _NO_MODEL = late.pattern(
     r"|model identifier is invalid|model names are .{1,500} but you passed|on-demand throughput isn.t supported"
     r"|\bmodel:? [`'\"]?[\w./:@-]{1,200}[`'\"]? (?:does not exist|(?:was |is )?not found"
     r"|has been (?:decommissioned|retired|deprecated|removed))"
-    r"|\bmodel(?::? [`'\"]?[\w./:@-]{1,200}[`'\"]?)? is not (?:available|accessible|enabled|allowed)\b"
-    r"|\bmodel is not supported when using\b",
+    r"|\b(?<!for )(?<!with )(?<!on )(?<!for this )(?<!with this )(?<!on this )(?<!for the )(?<!with the )(?<!on the )"
+    r"model(?::? [`'\"]?[\w./:@-]{1,200}[`'\"]?)? is not (?:available|accessible|enabled|allowed(?! to\b))\b"
+    r"|\bmodel is not supported when using codex\b",
     re.I,
-)
+)  # what is not available for a model is something else
 
 # How services say, of a request that is good, that they cannot take it now: ChatGPT's plans, Gemini, relays.
 _NO_ROOM = late.pattern(

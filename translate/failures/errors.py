@@ -87,7 +87,8 @@ class ApiError(Exception):
     """theirs: the message is an upstream's own, which may quote anything. kind: a key of KINDS. status: HTTP.
     param and code: OpenAI's fields, kept where an upstream gave them. retry_after: seconds, where the upstream
     or the proxy knows. reset: all that an upstream says of when its limit ends. details: Anthropic's, which its SDKs
-    act upon. words: of an upstream's message, which alone make it an error of this kind."""
+    act upon. words: of an upstream's message, which alone make it an error of this kind. otherwise: its kind
+    without them."""
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class ApiError(Exception):
         self.details = details
         self.reset = resets.UNTOLD
         self.theirs = False
-        self.words = ""
+        self.words = self.otherwise = ""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.kind} {self.status}: {self.message}>"
@@ -251,7 +252,7 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
     if status >= 400 and status not in (400, 500):  # a status is more certain than a type, except for these two
         found = kind_of(status)
     found = found or kind_of(status or 500)
-    codes, words = {str(code).lower(), str(kind).lower()}, ""
+    otherwise, codes, words = found, {str(code).lower(), str(kind).lower()}, ""
     if found in ("invalid_request", "api", "too_large") and _OVERFLOW.search(message):
         found = "context_overflow"
     elif found in ("invalid_request", "rate_limit", "permission", "authentication") and (
@@ -272,7 +273,7 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
         param=str(param) if param is not None else None,
         code=code_text if code_text and not code_text.isdigit() else None,
     )
-    error.theirs, error.words = True, words
+    error.theirs, error.words, error.otherwise = True, words, otherwise
     error.reset = resets.told({}, [], message, is_limit=found in _LIMITS)
     error.retry_after = error.reset.wait_s
     return error

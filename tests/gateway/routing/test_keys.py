@@ -151,7 +151,9 @@ def test_a_model_that_a_service_does_not_have_is_asked_for_elsewhere(said_there:
         "This model does not support image input", "Unsupported parameter: 'x' is not supported with this model.",
         "previous response not found", "The model's maximum context length is 8",
         "tools.0: this tool is not available", "thinking is not supported by this model", "capacity must be positive",
-        "input.busy: the model is asked for a value",
+        "input.busy: the model is asked for a value", "web_search: with this model is not available",
+        "Streaming for model x is not enabled", "tool_choice: the model is not allowed to call g",
+        "This model is not supported when using tools",
     ],
 )  # fmt: skip
 def test_other_words_about_models_are_about_the_request(message: str) -> None:
@@ -169,6 +171,17 @@ def test_a_client_cannot_lay_a_model_to_rest_by_its_own_words(words: str, status
         with House(house_text("* = a, b", QUICK, a=up.url, b=second.url)) as house:
             assert house.post(PATH, ASK | {"messages": [{"role": "user", "content": words}]})[0] == 400
         assert not second.requests and len(up.requests) == 1
+
+
+def test_a_stream_that_fails_for_no_known_reason_is_tried_elsewhere_whatever_it_quotes() -> None:
+    def answer(request: Request) -> Answer:
+        failed = {"type": "server_error", "message": f"failed: {request.json['messages'][0]['content']}"}
+        return Answer.sse(b"data: %b\n\n" % json.dumps({"error": failed}).encode())
+
+    ask = STREAM | {"messages": [{"role": "user", "content": "the server is busy"}]}
+    with Upstream(answer) as up, Upstream(lambda r: Answer.sse(streams("b"))) as second:
+        with House(house_text("* = a, b", QUICK, a=up.url, b=second.url)) as house:
+            assert b'"b"' in house.post(PATH, ask)[2] and second.requests
 
 
 CAPACITY = "Selected model is at capacity. Please try a different model."
