@@ -69,6 +69,7 @@ def judge(client: Protocol, out: bytes, streamed: bool, want: Meaning, by_sdk: b
         usage = want.prompt is not None or None if client == "chat" and not want.failed else None
         found += grammar.check_messages(out) if client == "messages" else grammar.check_chat(out, usage=usage)
     got = read(client, out, streamed)
+    want = meaning.in_words(client, want, got)
     if want.failed and not streamed:  # an error body has no room for what was said before
         found += [] if got.failed and got.error else ["failed: want an error"]
     else:

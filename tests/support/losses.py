@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from tests.support import asking, corpus, meaning
@@ -90,17 +89,10 @@ def of_reply(client: Protocol, exchange: Exchange) -> set[str]:
     if not exchange.sse:
         whole = _crossed(client, exchange, lambda crossing: crossing.whole(exchange.raw))
         said = _read(client, exchange, json.loads(whole))
-        return lost(_in_words(client, want, said), said)
+        return lost(meaning.in_words(client, want, said), said)
     got = [_read(client, exchange, _streamed(client, exchange, pieces)) for pieces in _ways(exchange)]
-    found = lost(_in_words(client, want, got[0]), got[0])
+    found = lost(meaning.in_words(client, want, got[0]), got[0])
     return found if all(other == got[0] for other in got) else found | {"untold: depends on where it is cut"}
-
-
-def _in_words(client: Protocol, want: Meaning, got: Meaning) -> Meaning:
-    """A refusal that was told by its stop reason alone has words for clients of Responses."""
-    if client == "responses" and want.stop == "refusal" and got.text.startswith(want.text):
-        return replace(want, text=got.text)
-    return want
 
 
 def _ways(exchange: Exchange) -> list[list[bytes]]:

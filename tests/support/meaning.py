@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from translate.reasoning import sealed_reasoning
@@ -85,6 +85,14 @@ class Meaning:
         if self.stop not in ("", "tool") and self.failed:
             self.stop = ""
         return self
+
+
+def in_words(client: str, want: Meaning, got: Meaning) -> Meaning:
+    """A refusal that was told by its stop reason alone has words for clients of OpenAI's protocols: the provider's
+    explanation, or for Responses ours."""
+    if client in ("chat", "responses") and want.stop == "refusal" and got.text.startswith(want.text):
+        return replace(want, text=got.text)
+    return want
 
 
 def differences(want: Meaning, got: Meaning, usage: bool = True) -> list[str]:
