@@ -66,7 +66,7 @@ def without_word(body: bytes, field: str, word: str) -> tuple[bytes, list[str]]:
     if not (others := [each for each in words[0] if each != word]):
         return without(body, [field])
     start, end = found[0]
-    return f'{text[:start]}"{field}":{wire.dumps_text(others)}{text[end:]}'.encode(), [field]
+    return b'%b"%b":%b%b' % (text[:start].encode(), field.encode(), wire.dumps(others), text[end:].encode()), [field]
 
 
 def renamed(body: bytes, names: Mapping[str, str]) -> bytes:

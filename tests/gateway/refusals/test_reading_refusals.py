@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.refusals import refused_fields
+from gateway.refusals import refused_fields, strip_fields
 from gateway.refusals.learned_quirks import Quirk
 from gateway.refusals.refused_fields import read
 from translate.failures import errors
@@ -172,6 +172,21 @@ NO_THOUGHTS = openai("Encrypted content is not supported with this model.", "inc
 def test_of_what_is_to_be_included_a_word_may_be_refused(body: Any, sent: dict[str, Any], wanted: list[str]) -> None:
     raw = json.dumps(body).encode()
     assert read(errors.parse(400, raw), raw, sent) == [Quirk(field) for field in wanted]
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (b'{"include": ["a", "b"],"x":1}', b'{"include":["b"],"x":1}'),
+        (b'{"x":1, "include" : [ "a" ]}', b'{"x":1}'),
+        (b'{"include":["a","\\ud800"],"x":"\xc3\xa9"}', '{"include":["\ufffd"],"x":"\u00e9"}'.encode()),
+        *((kept, kept) for kept in (
+            b'{"include":"a"}', b'{"x":["a"]}', b'{"include":["a"', b'["a"]', b'{"include":["a"],"include":["b"]}',
+        )),
+    ],
+)  # fmt: skip
+def test_a_word_is_cut_out_of_bytes(body: bytes, left: bytes) -> None:
+    assert strip_fields.without_word(body, "include", "a") == (left, [] if left == body else ["include"])
 
 
 def test_of_tools_nothing_else_may_be_refused() -> None:
