@@ -91,7 +91,7 @@ def _spent(over: Finished, price_of: PriceOf, wrote_s: float) -> dict[str, Any]:
     if usd is None and (price := price_of(over.upstream, over.upstream_model)) is not None:
         usd = round(price.of(used), 6)
         factors = price.factors_of(used)
-    said = {
+    said: dict[str, Any] = {
         "gen_ai.usage.input_tokens": used.prompt,
         "gen_ai.usage.output_tokens": used.output,
         "gen_ai.usage.cache_read.input_tokens": used.cache_read,
@@ -100,7 +100,9 @@ def _spent(over: Finished, price_of: PriceOf, wrote_s: float) -> dict[str, Any]:
         "tokens_per_second": int(used.output / wrote_s * 10) / 10 if used.output and wrote_s > 0 else None,
         "proxy.cost_usd": usd,
     }
-    return said | {"proxy.cost_factors": factors} if factors else said
+    if factors:
+        said["proxy.cost_factors"] = factors
+    return said
 
 
 _NO_TOKENS = dict.fromkeys((
