@@ -44,9 +44,10 @@ def _expired(settings: Settings, today: date) -> Iterator[str]:
 def _unpriced(settings: Settings) -> Iterator[str]:
     """The lines about budgets in USD of which some models take nothing."""
     bound = [client for client in settings.clients if client.usd_per_day or client.usd_per_month]
-    prices = Prices(settings) if bound else None
-    for client in bound if prices is not None else ():
-        assert prices is not None
+    if not bound:
+        return
+    prices = Prices(settings)
+    for client in bound:
         free = list(dict.fromkeys(_free(settings, client, prices)))
         if free:
             named = ", ".join(free[:MOST_NAMED]) + f" and {len(free) - MOST_NAMED} more" * (len(free) > MOST_NAMED)

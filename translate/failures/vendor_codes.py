@@ -2,7 +2,8 @@
 all that fails.
 
 They come as `code` beside a message (z.ai and BigModel, Alibaba's DashScope, SiliconFlow), in a list of `errors`
-(Cloudflare), and in `base_resp` (MiniMax). The tables hold what their documentation says.
+(Cloudflare), and in `base_resp` (MiniMax). The tables hold what their documentation says, and for some codes of
+SiliconFlow, Cloudflare and DashScope what their users report.
 """
 
 from __future__ import annotations
