@@ -17,11 +17,11 @@ from translate.failures import errors
 from translate.json.lenient import NO_JSON, apart, error_event, is_whole, loads, no_json
 from translate.streams import sse
 from translate.streams.deltas import AGAIN, NUMBER, TEXT, WORD, DeltaReading, Place, Template, template
-from translate.streams.pieces import same_text
+from translate.streams.pieces import INSIDE, same_text
 from translate.target import Policy
 
 _TEXTS = "|".join(("content", "arguments", "text", "summary", *details.NAMES))
-_TEXT_FIELD = re.compile(rb'"(?:%b)"\s*:\s*"((?:[^"\\]|\\.)+)"' % _TEXTS.encode())
+_TEXT_FIELD = re.compile(rb'"(?:%b)"\s*:\s*"(%b)"' % (_TEXTS.encode(), INSIDE))
 _PADDING = re.compile(rb'"(?:obfuscation|p)"\s*:\s*"([0-9A-Za-z]*)"')  # OpenAI's and Mistral's random bytes
 _COUNTS = re.compile(rb'"(?:created|token_id)"\s*:\s*(\d+)')
 _ID = re.compile(rb'"id"\s*:\s*"([\w.:-]*)"')

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from translate import recurring
+from translate.streams.pieces import INSIDE
 
 BYTES_PER_TOKEN = 3.6  # English prose with some code: 3.5 to 4.2 with the usual vocabularies
 JSON_OVERHEAD = 1.35  # keys, quotes and brackets that estimate() does not count, seen in agents' bodies
@@ -37,7 +38,7 @@ LEAST_BARE = 500
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_-]+")
 _SAID = re.compile(
     rb'"(?:text|delta|thinking|partial_json|content|reasoning_content|reasoning|arguments)"\s*:\s*'
-    rb'"((?:[^"\\]|\\.)+)"'
+    rb'"(%b)"' % INSIDE
 )
 
 

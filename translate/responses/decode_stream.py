@@ -18,11 +18,11 @@ from translate.responses.assembly import Assembly
 from translate.responses.reply import explode
 from translate.streams import sse
 from translate.streams.deltas import NUMBER, TEXT, WORD, DeltaReading, Place, Template, template
-from translate.streams.pieces import same_text
+from translate.streams.pieces import INSIDE, same_text
 from translate.target import Policy
 
 _PLACES = (
-    (TEXT, re.compile(rb'"delta"\s*:\s*"((?:[^"\\]|\\.)+)"')),
+    (TEXT, re.compile(rb'"delta"\s*:\s*"(%b)"' % INSIDE)),
     (NUMBER, re.compile(rb'"sequence_number"\s*:\s*(\d+)')),
     (WORD, re.compile(rb'"obfuscation"\s*:\s*"([^"\\]*)"')),
 )

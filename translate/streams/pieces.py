@@ -11,6 +11,10 @@ import re
 
 from translate.json import wire
 
+INSIDE = rb'(?!")[^"\\]*(?:\\.[^"\\]*)*'
+"""A pattern: the inside of a JSON string, not empty. It goes from one backslash to the next, since a choice for each
+character takes twenty times as long, which is 0.2 s for 2 MB."""
+
 # Possessive, so that a text which does not match costs one pass. Half a character of two (a lone surrogate) is not
 # sound: its other half may be in the next piece.
 _PAIR = rb"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
